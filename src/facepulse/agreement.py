@@ -1,0 +1,99 @@
+"""What the regions of a face agree on, and how far that makes a heart rate trustworthy.
+
+The heart drives all of a face at once; camera noise and coding noise strike each region by itself. So the spectrum that
+the regions share, the mean of their cross-spectra, holds the pulse and little else; and how much of their power they
+share around the heart rate says how far to trust it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepulse import pulse
+
+Floats = NDArray[np.float64]
+
+# Fitted by benchmarks/quality.py.
+OFFSET, SHARE_WEIGHT, SNR_WEIGHT = 6.5, 3.4, 0.0
+DOUBT = 4.0
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What several regions of one face say together about its pulse.
+
+    Attributes:
+        hz: (F,) frequencies.
+        power: (F,) power that the regions share, not below 0.
+        bpm: heart rate at the peak of the shared power.
+        share: 0..1, of all the regions' power in the band, how much they share around bpm and its second harmonic.
+        snr_db: shared power around bpm and its second harmonic over the shared power elsewhere in the band.
+        seconds: length of the longest stretch, which sets the resolution.
+    """
+
+    hz: Floats
+    power: Floats
+    bpm: float
+    share: float
+    snr_db: float
+    seconds: float
+
+
+def agree(parts: Sequence[Floats], fps: float, protocol: pulse.Protocol) -> Agreement:
+    """Read the heart rate on which the regions of a face agree.
+
+    Args:
+        parts: the waveforms of the regions in each stretch of the recording, (K, T) each, K >= 2.
+        fps: sampling rate in Hz.
+        protocol: search range, detrending and window.
+
+    Returns:
+        The agreement over all stretches, each weighing by its length.
+    """
+    seconds = max(part.shape[1] for part in parts) / fps
+    shared: Floats = np.zeros(0)
+    total: Floats = np.zeros(0)
+    for part in sorted(parts, key=lambda part: -part.shape[1]):
+        scale = part.std(axis=1, keepdims=True)
+        even = np.divide(part, scale, out=np.zeros_like(part), where=scale > 0)
+        own_hz, sum_power = pulse.spectrum(even.sum(axis=0), fps, protocol)
+        region_power = np.sum([pulse.spectrum(region, fps, protocol)[1] for region in even], axis=0)
+        if not len(shared):
+            hz, shared, total = own_hz, np.zeros_like(own_hz), np.zeros_like(own_hz)
+        # |sum of lines|^2 = sum of |line|^2 + sum over pairs of cross-spectra: the last term is what they share.
+        regions = len(part)
+        shared += np.interp(hz, own_hz, (sum_power - region_power) / (regions * (regions - 1)))
+        total += np.interp(hz, own_hz, region_power / regions)
+    shared = np.maximum(shared, 0.0)
+    bpm = pulse.peak_bpm(hz, shared, protocol)
+    low, high = protocol.search_bpm
+    band = (60 * hz >= low) & (60 * hz <= high)
+    half_width_hz = max(0.1, 2 / seconds)
+    near = (np.abs(hz - bpm / 60) <= half_width_hz) | (np.abs(hz - bpm / 30) <= half_width_hz)
+    pulse_power, rest = float(shared[band & near].sum()), float(shared[band & ~near].sum())
+    everything = float(total[band].sum())
+    if pulse_power == 0.0 or everything == 0.0:
+        return Agreement(hz, shared, bpm, 0.0, -pulse.SNR_LIMIT_DB, seconds)
+    ratio = 10 * np.log10(pulse_power / max(rest, 1e-9 * pulse_power))
+    snr_db = float(np.clip(ratio, -pulse.SNR_LIMIT_DB, pulse.SNR_LIMIT_DB))
+    return Agreement(hz, shared, bpm, min(pulse_power / everything, 1.0), snr_db, seconds)
+
+
+def trust(agreement: Agreement, *, doubtful: bool = False) -> float:
+    """How far to trust a heart rate: about the chance that it is within 5 bpm of the truth.
+
+    Args:
+        agreement: what the regions say together.
+        doubtful: the rate is one that a codec makes by itself, so that much more must speak for it.
+
+    Returns:
+        0..1.
+    """
+    if agreement.share <= 0.0:
+        return 0.0
+    evidence = OFFSET + SHARE_WEIGHT * np.log(agreement.share) + SNR_WEIGHT * agreement.snr_db
+    return float(1 / (1 + np.exp(DOUBT * doubtful - evidence)))

@@ -1,0 +1,341 @@
+"""Classical methods: from the mean colour of skin to the blood-volume pulse, by the physics of light and no training.
+
+All have one signature, ``method(rgb, fps)``:
+
+Args:
+    rgb: (T, 3) colour trace, RGB, of one unbroken part.
+    fps: its rate in Hz.
+
+Returns:
+    (T,) float64 with zero mean, upright as a finger sensor shows it: more blood absorbs more light, so where the skin
+    is darkest the systolic peak points up. In relative change of the light, except for ICA. Where nothing that a method
+    looks at changes (black, frozen, grey where it needs colour) the result is zeros.
+
+Raises:
+    ValueError: `rgb` is not (T, 3), not finite, or shorter than 1.6 s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from facepulse.errors import UsageError
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+WINDOW_S = 1.6  # of CHROM and POS: holds a beat at 40 bpm, and is short beside changes of light and pose
+
+# How strongly the pulse shows in the normalised red, green and blue of a camera (de Haan and van Leest 2014).
+PULSE_SIGNATURE = np.array([0.33, 0.77, 0.53])
+
+# Relative changes this small are the rounding of float64; a spectrum of them would still have a peak.
+ROUNDING = 1e-9
+
+PULSE_BAND_HZ = (40 / 60, 240 / 60)
+
+
+def green(rgb: npt.ArrayLike, fps: float) -> Floats:
+    """GREEN: the green channel, in which blood absorbs most, turned upside down.
+
+    Source: Verkruysse, Svaasand and Nelson, "Remote plethysmographic imaging using ambient light", Optics Express 16
+    (2008).
+    """
+    return _settled(-_normalised(_checked(rgb, fps))[:, 1])
+
+
+def ica(rgb: npt.ArrayLike, fps: float) -> Floats:
+    """ICA: the most periodic of the three independent components of the colour trace, in units of its deviation.
+
+    Source: Poh, McDuff and Picard, "Non-contact, automated cardiac pulse measurements using video imaging and blind
+    source separation", Optics Express 18 (2010), with JADE. The component is chosen as in their "Advancements in
+    noncontact, multiparameter physiological measurements using a webcam", IEEE Trans. Biomed. Eng. 58 (2011): detrended
+    channels, highest peak of the normalised spectrum. Its sign, which ICA leaves open, is set against green.
+    """
+    from facepulse import pulse  # brings scipy, which most methods and every listing of them do without
+
+    colours = _normalised(_checked(rgb, fps))
+    if not _has_colour(colours):
+        return np.zeros(len(colours))
+    # The cut-off of smoothness priors goes with fps; λ = 100 is meant at 30 fps.
+    detrended = pulse.detrend(colours - colours.mean(axis=0), 100.0 * (fps / 30.0) ** 2)
+    spread = detrended.std(axis=0)
+    standard = np.divide(detrended, spread, out=np.zeros_like(detrended), where=spread > ROUNDING)
+    sources = jade(standard.T)
+    hz = np.fft.rfftfreq(len(colours), 1 / fps)
+    power = np.abs(np.fft.rfft(sources * np.hanning(len(colours)), axis=1)) ** 2
+    in_band = power[:, (hz >= PULSE_BAND_HZ[0]) & (hz <= PULSE_BAND_HZ[1])]
+    peakedness = in_band.max(axis=1) / np.maximum(power.sum(axis=1), ROUNDING)
+    chosen = sources[int(np.argmax(peakedness))]
+    return _settled(-chosen if chosen @ standard[:, 1] > 0 else chosen)
+
+
+def chrom(rgb: npt.ArrayLike, fps: float) -> Floats:
+    """CHROM: two chrominance signals that specular light does not reach, weighed so that motion cancels.
+
+    ``S = X - αY`` with ``X = 3R - 2G``, ``Y = 1.5R + G - 1.5B`` and ``α = σ(X) / σ(Y)`` on normalised, band-passed
+    channels in Hann windows of 1.6 s. Source: de Haan and Jeanne, "Robust pulse rate from chrominance-based rPPG", IEEE
+    Trans. Biomed. Eng. 60 (2013). Two changes: the band-pass runs over the whole trace, where it has no
+    edges to ring at, and windows begin at every sample instead of every half window, so that their own rate of 75 a
+    minute does not show.
+    """
+    from facepulse import pulse  # as in `ica`
+
+    colours = _normalised(_checked(rgb, fps))
+    length = _window_length(fps)
+    passed = pulse.bandpass(colours, fps, *PULSE_BAND_HZ, order=3)
+    level = _windowed_moments(colours, length)[0]
+    covariance = _relative(_windowed_moments(passed, length)[1], level)
+    x, y = np.array([3.0, -2.0, 0.0]), np.array([1.5, 1.0, -1.5])
+    weights = x - _ratio_of_deviations(covariance, x, y)[:, None] * y
+    taper = np.hanning(length + 2)[1:-1]
+    return _settled(_overlap_add(passed, _relative(weights, level), taper))
+
+
+def pos(rgb: npt.ArrayLike, fps: float) -> Floats:
+    """POS: projection on the plane orthogonal to the skin's own colour.
+
+    ``h = S1 + α S2`` with ``S1 = G - B``, ``S2 = G + B - 2R`` and ``α = σ(S1) / σ(S2)`` on channels normalised in
+    windows of 1.6 s that begin at every sample. Source: Wang, den Brinker, Stuijk and de Haan, "Algorithmic principles
+    of remote PPG", IEEE Trans. Biomed. Eng. 64 (2017), Algorithm 1. Overlapping windows are averaged instead of added,
+    so that the ends do not fade.
+    """
+    colours = _normalised(_checked(rgb, fps))
+    length = _window_length(fps)
+    level, covariance = _windowed_moments(colours, length)
+    s1, s2 = np.array([0.0, 1.0, -1.0]), np.array([-2.0, 1.0, 1.0])
+    weights = s1 + _ratio_of_deviations(_relative(covariance, level), s1, s2)[:, None] * s2
+    # The weights of a window sum to zero, and so does h: its mean need not be taken off.
+    return _settled(-_overlap_add(colours, _relative(weights, level), np.ones(length)))
+
+
+def pbv(rgb: npt.ArrayLike, fps: float) -> Floats:
+    """PBV: the combination of channels that varies least among those in which the pulse has its known strength.
+
+    ``W ∝ P Q⁻¹`` with P the blood-volume pulse signature and Q the covariance of the normalised channels, here over the
+    whole trace. Source: de Haan and van Leest, "Improved motion robustness of remote-PPG by using the blood volume
+    pulse signature", Physiological Measurement 35 (2014).
+    """
+    colours = _normalised(_checked(rgb, fps))
+    if not _has_colour(colours):
+        return np.zeros(len(colours))
+    changes = colours - 1.0
+    covariance = changes.T @ changes / len(changes)
+    # Channels that follow each other exactly leave no inverse; this much of an identity gives one and hides no noise.
+    covariance += (1e-9 * np.trace(covariance)) * np.eye(3)
+    weights = np.linalg.solve(covariance, PULSE_SIGNATURE)
+    return _settled(-(changes @ weights) / (weights @ PULSE_SIGNATURE))
+
+
+def lgi(rgb: npt.ArrayLike, fps: float) -> Floats:
+    """LGI: green, after the direction in which the colour varies most with light and motion is projected out.
+
+    The direction is the first left singular vector of the (3, T) trace. Source: Pilz, Zaunseder, Krajewski and Blazek,
+    "Local group invariance for heart rate estimation from face videos in the wild", CVPR Workshops 2018.
+    """
+    colours = _checked(rgb, fps)
+    # The left singular vectors are the eigenvectors of a 3x3 matrix: T does not matter.
+    return _green_without(colours, np.linalg.eigh(colours.T @ colours)[1][:, -1])
+
+
+def omit(rgb: npt.ArrayLike, fps: float) -> Floats:
+    """OMIT: green, after the first vector of the trace's QR decomposition is projected out.
+
+    The first column of Q is the direction of the first colour. Source: Álvarez Casado and Bordallo López, "Face2PPG: an
+    unsupervised pipeline for blood volume pulse extraction from faces", IEEE J. Biomed. Health Inform. 27 (2023).
+    """
+    colours = _checked(rgb, fps)
+    return _green_without(colours, np.linalg.qr(colours[:1].T)[0][:, 0])
+
+
+def jade(mixtures: npt.ArrayLike) -> Floats:
+    """Separate real mixtures into independent components by their fourth-order cumulants.
+
+    Source: Cardoso and Souloumiac, "Blind beamforming for non-Gaussian signals", IEE Proceedings F 140 (1993). Nothing
+    is drawn at random: the same mixtures give the same components.
+
+    Args:
+        mixtures: (n, T).
+
+    Returns:
+        (n, T) components with zero mean and unit variance, in no meaningful order and with arbitrary sign; zeros for
+        each dimension that the mixtures do not span.
+    """
+    centred = np.asarray(mixtures, dtype=np.float64)
+    centred = centred - centred.mean(axis=1, keepdims=True)
+    count, length = centred.shape
+    variances, directions = np.linalg.eigh(centred @ centred.T / length)
+    spanned = variances > 1e-12 * variances[-1]
+    scale = np.divide(1.0, np.sqrt(np.abs(variances)), out=np.zeros(count), where=spanned)
+    white = scale[:, None] * directions.T @ centred
+
+    # Cumulant matrices of all pairs of channels; mixed pairs stand for two, hence the root of two.
+    identity = np.diag(spanned.astype(np.float64))
+    cumulants = []
+    for i in range(count):
+        for j in range(i + 1):
+            outer = np.outer(identity[i], identity[j])
+            moment = (white * (white[i] * white[j])) @ white.T / length
+            cumulant = moment - identity * identity[i, j] - outer - outer.T
+            cumulants.append(cumulant * (1.0 if i == j else math.sqrt(2.0)))
+    return np.asarray(_joint_diagonaliser(np.stack(cumulants)).T @ white, dtype=np.float64)
+
+
+def _joint_diagonaliser(matrices: Floats) -> Floats:
+    """The rotation (n, n) whose ``Rᵀ M R`` are as diagonal as can be for all (k, n, n) matrices: Jacobi's sweeps."""
+    count = matrices.shape[1]
+    rotation = np.eye(count)
+    for _ in range(100):
+        largest = 0.0
+        for p in range(count - 1):
+            for q in range(p + 1, count):
+                difference = matrices[:, p, p] - matrices[:, q, q]
+                coupling = matrices[:, p, q] + matrices[:, q, p]
+                on = difference @ difference - coupling @ coupling
+                off = 2.0 * difference @ coupling
+                angle = 0.5 * math.atan2(off, on + math.hypot(on, off))
+                turn = np.eye(count)
+                turn[[p, q, p, q], [p, q, q, p]] = math.cos(angle), math.cos(angle), -math.sin(angle), math.sin(angle)
+                matrices = turn.T @ matrices @ turn
+                rotation = rotation @ turn
+                largest = max(largest, abs(angle))
+        if largest < 1e-10:
+            break
+    return rotation
+
+
+def _checked(rgb: npt.ArrayLike, fps: float) -> Floats:
+    colours = np.asarray(rgb, dtype=np.float64)
+    if colours.ndim != 2 or colours.shape[1] != 3:
+        raise ValueError(f"rgb must be (T, 3), got {colours.shape}")
+    if not (math.isfinite(fps) and fps > 0):
+        raise ValueError(f"fps must be a positive number of Hz, got {fps}")
+    if len(colours) < _window_length(fps):
+        raise ValueError(f"rgb must last {WINDOW_S} s ({_window_length(fps)} rows at {fps:g} fps), got {len(colours)}")
+    if not np.isfinite(colours).all():
+        raise ValueError("rgb must be finite: leave out frames without a colour")
+    return colours
+
+
+def _window_length(fps: float) -> int:
+    return max(2, math.ceil(WINDOW_S * fps - 1e-9))
+
+
+def _normalised(colours: Floats) -> Floats:
+    """Each channel over its mean; ones for a channel without light."""
+    level = colours.mean(axis=0)
+    relative: Floats = np.divide(colours, level, out=np.ones_like(colours), where=np.abs(level) > 0)
+    return relative
+
+
+def _has_colour(normalised: Floats) -> bool:
+    return bool(np.ptp(normalised, axis=1).max() > ROUNDING)
+
+
+def _settled(waveform: Floats) -> Floats:
+    """Zero mean, and exactly zero where only rounding is left."""
+    centred: Floats = waveform - waveform.mean()
+    return centred if np.abs(centred).max() > ROUNDING else np.zeros_like(centred)
+
+
+def _green_without(colours: Floats, direction: Floats) -> Floats:
+    """Upright green, relative to its mean, after a unit direction (3,) is projected out of the trace."""
+    residual = colours[:, 1] - direction[1] * (colours @ direction)
+    level = colours[:, 1].mean()
+    return _settled(-residual / level) if level != 0 else np.zeros(len(colours))
+
+
+def _windowed_moments(trace: Floats, length: int) -> tuple[Floats, Floats]:
+    """Mean (N, 3) and covariance (N, 3, 3) of every window of a (T, 3) trace; N = T - length + 1."""
+    centre = trace.mean(axis=0)  # taken off first: the covariance is a difference, small beside the level's square
+    windows = np.lib.stride_tricks.sliding_window_view(trace - centre, length, axis=0)
+    mean = windows.mean(axis=2)
+    covariance = np.einsum("nil,njl->nij", windows, windows) / length - mean[:, :, None] * mean[:, None, :]
+    return mean + centre, covariance
+
+
+def _relative(values: Floats, level: Floats) -> Floats:
+    """Channel weights (N, 3) or covariances (N, 3, 3) over the level (N, 3) of their window; zero where it is black."""
+    inverse = np.divide(1.0, level, out=np.zeros_like(level), where=np.abs(level) > 1e-6)
+    return values * inverse if values.ndim == 2 else values * inverse[:, :, None] * inverse[:, None, :]
+
+
+def _ratio_of_deviations(covariance: Floats, first: Floats, second: Floats) -> Floats:
+    """σ(first · C) / σ(second · C) in every window, (N,); zero where the second does not vary."""
+    above = np.einsum("i,nij,j->n", first, covariance, first)
+    below = np.einsum("i,nij,j->n", second, covariance, second)
+    ratio = np.divide(above, below, out=np.zeros_like(above), where=below > ROUNDING**2)
+    return np.asarray(np.sqrt(np.maximum(ratio, 0.0)), dtype=np.float64)
+
+
+def _overlap_add(channels: Floats, gains: Floats, taper: Floats) -> Floats:
+    """Mean over all windows that hold a sample of (gain of the window · channels of the sample), weighed by the taper.
+
+    A window's gains are the same for all its samples, so it is the gains that are overlapped: one convolution a
+    channel instead of a sum over windows.
+    """
+    spread = np.column_stack([np.convolve(gain, taper) for gain in gains.T])
+    cover = np.convolve(np.ones(len(gains)), taper)
+    return np.asarray((spread * channels).sum(axis=1) / cover, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class ClassicalMethod:
+    """A classical method and the input it asks for.
+
+    Attributes:
+        name: key in `METHODS`.
+        function: ``(rgb (T, 3), fps) -> (T,)``.
+        description: one line for a listing.
+        reference: authors, venue and year.
+        size: side of the crops in pixels that the colour means are taken from.
+        margin: widening of the face box to each side, as a fraction of its size.
+        fps: clock rate in Hz.
+        min_seconds: the shortest trace it takes.
+    """
+
+    name: str
+    function: Callable[[npt.ArrayLike, float], Floats]
+    description: str
+    reference: str
+    size: int = 72
+    margin: float = 0.0
+    fps: float = 30.0
+    min_seconds: float = WINDOW_S
+
+    def waveform(self, rgb: npt.ArrayLike, fps: float) -> Floats:
+        """The pulse (T,) of a colour trace (T, 3) sampled at `fps` Hz; raises ValueError as `function` does."""
+        return self.function(rgb, fps)
+
+
+METHODS: dict[str, ClassicalMethod] = {
+    method.name: method
+    for method in (
+        ClassicalMethod("GREEN", green, "the green channel alone", "Verkruysse et al., Optics Express 2008"),
+        ClassicalMethod("ICA", ica, "independent components (JADE)", "Poh et al., Optics Express 2010"),
+        ClassicalMethod("CHROM", chrom, "chrominance difference", "de Haan and Jeanne, IEEE TBME 2013"),
+        ClassicalMethod("POS", pos, "plane orthogonal to skin", "Wang et al., IEEE TBME 2017"),
+        ClassicalMethod("LGI", lgi, "local group invariance", "Pilz et al., CVPR Workshops 2018"),
+        ClassicalMethod("PBV", pbv, "blood-volume pulse signature", "de Haan and van Leest, Physiol. Meas. 2014"),
+        ClassicalMethod(
+            "OMIT", omit, "orthogonal matrix image transform", "Álvarez Casado and Bordallo López, IEEE JBHI 2023"
+        ),
+    )
+}
+
+
+def get_method(name: str) -> ClassicalMethod:
+    """The method of a name, in upper or lower case.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    try:
+        return METHODS[name.upper()]
+    except KeyError:
+        raise UsageError(f"no method is called {name!r}: choose one of {', '.join(METHODS)}") from None

@@ -1,0 +1,229 @@
+"""The command line: one function a verb."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
+
+import facepulse
+from facepulse.errors import FacepulseError, UsageError
+from facepulse.scene import Progress
+from facepulse.whole_files import check_writable, written_whole
+
+EXIT_USAGE = 2
+EXIT_UNTRUSTED = 6  # there is a face, but no pulse that can be trusted
+EXIT_INTERRUPTED = 130
+
+app = App(
+    name="facepulse",
+    help="Heart rate from a video of a face. Not a medical device.",
+    version=facepulse.__version__,
+    help_epilogue="Example: facepulse measure face.mp4",
+)
+
+
+@app.command
+def measure(
+    *videos: Annotated[str, Parameter(required=True)],
+    method: str = "POS",
+    window: Annotated[float, Parameter(validator=Number(gte=5))] = 10.0,
+    faces: Literal["largest", "all"] = "largest",
+    detector: Literal["auto", "haar", "rfb"] = "auto",
+    min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = 0.5,
+    json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    waveform: Annotated[bool, Parameter(negative=())] = False,
+    csv: Path | None = None,
+    plot: Path | None = None,
+) -> int:
+    """Measure the heart rate in videos, or in directories of images with timestamps in their names.
+
+    Example: facepulse measure face.mp4 --json - --plot plots
+
+    Exit codes: 0 measured; 2 wrong usage; 3 unreadable or empty input; 4 no face found; 5 too short to measure;
+    6 no trustworthy pulse. With several videos all are tried, and the highest code is returned.
+
+    Args:
+        videos: Video files, or directories of images.
+        method: How the pulse is read from the skin; `facepulse models` lists the methods.
+        window: Length in seconds of the windows of the heart rate over time.
+        faces: The largest face that stays, or all, numbered from left to right.
+        detector: Face detector: haar, rfb (turned heads, low light), or auto: haar, and rfb where haar finds nobody.
+        min_quality: Withhold a heart rate whose quality (0 to 1) is below this.
+        json: Write one JSON object a line for each video and face to this file, or to standard output with `-`.
+        waveform: Put the waveform, its times and the beats into the JSON.
+        csv: Write NAME.windows.csv and NAME.waveform.csv into this directory.
+        plot: Write NAME.png into this directory.
+    """
+    for output in (json if json != "-" else None, csv and csv / "x.csv", plot and plot / "x.png"):
+        if output is not None:
+            check_writable(Path(output))
+    # With JSON on standard output, the summary for people goes to the other stream.
+    summary = sys.stderr if json == "-" else sys.stdout
+    lines: list[str] = []
+    worst = 0
+    try:
+        for video, name in zip(videos, _distinct_names(videos), strict=True):
+            try:
+                with _progress_bar(Path(video).name) as progress:
+                    results = facepulse.measure_faces(
+                        video,
+                        method=method,
+                        window_s=window,
+                        which=faces,
+                        detector=detector,
+                        min_quality=min_quality,
+                        progress=progress,
+                    )
+            except UsageError:
+                raise
+            except FacepulseError as error:
+                _say(str(error))
+                lines.append(_failure(video, error))
+                worst = max(worst, error.exit_code)
+                continue
+            for result in results:
+                print(result, file=summary)
+                lines.append(result.to_json(waveform=waveform))
+                label = name if len(results) == 1 else f"{name}.face{result.face}"
+                written = [*result.to_csv(csv, label)] if csv is not None else []
+                written += [result.plot(plot / f"{label}.png")] if plot is not None else []
+                for path in written:
+                    print(f"  wrote {path}", file=summary)
+                if result.bpm is None:
+                    _say(f"{video}: {result.warnings[0]}")
+                    worst = max(worst, EXIT_UNTRUSTED)
+    finally:  # interrupted or not, what has been measured is not lost
+        if lines and json == "-":
+            print(*lines, sep="\n")
+        elif lines and json is not None:
+            with written_whole(Path(json)) as temporary:
+                temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return worst
+
+
+@app.command
+def demo(
+    directory: Path = Path("facepulse-demo"),
+    *,
+    bpm: Annotated[float, Parameter(validator=Number(gte=45, lte=180))] = 72.0,
+) -> int:
+    """Paint a face whose pulse is known, measure it, and show both numbers and a plot.
+
+    Example: facepulse demo
+
+    Args:
+        directory: Where to write face.mp4 and face.png.
+        bpm: Heart rate to paint.
+    """
+    from facepulse.demo import PaintedFace, metronome, render
+
+    seconds = 20.0
+    video = directory / "face.mp4"
+    check_writable(video)
+    directory.mkdir(parents=True, exist_ok=True)
+    with _progress_bar("painting a face") as progress:
+        render(video, [PaintedFace(metronome(bpm, seconds))], seconds=seconds, progress=progress)
+    with _progress_bar("measuring it") as progress:
+        result = facepulse.measure(video, progress=progress)
+    picture = result.plot(directory / "face.png")
+    found = "nothing to be trusted" if result.bpm is None else f"{result.bpm:.1f} bpm"
+    print(f"painted  {bpm:.1f} bpm (a simulated face: it shows that all parts work, not how accurate they are)")
+    print(f"measured {found}, quality {result.quality:.2f}")
+    print(f"video    {video}")
+    print(f"plot     {picture}")
+    return 0 if result.bpm is not None else EXIT_UNTRUSTED
+
+
+@app.command
+def models() -> int:
+    """List every method that `measure --method` takes.
+
+    Example: facepulse models
+    """
+    from facepulse.classical import METHODS
+
+    for method in METHODS.values():
+        print(f"{method.name:6} {method.description:34} {method.reference}")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code.
+
+    Args:
+        arguments: by default those of the process.
+    """
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        _say(f"{error} See facepulse --help")
+        code = EXIT_USAGE
+    except FacepulseError as error:
+        _say(str(error))
+        code = error.exit_code
+    except KeyboardInterrupt:
+        _say("interrupted")
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _say(message: str) -> None:
+    print(f"facepulse: {' '.join(message.split())}", file=sys.stderr)
+
+
+def _failure(video: str, error: FacepulseError) -> str:
+    """What stands in the JSON for a video that could not be measured."""
+    import json
+
+    return json.dumps({"source": video, "error": str(error), "exit_code": error.exit_code}, ensure_ascii=False)
+
+
+def _distinct_names(videos: Sequence[str]) -> list[str]:
+    """A name for the outputs of each video; videos that share a name in different folders do not share outputs."""
+    names: list[str] = []
+    for video in videos:
+        stem = Path(video).resolve().stem
+        name, count = stem, 1
+        while name in names:
+            count += 1
+            name = f"{stem}-{count}"
+        names.append(name)
+    return names
+
+
+@contextmanager
+def _progress_bar(label: str) -> Iterator[Progress | None]:
+    """A bar on the terminal for whatever takes longer than a second; nothing where nobody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    started = time.monotonic()
+    bar = Bar(console=Console(stderr=True), transient=True)
+    task: Any = None
+
+    def advance(done_s: float, total_s: float | None) -> None:
+        nonlocal task
+        if task is None and time.monotonic() - started > 1.0:
+            task = bar.add_task(label, total=total_s)
+            bar.start()
+        if task is not None:
+            bar.update(task, completed=done_s)
+
+    try:
+        yield advance
+    finally:
+        bar.stop()

@@ -1,0 +1,208 @@
+"""From boxed frames to clips: crops of one face, of one size, on a uniform clock."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from facepulse.face import Box
+    from facepulse.video import Frame
+
+MAX_TIME_GAP_S = 1.0
+
+# Frames this far from a tick, in ticks, count as its neighbours. A little over one, so that rounding in the timestamps
+# cannot decide whether the frame of the next tick is among them.
+REACH_TICKS = 1.05
+
+
+@dataclass(frozen=True)
+class FaceClip:
+    """A stretch of one face on a uniform clock.
+
+    Attributes:
+        frames: uint8 (T, size, size, 3), RGB crops.
+        start_s: time of the first crop in seconds from the start of the video.
+        fps: clock rate in Hz.
+        part: number of the unbroken stretch this clip belongs to, from 0. Clips of one part follow each other without
+            a gap, and may be concatenated.
+    """
+
+    frames: npt.NDArray[np.uint8]
+    start_s: float
+    fps: float
+    part: int
+
+    def __post_init__(self) -> None:
+        shape = self.frames.shape
+        if self.frames.dtype != np.uint8 or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or 0 in shape:
+            raise ValueError(f"frames must be uint8 (T, size, size, 3) and not empty, got {self.frames.dtype} {shape}")
+        if not (math.isfinite(self.fps) and self.fps > 0):
+            raise ValueError(f"fps must be a positive number of Hz, got {self.fps}")
+        if not math.isfinite(self.start_s):
+            raise ValueError(f"start_s must be a finite number of seconds, got {self.start_s}")
+        if self.part < 0:
+            raise ValueError(f"part must count from 0, got {self.part}")
+
+    @property
+    def times(self) -> npt.NDArray[np.float64]:
+        """Time of every crop in seconds from the start of the video, (T,)."""
+        return self.start_s + np.arange(len(self.frames)) / self.fps
+
+
+class ClipBuilder:
+    """Crops one face out of a stream of frames and puts the crops on a uniform clock.
+
+    The clock of a part starts with its first frame and ticks every ``1 / fps`` seconds. Between frames the crops are
+    interpolated linearly; where frames come at twice the clock's rate or faster, the interpolant is averaged around
+    each tick under a triangle one tick wide to either side, so that nothing above the clock's reach folds into the
+    pulse and the noise goes down. A frame that falls on its tick is taken as it is. Clips do not depend on how the
+    frames are split over calls of `push`, and only the frames around the next tick are held.
+
+    Args:
+        size: side of the crops in pixels.
+        margin: widening of the box to each side, as a fraction of its width and height; 0 crops the box itself.
+        fps: clock rate in Hz.
+    """
+
+    def __init__(self, size: int, margin: float, fps: float) -> None:
+        if size < 1:
+            raise ValueError(f"size must be at least 1 pixel, got {size}")
+        if not margin > -0.5:
+            raise ValueError(f"margin must be above -0.5, where nothing is left of the box, got {margin}")
+        if not (math.isfinite(fps) and fps > 0):
+            raise ValueError(f"fps must be a positive number of Hz, got {fps}")
+        self.size = size
+        self.margin = margin
+        self.fps = fps
+        self._part = 0
+        self._begin_part()
+
+    def push(self, frames: Sequence[Frame], boxes: Sequence[Box]) -> list[FaceClip]:
+        """Take the next frames with the face's box in each.
+
+        Args:
+            frames: in order of time.
+            boxes: one a frame, in pixels of that frame; it may hang over the frame's edge, whose pixels then repeat.
+
+        Returns:
+            The crops that are settled by now, one clip for every part they belong to.
+
+        Raises:
+            ValueError: boxes and frames differ in number, or a frame is not later than the one before it.
+        """
+        if len(frames) != len(boxes):
+            raise ValueError(f"every frame needs one box, got {len(frames)} frames and {len(boxes)} boxes")
+        clips: list[FaceClip] = []
+        for frame, box in zip(frames, boxes, strict=True):
+            if self._times and not frame.time > self._times[-1]:
+                raise ValueError(f"times must increase, got {frame.time} s after {self._times[-1]} s")
+            if self._times and frame.time - self._times[-1] > MAX_TIME_GAP_S:
+                clips += self.finish()
+            self._times.append(frame.time)
+            self._crops.append(crop(frame.image, box, self.size, self.margin))
+        if self._times:
+            clips += self._settled(self._times[-1] - REACH_TICKS / self.fps)
+        return clips
+
+    def finish(self) -> list[FaceClip]:
+        """End the part and return what was still waiting for later frames; the next frame starts a new part."""
+        if not self._times:
+            return []
+        clips = self._settled(self._times[-1] + 1e-6 / self.fps)  # rounding must not cost the last frame its tick
+        self._part += 1
+        self._begin_part()
+        return clips
+
+    def _begin_part(self) -> None:
+        self._times: list[float] = []
+        self._crops: list[npt.NDArray[np.float32]] = []
+        self._origin_s: float | None = None
+        self._next_tick = 0
+
+    def _settled(self, until_s: float) -> list[FaceClip]:
+        """Crops of the ticks up to a time, as at most one clip; frames that no later tick needs are let go."""
+        if self._origin_s is None:
+            self._origin_s = self._times[0]
+        first_tick = self._next_tick
+        crops = []
+        while (tick_s := self._origin_s + self._next_tick / self.fps) <= until_s:
+            crops.append(np.rint(self._at(tick_s)).astype(np.uint8))
+            self._next_tick += 1
+        stale = max(0, bisect_right(self._times, tick_s - REACH_TICKS / self.fps) - 1)
+        del self._times[:stale], self._crops[:stale]
+        if not crops:
+            return []
+        return [FaceClip(np.stack(crops), self._origin_s + first_tick / self.fps, self.fps, self._part)]
+
+    def _at(self, tick_s: float) -> npt.NDArray[np.float32]:
+        """The crop at one tick: interpolated at that instant, or averaged over several where frames are dense."""
+        reach_s = REACH_TICKS / self.fps
+        near = bisect_right(self._times, tick_s + reach_s) - bisect_left(self._times, tick_s - reach_s)
+        density = max(1, near // 2)  # whole frames a tick
+        steps = np.arange(1 - density, density)
+        triangle = (density - np.abs(steps)) / density**2
+        positions = np.interp(
+            tick_s + steps / (density * self.fps), self._times, np.arange(len(self._times), dtype=np.float64)
+        )
+        first, last = math.floor(positions[0]), math.ceil(positions[-1])
+        distances = np.abs(positions[:, None] - np.arange(first, last + 1))
+        weights = (triangle @ np.maximum(0.0, 1.0 - distances)).astype(np.float32)
+        # Summed frame by frame: a matrix product over all ticks would round differently for every chunk length.
+        mixture: npt.NDArray[np.float32] = weights[0] * self._crops[first]
+        for weight, image in zip(weights[1:], self._crops[first + 1 : last + 1], strict=True):
+            mixture += weight * image
+        return mixture
+
+
+def crop(image: npt.NDArray[np.uint8], box: Box, size: int, margin: float) -> npt.NDArray[np.float32]:
+    """Cut a box out of an image and resize it to a square, to a fraction of a pixel.
+
+    A box rounded to whole pixels would jump by one as it drifts, and every pixel of the crop with it: a step that a
+    pulse of half a percent drowns in. So the image is read between its pixels on a grid at least as fine as its own,
+    a whole number of times finer than the crop's, and that grid is averaged down.
+
+    Args:
+        image: uint8 (H, W, 3).
+        box: in float pixels; what lies outside the image repeats its edge.
+        size: side of the crop in pixels.
+        margin: widening of the box to each side, as a fraction of its width and height.
+
+    Returns:
+        float32 (size, size, 3), on the scale of `image`.
+    """
+    width, height = box.width * (1 + 2 * margin), box.height * (1 + 2 * margin)
+    left, top = box.x - box.width * margin, box.y - box.height * margin
+    fineness = max(1, math.ceil(max(width, height) / size))
+    step_x, step_y = width / (size * fineness), height / (size * fineness)
+    rows = _covered(top, height, image.shape[0])
+    columns = _covered(left, width, image.shape[1])
+    # OpenCV counts from the middle of the first pixel, boxes from its corner.
+    to_image = np.array(
+        [
+            [step_x, 0, left - columns.start + step_x / 2 - 0.5],
+            [0, step_y, top - rows.start + step_y / 2 - 0.5],
+        ]
+    )
+    # In float: between 8-bit pixels, ties are rounded up, and a box half a pixel off would brighten the whole crop.
+    grid = cv2.warpAffine(
+        image[rows, columns].astype(np.float32),
+        to_image,
+        (size * fineness, size * fineness),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(cv2.resize(grid, (size, size), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _covered(start: float, length: float, available: int) -> slice:
+    """The pixels along one axis that a stretch of it reads, neighbours included; at least one where it misses all."""
+    first = min(max(math.floor(start) - 1, 0), available - 1)
+    return slice(first, min(max(math.ceil(start + length) + 1, first + 1), available))

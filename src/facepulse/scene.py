@@ -1,0 +1,220 @@
+"""Go through a video once, and keep of it what the pulse is read from: the colour of every face's skin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepulse.clip import ClipBuilder
+from facepulse.errors import NoFaceError, TooShortError, VideoError
+from facepulse.face import Box, Detector, FaceTracker, Track, largest, left_to_right
+from facepulse.skin import SkinTrace, TracePart
+from facepulse.video import Frame, open_video
+
+Floats = NDArray[np.float64]
+Progress = Callable[[float, float | None], None]
+
+MINIMUM_FPS = 5.0  # fewer frames a second cannot follow a heart at 120 bpm
+NOTED_ABSENCE_S = 1.0
+NOTED_GAP_S = 0.3
+
+
+class CropSpec(Protocol):
+    """What a method asks of the clip: side in pixels, margin around the box, clock rate in Hz."""
+
+    @property
+    def size(self) -> int: ...  # noqa: D102
+    @property
+    def margin(self) -> float: ...  # noqa: D102
+    @property
+    def fps(self) -> float: ...  # noqa: D102
+
+
+@dataclass
+class FaceSeen:
+    """One face while the video goes by.
+
+    Attributes:
+        clips: cuts it out.
+        skin: the colour of its skin so far.
+        picture: the first frame that shows it, uint8 RGB (H, W, 3).
+        box: where it is in that frame.
+    """
+
+    clips: ClipBuilder
+    skin: SkinTrace
+    picture: NDArray[np.uint8]
+    box: Box
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Colour of one face's skin while it was there without a break.
+
+    Attributes:
+        times: seconds from the first frame, (T,), uniform.
+        rgb: (T, regions, 3); the first region is the whole face.
+    """
+
+    times: Floats
+    rgb: Floats
+
+    @property
+    def seconds(self) -> float:
+        """Length."""
+        return float(self.times[-1] - self.times[0])
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is kept of a whole video.
+
+    Attributes:
+        source: the video.
+        faces: by the identity of their track.
+        tracks: where each face was, and when.
+        times: of all frames in seconds, (N,).
+        key_times: of the key frames, in seconds.
+        warnings: what was wrong with the file, and survived.
+    """
+
+    source: Path
+    faces: dict[int, FaceSeen]
+    tracks: dict[int, Track]
+    times: Floats
+    key_times: list[float]
+    warnings: list[str]
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, as the timestamps say."""
+        return float((len(self.times) - 1) / (self.times[-1] - self.times[0]))
+
+    @property
+    def duration_s(self) -> float:
+        """From the first frame to the end of the last."""
+        return float(self.times[-1] - self.times[0]) + 1.0 / self.fps
+
+    def chosen(self, which: str, minimum_s: float) -> list[tuple[int, Track]]:
+        """The tracks to measure, each with its number from left to right, from 1.
+
+        Args:
+            which: `largest` for the largest face that stays, `all` for every face that is long enough there.
+            minimum_s: how long is enough.
+
+        Raises:
+            NoFaceError: there is nobody.
+        """
+        numbered = list(enumerate(left_to_right(self.tracks.values()), start=1))
+        if not numbered:
+            raise NoFaceError(
+                f"{self.source}: no face was found in {self.duration_s:.1f} s: "
+                "show one from the front, large and evenly lit"
+            )
+        main = largest(self.tracks.values())
+        enough = [pair for pair in numbered if any(end - start >= minimum_s for start, end in pair[1].spans)]
+        if which == "largest" or not enough:
+            return [pair for pair in numbered if pair[1] is main]
+        return enough
+
+    def stretches(self, track: Track, minimum_s: float) -> tuple[list[Stretch], list[str]]:
+        """The colour of a face in each stretch that is long enough to measure.
+
+        Returns:
+            The stretches, and a line for each break and each stretch that was too short.
+
+        Raises:
+            TooShortError: there is none.
+        """
+        notes = self._gaps() + self._absences(track)
+        stretches = []
+        longest_s = 0.0
+        for part in self.faces[track.identity].skin.parts:
+            for start_s, end_s in track.spans:
+                stretch = _cut(part, start_s, end_s)
+                if stretch is None:
+                    continue
+                longest_s = max(longest_s, stretch.seconds)
+                if stretch.seconds >= minimum_s:
+                    stretches.append(stretch)
+                elif stretch.seconds >= NOTED_ABSENCE_S:
+                    notes.append(
+                        f"too short to measure: the face from {stretch.times[0]:.1f} to {stretch.times[-1]:.1f} s"
+                    )
+        if not stretches:
+            raise TooShortError(
+                f"{self.source}: a face is there for {longest_s:.1f} s at a stretch, but counting beats takes "
+                f"{minimum_s:g} s: record for longer (20 s is good)"
+            )
+        return stretches, notes
+
+    def _absences(self, track: Track) -> list[str]:
+        edges = [0.0, *(edge for span in track.spans for edge in span), self.duration_s]
+        return [
+            f"no face from {start:.1f} to {end:.1f} s"
+            for start, end in zip(edges[::2], edges[1::2], strict=True)
+            if end - start > NOTED_ABSENCE_S
+        ]
+
+    def _gaps(self) -> list[str]:
+        steps = np.diff(self.times)
+        wide = np.flatnonzero(steps > max(NOTED_GAP_S, 3 * float(np.median(steps))))
+        notes = [f"no frames from {self.times[i]:.2f} to {self.times[i + 1]:.2f} s" for i in wide[:3]]
+        return notes + [f"{len(wide) - 3} more gaps between frames"] * (len(wide) > 3)
+
+
+def watch(source: Path, detector: Detector, crop: CropSpec, progress: Progress | None = None) -> Scene:
+    """Decode a video, follow its faces and keep their colour, in one pass with bounded memory.
+
+    Args:
+        source: a file, or a directory of images.
+        detector: finds the faces.
+        crop: how to cut them out.
+        progress: called with the seconds done and the length of the video (None where it is not known).
+
+    Raises:
+        VideoError: the video cannot be read, or has too few frames a second.
+        TooShortError: it is a single picture.
+    """
+    faces: dict[int, FaceSeen] = {}
+    times: list[float] = []
+    with open_video(source) as video:
+
+        def frames() -> Iterator[Frame]:
+            for frame in video:
+                times.append(frame.time)
+                if progress is not None:
+                    progress(frame.time, video.duration_s)
+                yield frame
+
+        tracker = FaceTracker(detector)
+        for tracked in tracker.track(frames()):
+            for identity, boxes in tracked.boxes.items():
+                if identity not in faces:
+                    clips = ClipBuilder(crop.size, crop.margin, crop.fps)
+                    faces[identity] = FaceSeen(clips, SkinTrace(), tracked.frames[0].image, boxes[0])
+                face = faces[identity]
+                for clip in face.clips.push(tracked.frames, boxes):
+                    face.skin.push(clip)
+        for face in faces.values():
+            for clip in face.clips.finish():
+                face.skin.push(clip)
+    if len(times) < 2:
+        raise TooShortError(f"{source}: this is a single picture, but a pulse takes a video of at least 5 s")
+    scene = Scene(source, faces, tracker.tracks, np.array(times), video.key_times, list(video.warnings))
+    if scene.fps < MINIMUM_FPS:
+        raise VideoError(
+            f"{source}: {scene.fps:.1f} frames a second are too few to see a pulse: record at {MINIMUM_FPS:g} or more"
+        )
+    return scene
+
+
+def _cut(part: TracePart, start_s: float, end_s: float) -> Stretch | None:
+    times = part.start_s + np.arange(len(part.rgb)) / part.fps
+    inside = (times >= start_s) & (times <= end_s)
+    return Stretch(times[inside], part.rgb[inside]) if inside.any() else None

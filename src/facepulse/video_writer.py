@@ -1,0 +1,142 @@
+"""Encode frames with their own timestamps into a video file, for demos and tests."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Self
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+
+from facepulse.errors import UsageError
+from facepulse.video import Image
+
+
+class VideoWriter:
+    """Encode frames at their own times into a file, which appears under its name once it is whole.
+
+    Colours are coded by BT.601, which decoders also assume where a container cannot say. Times are kept to
+    1/60000 s in MP4 and MOV, to 1 ms in Matroska and WebM, and to one period of `fps` in AVI.
+
+    Args:
+        path: the file; its suffix names the container.
+        width: pixels.
+        height: pixels.
+        fps: nominal rate, by which the encoder shares out its bits.
+        codec: FFmpeg's name of the encoder.
+        options: of the encoder, such as {"crf": "18"}.
+        container_options: such as {"movflags": "faststart"}.
+        key_interval: frames from one key frame to the next, the encoder's choice where None.
+        pixel_format: FFmpeg's name of what is encoded.
+        rotation: degrees by which players shall turn the image counterclockwise, a multiple of 90.
+
+    Raises:
+        UsageError: the file cannot be written, or the codec cannot encode such frames.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        width: int,
+        height: int,
+        *,
+        fps: float = 30.0,
+        codec: str = "libx264",
+        options: dict[str, str] | None = None,
+        container_options: dict[str, str] | None = None,
+        key_interval: int | None = None,
+        pixel_format: str = "yuv420p",
+        rotation: int = 0,
+    ) -> None:
+        self.path = Path(path)
+        self._shape = (height, width, 3)
+        self._rate = Fraction(fps).limit_denominator(1001)
+        self._codec = codec
+        self._options = dict(options or {})
+        if key_interval and codec == "libx264":
+            self._options.setdefault("sc_threshold", "0")  # else changes of scene put key frames in between
+        self._container_options = container_options or {}
+        self._key_interval = key_interval
+        self._pixel_format = pixel_format
+        self._rotation = rotation
+        self._partial = self.path.with_name(f".{os.getpid()}-{self.path.name}")
+
+    def __enter__(self) -> Self:
+        is_rgb = av.VideoFormat(self._pixel_format).is_rgb
+        full_range = is_rgb or self._codec == "mjpeg" or self._pixel_format.startswith(("yuvj", "gray"))
+        self._color_range = ColorRange.JPEG if full_range else ColorRange.MPEG
+        # AVI can only count periods. 60000 suits all usual rates, and MPEG-4 allows no more than 65535.
+        self._time_base = 1 / self._rate if self.path.suffix.lower() == ".avi" else Fraction(1, 60000)
+        self._reformatter = VideoReformatter()
+        with self._naming_failures():
+            if self.path.is_dir():
+                raise IsADirectoryError("it is a directory")
+            self._container = av.open(self._partial.absolute(), "w", options=self._container_options)
+            try:
+                self._stream = self._add_stream(is_rgb)
+            except BaseException:
+                self._discard()
+                raise
+        return self
+
+    def _add_stream(self, is_rgb: bool) -> Any:
+        stream: Any = self._container.add_stream(self._codec, rate=self._rate, options=self._options)
+        stream.height, stream.width, _ = self._shape
+        stream.pix_fmt = self._pixel_format
+        context = stream.codec_context
+        context.time_base = self._time_base
+        context.color_range = self._color_range
+        if not is_rgb:
+            context.colorspace = 6  # AVCOL_SPC_SMPTE170M: BT.601
+        if self._key_interval:
+            context.gop_size = self._key_interval
+        if self._rotation:
+            stream.set_display_rotation(self._rotation)
+        return stream
+
+    def write(self, image: Image, time: float) -> None:
+        """Encode one frame.
+
+        Args:
+            image: uint8 (height, width, 3), RGB.
+            time: seconds, more than that of the frame before.
+        """
+        if image.shape != self._shape or image.dtype != np.uint8:
+            raise ValueError(f"expected uint8 {self._shape}, got {image.dtype} {image.shape}")
+        with self._naming_failures():
+            picture = self._reformatter.reformat(
+                av.VideoFrame.from_ndarray(np.ascontiguousarray(image)),
+                format=self._pixel_format,
+                dst_colorspace=Colorspace.ITU601,
+                dst_color_range=self._color_range,
+            )
+            picture.pts, picture.time_base = round(time / self._time_base), self._time_base
+            self._container.mux(self._stream.encode(picture))
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                with self._naming_failures():
+                    self._container.mux(self._stream.encode())
+                    self._container.close()
+                    self._partial.replace(self.path)
+        finally:
+            self._discard()
+
+    def _discard(self) -> None:
+        with suppress(av.error.FFmpegError, OSError):
+            self._container.close()
+        with suppress(OSError):
+            self._partial.unlink()
+
+    @contextmanager
+    def _naming_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise UsageError(
+                f"{self.path}: cannot be written as {self._codec} ({error}); check the path, the codec and the size"
+            ) from error

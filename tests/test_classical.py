@@ -1,0 +1,269 @@
+"""Every classical method against its paper, against motion, and against input without a pulse."""
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import butter, filtfilt
+
+from facepulse.classical import METHODS, ClassicalMethod, get_method, jade
+from facepulse.errors import UsageError
+
+FPS = 30.0
+SKIN = np.array([175.0, 120.0, 95.0])
+PULSE_SIGNATURE = np.array([0.33, 0.77, 0.53])  # as published by de Haan and van Leest, 2014
+
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+
+
+def blood_volume(bpm: float, seconds: float = 20.0, fps: float = FPS) -> np.ndarray:
+    """A pulse of unit amplitude with a second harmonic, so that up and down can be told apart."""
+    phase = 2 * np.pi * bpm / 60 * np.arange(int(seconds * fps)) / fps
+    return (np.sin(phase) + 0.3 * np.sin(2 * phase + 0.6)) / 1.1
+
+
+def skin_trace(
+    volume: np.ndarray, strength: float = 0.0075, light: np.ndarray | None = None, noise: float = 0.02
+) -> np.ndarray:
+    """Colour of skin, in which blood absorbs along the pulse signature and light scales all channels alike."""
+    absorbed = strength * np.outer(volume, PULSE_SIGNATURE / np.linalg.norm(PULSE_SIGNATURE))
+    light = np.zeros(len(volume)) if light is None else light
+    return SKIN * (1 - absorbed) * (1 + light[:, None]) + np.random.default_rng(0).normal(0, noise, (len(volume), 3))
+
+
+def unsteady_light(centre_bpm: float, length: int, fps: float = FPS) -> np.ndarray:
+    """Motion: noise of unit deviation in a band of 0.5 Hz around a wrong heart rate, and a slow drift."""
+    noise = np.random.default_rng(1).normal(size=length)
+    hz = centre_bpm / 60
+    b, a = butter(2, [(hz - 0.25) * 2 / fps, (hz + 0.25) * 2 / fps], btype="bandpass")
+    band = filtfilt(b, a, noise)
+    return band / band.std() + np.sin(2 * np.pi * 0.1 * np.arange(length) / fps)
+
+
+def peak_bpm(waveform: np.ndarray, fps: float = FPS) -> float:
+    power = np.abs(np.fft.rfft(waveform * np.hanning(len(waveform)), 1 << 15)) ** 2
+    bpm = np.fft.rfftfreq(1 << 15, 1 / fps) * 60
+    band = (bpm >= 40) & (bpm <= 240)
+    return float(bpm[band][np.argmax(power[band])])
+
+
+# --- the pulse is found, upright
+
+
+@every_method
+@pytest.mark.parametrize("bpm", [48.0, 72.0, 113.0, 180.0])
+def test_the_rate_of_a_quiet_face(method: ClassicalMethod, bpm: float) -> None:
+    trace = skin_trace(blood_volume(bpm))
+    assert peak_bpm(method.waveform(trace, FPS)) == pytest.approx(bpm, abs=0.5)
+
+
+@every_method
+@pytest.mark.parametrize("fps", [8.0, 25.0, 60.0])
+def test_the_rate_at_other_frame_rates(method: ClassicalMethod, fps: float) -> None:
+    trace = skin_trace(blood_volume(66.0, fps=fps))
+    assert peak_bpm(method.waveform(trace, fps), fps) == pytest.approx(66.0, abs=0.5)
+
+
+@every_method
+def test_the_systolic_peak_points_up(method: ClassicalMethod) -> None:
+    volume = blood_volume(72.0)
+    waveform = method.waveform(skin_trace(volume), FPS)
+    assert waveform.shape == volume.shape
+    assert waveform.dtype == np.float64
+    assert waveform.mean() == pytest.approx(0, abs=1e-12)
+    assert np.corrcoef(waveform, volume)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("name", ["ICA", "CHROM", "POS", "LGI", "PBV", "OMIT"])
+@pytest.mark.parametrize(("bpm", "wrong_bpm"), [(66.0, 130.0), (125.0, 60.0)])
+def test_light_that_shakes_at_a_wrong_rate(name: str, bpm: float, wrong_bpm: float) -> None:
+    """Four times the pulse's own amplitude: green reads the motion, what looks at colour must not."""
+    volume = blood_volume(bpm, 30.0)
+    trace = skin_trace(volume, light=4 * 0.0075 * unsteady_light(wrong_bpm, len(volume)))
+    assert abs(peak_bpm(METHODS["GREEN"].waveform(trace, FPS)) - wrong_bpm) < 20
+    assert peak_bpm(METHODS[name].waveform(trace, FPS)) == pytest.approx(bpm, abs=1.0)
+
+
+# --- each as its paper writes it
+
+
+def windows(length: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(length - size + 1)]
+
+
+def loop_pos(rgb: np.ndarray) -> np.ndarray:
+    """Algorithm 1 of the paper, but averaging the overlap."""
+    out, cover = np.zeros(len(rgb)), np.zeros(len(rgb))
+    for window in windows(len(rgb), 48):
+        normalised = (rgb[window] / rgb[window].mean(axis=0)).T
+        s = np.array([[0, 1, -1], [-2, 1, 1]]) @ normalised
+        h = s[0] + s[0].std() / s[1].std() * s[1]
+        out[window] += h - h.mean()
+        cover[window] += 1
+    return -out / cover
+
+
+def loop_chrom(rgb: np.ndarray) -> np.ndarray:
+    b, a = butter(3, [40 / 60 / 15, 240 / 60 / 15], btype="bandpass")
+    passed = filtfilt(b, a, rgb, axis=0)
+    hann = np.array([0.5 - 0.5 * math.cos(2 * math.pi * (index + 1) / 49) for index in range(48)])
+    out, cover = np.zeros(len(rgb)), np.zeros(len(rgb))
+    for window in windows(len(rgb), 48):
+        r, g, b_ = (passed[window] / rgb[window].mean(axis=0)).T
+        x, y = 3 * r - 2 * g, 1.5 * r + g - 1.5 * b_
+        out[window] += hann * (x - x.std() / y.std() * y)
+        cover[window] += hann
+    return out / cover
+
+
+def loop_pbv(rgb: np.ndarray) -> np.ndarray:
+    changes = [[channel / np.mean(rgb[:, index]) - 1 for channel in rgb[:, index]] for index in range(3)]
+    covariance = np.array([[sum(p * q for p, q in zip(a, b, strict=True)) for b in changes] for a in changes])
+    weights = PULSE_SIGNATURE @ np.linalg.inv(covariance)
+    return -np.array([weights @ np.array(change) for change in zip(*changes, strict=True)]) / (
+        weights @ PULSE_SIGNATURE
+    )
+
+
+def loop_lgi(rgb: np.ndarray) -> np.ndarray:
+    u = np.linalg.svd(rgb.T, full_matrices=False)[0][:, 0]
+    projection = np.eye(3) - np.outer(u, u)
+    return -np.array([(projection @ colour)[1] for colour in rgb]) / rgb[:, 1].mean()
+
+
+def loop_omit(rgb: np.ndarray) -> np.ndarray:
+    q = np.linalg.qr(rgb.T)[0][:, 0]
+    projection = np.eye(3) - np.outer(q, q)
+    return -np.array([(projection @ colour)[1] for colour in rgb]) / rgb[:, 1].mean()
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [("POS", loop_pos), ("CHROM", loop_chrom), ("PBV", loop_pbv), ("LGI", loop_lgi), ("OMIT", loop_omit)],
+)
+def test_agrees_with_the_paper_written_as_loops(name: str, reference: Callable[[np.ndarray], np.ndarray]) -> None:
+    volume = blood_volume(77.0, 12.0)
+    trace = skin_trace(volume, light=0.05 * unsteady_light(110.0, len(volume)), noise=0.3)
+    expected = reference(trace)
+    tolerance = 1e-6 if name == "PBV" else 1e-9  # PBV's ridge, beside an inverse without one
+    np.testing.assert_allclose(
+        METHODS[name].waveform(trace, FPS), expected - expected.mean(), rtol=0, atol=tolerance * np.ptp(expected)
+    )
+
+
+def test_jade_separates_what_was_mixed() -> None:
+    t = np.arange(3000) / FPS
+    rng = np.random.default_rng(2)
+    sources = np.stack([np.sin(2 * np.pi * 1.1 * t), (0.37 * t) % 1.0, rng.laplace(size=t.size)])
+    mixing = np.array([[1.0, 0.6, 0.3], [0.4, 1.0, -0.5], [-0.7, 0.2, 1.0]])
+    recovered = jade(mixing @ sources)
+    match = np.abs(np.corrcoef(recovered, sources)[:3, 3:])
+    np.testing.assert_array_equal(np.sort(match.argmax(axis=1)), [0, 1, 2])
+    assert match.max(axis=1).min() > 0.99
+    np.testing.assert_allclose(np.cov(recovered, bias=True), np.eye(3), atol=1e-9)
+    np.testing.assert_array_equal(recovered, jade(mixing @ sources))
+
+
+def test_jade_does_not_depend_on_the_mixing() -> None:
+    """Equivariance: other mixtures of the same sources give the same components; it needs every cumulant's weight."""
+    rng = np.random.default_rng(3)
+    sources = np.stack([rng.laplace(size=400), rng.uniform(size=400), rng.exponential(size=400)])
+    first, second = (jade(rng.normal(size=(3, 3)) @ sources) for _ in range(2))
+    np.testing.assert_allclose(np.abs(np.corrcoef(first, second)[:3, 3:]).max(axis=1), 1.0, atol=1e-9)
+
+
+# --- what must not matter
+
+
+@pytest.mark.parametrize("name", ["GREEN", "CHROM", "POS", "PBV", "ICA"])
+def test_white_balance_does_not_matter(name: str) -> None:
+    trace = skin_trace(blood_volume(72.0), light=0.02 * unsteady_light(110.0, 600))
+    np.testing.assert_allclose(
+        METHODS[name].waveform(trace * [0.4, 1.3, 2.0], FPS), METHODS[name].waveform(trace, FPS), atol=1e-7
+    )
+
+
+@every_method
+@settings(max_examples=10, deadline=None)
+@given(gain=st.floats(0.02, 50), bpm=st.floats(45, 200), seed=st.integers(0, 1000))
+def test_brightness_does_not_matter(method: ClassicalMethod, gain: float, bpm: float, seed: int) -> None:
+    trace = skin_trace(blood_volume(bpm, 6.0)) + np.random.default_rng(seed).normal(0, 0.05, (180, 3))
+    expected = method.waveform(trace, FPS)
+    np.testing.assert_allclose(method.waveform(gain * trace, FPS), expected, rtol=0, atol=1e-5 * np.ptp(expected))
+
+
+# --- input without a pulse, and no input
+
+
+@every_method
+@pytest.mark.parametrize("level", [0.0, 97.3])
+def test_nothing_changes_nothing_comes_out(method: ClassicalMethod, level: float) -> None:
+    np.testing.assert_array_equal(method.waveform(np.full((100, 3), level), FPS), np.zeros(100))
+    np.testing.assert_array_equal(method.waveform(np.full((100, 3), level) * [1.1, 0.7, 0.43], FPS), np.zeros(100))
+
+
+@every_method
+def test_grey_video_has_a_pulse_in_green_only(method: ClassicalMethod) -> None:
+    grey = np.repeat(skin_trace(blood_volume(72.0))[:, 1:2], 3, axis=1)
+    waveform = method.waveform(grey, FPS)
+    if method.name == "GREEN":
+        assert peak_bpm(waveform) == pytest.approx(72, abs=0.5)
+    else:
+        np.testing.assert_array_equal(waveform, np.zeros(len(grey)))
+
+
+@every_method
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda trace: np.vstack([trace[:100], np.zeros((100, 3)), trace[200:]]),
+        lambda trace: np.vstack([trace[:100], np.repeat(trace[100:101], 200, axis=0), trace[300:]]),
+        lambda trace: np.vstack([np.zeros((1, 3)), trace[1:]]),
+        lambda trace: trace * [1, 1, 0],
+        lambda trace: trace * [1, 0, 0],
+        lambda trace: trace[:, [0, 1, 1]],
+        lambda trace: trace[:48],
+    ],
+    ids=["black stretch", "frozen stretch", "black first", "no blue", "red only", "two alike", "shortest"],
+)
+def test_odd_input_gives_finite_output(method: ClassicalMethod, spoil: Callable[[np.ndarray], np.ndarray]) -> None:
+    trace = spoil(skin_trace(blood_volume(72.0)))
+    waveform = method.waveform(trace, FPS)
+    assert waveform.shape == (len(trace),)
+    assert np.isfinite(waveform).all()
+
+
+@every_method
+@pytest.mark.parametrize(
+    ("rgb", "fps", "message"),
+    [
+        (np.ones((47, 3)), 30.0, r"rgb must last 1.6 s \(48 rows at 30 fps\), got 47"),
+        (np.ones((100, 4)), 30.0, r"rgb must be \(T, 3\)"),
+        (np.ones(100), 30.0, r"rgb must be \(T, 3\)"),
+        (np.full((100, 3), np.nan), 30.0, "rgb must be finite"),
+        (np.ones((100, 3)), 0.0, "fps must be"),
+    ],
+)
+def test_bad_arguments_are_named(method: ClassicalMethod, rgb: np.ndarray, fps: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        method.waveform(rgb, fps)
+
+
+# --- the list of methods
+
+
+def test_methods_are_found_in_any_case() -> None:
+    assert list(METHODS) == ["GREEN", "ICA", "CHROM", "POS", "LGI", "PBV", "OMIT"]
+    assert get_method("pos") is METHODS["POS"]
+    with pytest.raises(UsageError, match="'deep': choose one of GREEN, ICA, CHROM, POS, LGI, PBV, OMIT"):
+        get_method("deep")
+
+
+def test_listing_methods_does_not_load_scipy() -> None:
+    code = "import sys, facepulse.classical; assert 'scipy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,260 @@
+"""The command line as a user meets it: exit codes, one line of blame, whole files."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from facepulse import cli
+from facepulse.demo import PaintedFace
+
+
+@pytest.fixture(scope="module")
+def face(face_video) -> Path:
+    return face_video(72.0, 20.0)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]):
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exit_:
+            cli.main([str(argument) for argument in arguments])
+        output = capsys.readouterr()
+        return int(exit_.value.code or 0), output.out, output.err
+
+    return call
+
+
+def test_summary(run, face: Path) -> None:
+    code, out, err = run("measure", face)
+    assert code == 0
+    assert err == ""
+    first, second, *rest = out.splitlines()
+    assert first.startswith(f"{face}: 7")
+    assert "bpm, quality 0." in first or "quality 1." in first
+    assert second.startswith("  POS, face 1, 20.0 s at 30.0 fps, SNR ")
+    assert any(line.startswith("  protocol facepulse: ") for line in rest)
+
+
+def test_json_has_the_documented_fields(run, face: Path) -> None:
+    code, out, err = run("measure", face, "--json", "-")
+    assert code == 0
+    assert "bpm, quality" in err, "the summary moves to stderr"
+    result = json.loads(out)
+    assert {"source", "method", "bpm", "quality", "snr_db", "fps", "duration_s", "windows", "hrv", "warnings"} <= set(
+        result
+    )
+    assert result["source"] == str(face)
+    assert result["windows"][0].keys() == {"start_s", "end_s", "bpm", "quality"}
+    assert "waveform" not in result
+
+
+def test_waveform_in_json_and_csv(run, face: Path, tmp_path: Path) -> None:
+    code, _, _ = run("measure", face, "--json", tmp_path / "r.json", "--waveform", "--csv", tmp_path / "new" / "csv")
+    assert code == 0
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert len(result["waveform"]) == len(result["times_s"]) == 600
+    table = list(csv.reader((tmp_path / "new" / "csv" / f"{face.stem}.waveform.csv").open()))
+    assert table[0] == ["time_s", "waveform"]
+    assert [float(row[1]) for row in table[1:]] == pytest.approx(result["waveform"])
+    windows = list(csv.DictReader((tmp_path / "new" / "csv" / f"{face.stem}.windows.csv").open()))
+    assert [float(row["bpm"]) for row in windows] == [window["bpm"] for window in result["windows"]]
+
+
+def test_plot_is_a_picture_of_the_measurement(run, face: Path, tmp_path: Path) -> None:
+    code, out, _ = run("measure", face, "--plot", tmp_path)
+    assert code == 0
+    path = tmp_path / f"{face.stem}.png"
+    assert f"wrote {path}" in out
+    picture = cv2.imread(str(path))
+    assert min(picture.shape[:2]) > 500
+    assert picture.std() > 20
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_several_videos_are_all_tried_and_the_worst_code_returned(run, face: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    code, out, err = run("measure", tmp_path / "missing.mp4", face, empty, "--json", "-")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["source"] for row in rows] == [str(tmp_path / "missing.mp4"), str(face), str(empty)]
+    assert [row.get("exit_code") for row in rows] == [3, None, 3]
+    assert rows[1]["bpm"] == pytest.approx(72, abs=1)
+    assert code == 3
+    assert len([line for line in err.splitlines() if line.startswith("facepulse: ")]) == 2
+
+
+def test_videos_of_one_name_do_not_overwrite_each_other(run, face: Path, tmp_path: Path) -> None:
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "face.mp4").write_bytes(face.read_bytes())
+    run("measure", tmp_path / "a" / "face.mp4", tmp_path / "b" / "face.mp4", "--csv", tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["face-2.waveform.csv", "face-2.windows.csv", "face.waveform.csv", "face.windows.csv"]
+
+
+def test_all_faces(run, face_video, tmp_path: Path) -> None:
+    from facepulse.demo import metronome
+
+    faces = [
+        PaintedFace(metronome(bpm, 12), centre=(x, 0.5), height=0.62, strength=0.03)
+        for x, bpm in ((0.27, 66), (0.73, 96))
+    ]
+    path = face_video(seconds=12.0, faces=faces, width=480, height=320, name="Zwei Gesichter – 顔.mp4")
+    code, out, _ = run("measure", path, "--faces", "all", "--json", "-", "--plot", tmp_path)
+    assert code == 0
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [(row["face"], round(row["bpm"] / 3)) for row in rows] == [(1, 22), (2, 32)]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f"{path.stem}.face1.png", f"{path.stem}.face2.png"]
+
+
+def test_no_trustworthy_pulse_is_code_6_and_null(run, face_video) -> None:
+    code, out, err = run("measure", face_video(None, 20.0), "--json", "-")
+    assert code == 6
+    assert json.loads(out)["bpm"] is None
+    [line] = [line for line in err.splitlines() if line.startswith("facepulse: ")]
+    assert "no trustworthy pulse" in line
+    assert "best guess" in line
+
+
+def _text(path: Path) -> None:
+    path.write_text("this is no video\n" * 100)
+
+
+def _sound(path: Path) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(np.zeros(16000, np.int16).tobytes())
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+    (path / "notes.txt").write_text("no images here")
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "code"),
+    [
+        ("missing.mp4", lambda path: None, 3),
+        ("empty.mp4", lambda path: path.touch(), 3),
+        ("text.mp4", _text, 3),
+        ("sound.wav", _sound, 3),
+        ("sound.mp4", _sound, 3),
+        ("folder", _folder, 3),
+    ],
+)
+def test_bad_input_gets_one_line_and_its_code(run, tmp_path: Path, name: str, make, code: int) -> None:
+    path = tmp_path / name
+    make(path)
+    before = sorted(tmp_path.rglob("*"))
+    got, out, err = run("measure", path)
+    assert got == code
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert str(path) in err
+    assert ":" in err.split(str(path), 1)[1] or ";" in err, "says what to do"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["measure"], "VIDEOS"),
+        (["measure", "a.mp4", "--nonsense"], "--nonsense"),
+        (["measure", "a.mp4", "--window", "2"], "window"),
+        (["measure", "a.mp4", "--min-quality", "7"], "min-quality"),
+        (["measure", "a.mp4", "--faces", "three"], "three"),
+        (["measure", "a.mp4", "--method", "magic"], "GREEN"),
+        (["frobnicate"], "frobnicate"),
+    ],
+)
+def test_wrong_usage_is_code_2(run, arguments: list[str], word: str) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert word in err
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--plot"])
+def test_an_output_that_cannot_be_written_is_refused_before_measuring(
+    run, face: Path, tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "file").touch()
+    code, out, err = run("measure", face, option, tmp_path / "file" / "below")
+    assert (code, out) == (2, "")
+    assert "cannot write" in err
+    assert len(err.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
+@pytest.mark.parametrize("what", ["video", "output"])
+def test_permissions(face: Path, tmp_path: Path, what: str) -> None:
+    """In a process of its own that is nobody, because a superuser may read and write everything."""
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    video = face
+    if what == "video":
+        video = locked / "face.mp4"
+        video.write_bytes(face.read_bytes())
+        video.chmod(0)
+    arguments = ["measure", str(video)] + (["--json", str(locked / "out.json")] if what == "output" else [])
+    locked.chmod(0o555)
+    code = f"import os\nif os.getuid() == 0: os.setuid(65534)\nfrom facepulse.cli import main; main({arguments!r})"
+    for folder in tmp_path.parents:
+        if folder.stat().st_mode & 0o005 != 0o005 and folder.owner() == Path.home().owner():
+            folder.chmod(folder.stat().st_mode | 0o055)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
+    assert done.returncode == (3 if what == "video" else 2), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "permission" in done.stderr.lower()
+    locked.chmod(0o755)
+    assert not (locked / "out.json").exists()
+
+
+def test_help_has_an_example_for_every_command(run) -> None:
+    for command in ("measure", "demo", "models"):
+        code, out, _ = run(command, "--help")
+        assert code == 0
+        assert f"Example: facepulse {command}" in out
+
+
+def test_models_lists_every_method_with_its_paper(run) -> None:
+    _, out, _ = run("models")
+    assert [line.split()[0] for line in out.splitlines()] == ["GREEN", "ICA", "CHROM", "POS", "LGI", "PBV", "OMIT"]
+
+
+def test_demo_shows_both_numbers_and_a_plot(run, tmp_path: Path) -> None:
+    code, out, _ = run("demo", tmp_path / "demo", "--bpm", "66")
+    assert code == 0
+    painted, measured = out.splitlines()[:2]
+    assert painted.startswith("painted  66.0 bpm")
+    assert float(measured.split()[1]) == pytest.approx(66.0, abs=1.0)
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["face.mp4", "face.png"]
+
+
+def test_an_interrupted_run_keeps_what_was_measured_and_leaves_nothing_half_written(face: Path, tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys, facepulse\n"
+        "from facepulse.cli import main\n"
+        "measure, calls = facepulse.measure_faces, []\n"
+        "def interrupted_third(*args, **options):\n"
+        "    calls.append(args)\n"
+        "    if len(calls) == 3: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return measure(*args, **options)\n"
+        "facepulse.measure_faces = interrupted_third\n"
+        f"main(['measure', *[{str(face)!r}] * 9, '--json', {str(tmp_path / 'out.json')!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr == "facepulse: interrupted\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+    rows = [json.loads(line) for line in (tmp_path / "out.json").read_text().splitlines()]
+    assert [row["source"] for row in rows] == [str(face)] * 2

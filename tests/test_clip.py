@@ -1,0 +1,239 @@
+"""Crops to a fraction of a pixel, and a clock that neither chunking nor the camera's rate shows through."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facepulse.clip import MAX_TIME_GAP_S, ClipBuilder, FaceClip, crop
+
+FPS = 30.0
+SIZE = 8
+
+
+def box(x: float, y: float, width: float, height: float) -> Any:
+    return SimpleNamespace(x=x, y=y, width=width, height=height)
+
+
+def frame(image: np.ndarray, time: float) -> Any:
+    return SimpleNamespace(image=image, time=time, key=True)
+
+
+def flat_frames(times: Sequence[float], levels: Sequence[float]) -> list[Any]:
+    """Frames of one colour each, except for a ramp of 0, 1, 2, ... so that rounding is averaged away."""
+    ramp = np.arange(SIZE)[None, :, None]
+    return [
+        frame(np.broadcast_to(np.rint(level + ramp), (SIZE, SIZE, 3)).astype(np.uint8), time)
+        for time, level in zip(times, levels, strict=True)
+    ]
+
+
+def build(frames: list[Any], splits: Sequence[int] = (), fps: float = FPS) -> list[FaceClip]:
+    builder = ClipBuilder(SIZE, 0.0, fps)
+    clips: list[FaceClip] = []
+    for start, end in zip([0, *splits], [*splits, len(frames)], strict=True):
+        clips += builder.push(frames[start:end], [box(0, 0, SIZE, SIZE)] * (end - start))
+    return clips + builder.finish()
+
+
+def joined(clips: list[FaceClip]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Times and frames of each part."""
+    return {
+        part: (
+            np.concatenate([clip.times for clip in clips if clip.part == part]),
+            np.concatenate([clip.frames for clip in clips if clip.part == part]),
+        )
+        for part in sorted({clip.part for clip in clips})
+    }
+
+
+def smooth_image(seed: int = 0, height: int = 300, width: int = 400) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=(height, width, 3))
+    smooth = cv2.GaussianBlur(noise, (0, 0), 4)
+    return np.rint(128 + 100 * smooth / np.abs(smooth).max()).astype(np.uint8)
+
+
+# --- FaceClip
+
+
+def test_times_follow_the_clock() -> None:
+    clip = FaceClip(np.zeros((4, SIZE, SIZE, 3), np.uint8), 2.0, 25.0, 0)
+    assert clip.times == pytest.approx([2.0, 2.04, 2.08, 2.12])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frames": np.zeros((4, 8, 8, 3), np.float32)}, "frames must be uint8"),
+        ({"frames": np.zeros((4, 8, 9, 3), np.uint8)}, "frames must be uint8"),
+        ({"frames": np.zeros((0, 8, 8, 3), np.uint8)}, "frames must be uint8"),
+        ({"frames": np.zeros((8, 8, 3), np.uint8)}, "frames must be uint8"),
+        ({"fps": 0.0}, "fps must be"),
+        ({"start_s": float("nan")}, "start_s must be"),
+        ({"part": -1}, "part must"),
+    ],
+)
+def test_a_clip_that_is_none_is_refused(changes: dict[str, Any], message: str) -> None:
+    fields: dict[str, Any] = {"frames": np.zeros((4, 8, 8, 3), np.uint8), "start_s": 0.0, "fps": 30.0, "part": 0}
+    with pytest.raises(ValueError, match=message):
+        FaceClip(**fields | changes)
+
+
+# --- crop
+
+
+def test_a_box_of_the_crops_size_on_whole_pixels_is_copied() -> None:
+    image = smooth_image()
+    np.testing.assert_array_equal(crop(image, box(30, 20, 72, 72), 72, 0.0), image[20:92, 30:102])
+
+
+def test_a_whole_number_of_pixels_is_averaged() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    expected = image[10:226, 50:266].reshape(72, 3, 72, 3, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(crop(image, box(50, 10, 216, 216), 72, 0.0), expected, atol=1e-3)
+
+
+def test_margin_widens_each_side_by_a_fraction_of_the_box() -> None:
+    image = smooth_image()
+    np.testing.assert_array_equal(
+        crop(image, box(100, 100, 80, 60), 72, 0.25), crop(image, box(80, 85, 120, 90), 72, 0)
+    )
+
+
+@pytest.mark.parametrize("width", [40.0, 72.0, 131.7, 144.0, 200.3])
+def test_a_drifting_box_moves_the_crop_smoothly(width: float) -> None:
+    """Whole-pixel boxes and 8-bit interpolation make the colour mean jump by what a pulse amounts to, 0.1 to 0.3."""
+    image = smooth_image()
+    means = [crop(image, box(100 + x, 80 + x, width, width), 72, 0).mean() for x in np.arange(0, 3, 0.1)]
+    assert np.ptp(means) > 0.02
+    assert np.abs(np.diff(means, 2)).max() < 0.01
+
+
+def test_shrinking_does_not_alias() -> None:
+    """A one-pixel checkerboard is grey from afar, wherever the box begins."""
+    checker = (np.indices((300, 300)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    image = np.repeat(checker[..., None], 3, axis=2)
+    for x in (10.0, 10.3, 10.5):
+        small = crop(image, box(x, x, 205.0, 205.0), 40, 0)
+        assert np.abs(small - 127.5).max() < 15
+
+
+def test_edges_repeat_where_the_box_hangs_over() -> None:
+    image = smooth_image(height=100, width=100)
+    padded = cv2.copyMakeBorder(image, 50, 50, 50, 50, cv2.BORDER_REPLICATE)
+    np.testing.assert_allclose(
+        crop(image, box(-20.3, 60.7, 72, 72), 72, 0), crop(padded, box(29.7, 110.7, 72, 72), 72, 0), atol=1e-3
+    )
+
+
+# --- clock
+
+
+def test_frames_on_the_clock_are_taken_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (40, SIZE, SIZE, 3), dtype=np.uint8)
+    clips = build([frame(image, 1.7 + index / FPS) for index, image in enumerate(images)])
+    times, frames = joined(clips)[0]
+    np.testing.assert_array_equal(frames, images)
+    np.testing.assert_allclose(times, 1.7 + np.arange(40) / FPS, atol=1e-12)
+
+
+def test_values_are_rounded_not_truncated() -> None:
+    clips = build(flat_frames([0.0, 0.1], [100, 103]))
+    _, frames = joined(clips)[0]
+    np.testing.assert_array_equal(frames[:, 0, 0, 0], [100, 101, 102, 103])
+    clips = build(flat_frames([0.0, 2 / FPS * 4 / 3], [100, 104]))
+    _, frames = joined(clips)[0]
+    assert frames[1, 0, 0, 0] == 102  # 101.5 of 100..104, to the even neighbour
+
+
+@pytest.mark.parametrize("source_fps", [8.0, 10.0, 24.0, 25.0, 29.97, 30.0, 50.0, 59.94, 60.0, 240.0])
+def test_a_pulse_keeps_its_time_at_every_frame_rate(source_fps: float) -> None:
+    """A slow wave comes out at the tick's own time, neither delayed nor, beyond interpolation, changed."""
+    times = np.arange(0, 6, 1 / source_fps)
+    wave = 100 + 60 * np.sin(2 * np.pi * 0.5 * times)
+    ticks, frames = joined(build(flat_frames(times, wave)))[0]
+    got = frames.mean(axis=(1, 2, 3)) - 3.5
+    expected = np.interp(ticks, times, wave)
+    assert np.abs(got - expected)[2:-2].max() < 1.5
+
+
+def test_a_fast_source_is_averaged_against_flicker() -> None:
+    """Mains light seen at 240 fps flickers at 100 Hz, which every eighth frame alone would fold down to 10 Hz."""
+    times = np.arange(0, 4, 1 / 240)
+    _, frames = joined(build(flat_frames(times, 100 + 40 * np.sin(2 * np.pi * 100 * times))))[0]
+    assert np.std(frames.mean(axis=(1, 2, 3))[2:-2]) < 1.0
+
+
+def test_a_gap_of_seven_tenths_is_bridged_in_a_straight_line() -> None:
+    times = np.concatenate([np.arange(0, 1, 1 / FPS), np.arange(1.7, 3, 1 / FPS)])
+    parts = joined(build(flat_frames(times, 50 + 40 * times)))
+    assert list(parts) == [0]
+    ticks, frames = parts[0]
+    np.testing.assert_allclose(np.diff(ticks), 1 / FPS)
+    np.testing.assert_allclose(frames.mean(axis=(1, 2, 3)) - 3.5, 50 + 40 * ticks, atol=1.01)
+
+
+def test_a_longer_gap_starts_a_new_part_on_its_own_clock() -> None:
+    times = [0.0, 0.1, 0.2, 0.2 + MAX_TIME_GAP_S + 0.013, 1.3]
+    parts = joined(build(flat_frames(times, [50, 50, 50, 90, 90])))
+    assert list(parts) == [0, 1]
+    assert parts[0][0] == pytest.approx(np.arange(7) / FPS)
+    assert parts[1][0][0] == pytest.approx(times[3])
+    assert set(parts[0][1][:, 0, 0, 0]) == {50}
+    assert set(parts[1][1][:, 0, 0, 0]) == {90}
+
+
+def test_a_single_frame_is_a_part() -> None:
+    clips = build(flat_frames([4.2], [100]))
+    assert [(clip.start_s, len(clip.frames), clip.part) for clip in clips] == [(4.2, 1, 0)]
+
+
+def test_nothing_pushed_is_nothing_built() -> None:
+    builder = ClipBuilder(SIZE, 0.0, FPS)
+    assert builder.push([], []) == []
+    assert builder.finish() == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), source_fps=st.sampled_from([8.0, 24.0, 29.97, 30.0, 60.0, 240.0]), seed=st.integers(0, 99))
+def test_chunking_changes_nothing(data: st.DataObject, source_fps: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    steps = (1 + rng.uniform(-0.3, 0.3, 90)) / source_fps
+    steps[rng.integers(0, 90, 3)] += rng.uniform(0, 2, 3)
+    images = rng.integers(0, 256, (90, SIZE, SIZE, 3), dtype=np.uint8)
+    frames = [frame(image, time) for image, time in zip(images, np.cumsum(steps), strict=True)]
+    splits = sorted(data.draw(st.lists(st.integers(0, 90), max_size=12)))
+    whole, pieces = joined(build(frames)), joined(build(frames, splits))
+    assert whole.keys() == pieces.keys()
+    for part in whole:
+        np.testing.assert_allclose(pieces[part][0], whole[part][0], rtol=0, atol=1e-9)
+        np.testing.assert_array_equal(pieces[part][1], whole[part][1])
+        np.testing.assert_allclose(np.diff(whole[part][0]), 1 / FPS)
+
+
+def test_few_frames_are_held_however_long_the_video() -> None:
+    builder = ClipBuilder(SIZE, 0.0, FPS)
+    held = []
+    for chunk in np.split(np.arange(600), 40):
+        builder.push(flat_frames(chunk / 60, [100] * 15), [box(0, 0, SIZE, SIZE)] * 15)
+        held.append(len(builder._crops))
+    assert max(held) <= 6
+
+
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match="2 frames and 1 boxes"):
+        ClipBuilder(SIZE, 0.0, FPS).push(flat_frames([0, 1], [1, 2]), [box(0, 0, 8, 8)])
+    with pytest.raises(ValueError, match="times must increase"):
+        ClipBuilder(SIZE, 0.0, FPS).push(flat_frames([0, 0], [1, 2]), [box(0, 0, 8, 8)] * 2)
+    with pytest.raises(ValueError, match="size must"):
+        ClipBuilder(0, 0.0, FPS)
+    with pytest.raises(ValueError, match="margin must"):
+        ClipBuilder(SIZE, -0.5, FPS)
+    with pytest.raises(ValueError, match="fps must"):
+        ClipBuilder(SIZE, 0.0, 0.0)

@@ -1,0 +1,328 @@
+"""The pipeline on real files: what must be measured, and what must not."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import facepulse
+from facepulse.demo import PaintedFace, metronome, paint_frames
+from facepulse.errors import NoFaceError, TooShortError, UsageError, VideoError
+from facepulse.video import open_video
+from facepulse.video_writer import VideoWriter
+
+BASE = {"bpm": 72.0, "seconds": 20.0}
+
+
+@pytest.mark.parametrize(("method", "tolerance"), [("POS", 1.5), ("CHROM", 3.0), ("GREEN", 3.0)])
+def test_a_real_face_is_measured(shared_data: Path, method: str, tolerance: float) -> None:
+    result = facepulse.measure(shared_data / "evm_face" / "face.mp4", method=method)
+    assert result.bpm == pytest.approx(52.7, abs=tolerance)
+    assert result.quality > 0.9
+
+
+def test_a_painted_face_is_measured(face_video) -> None:
+    result = facepulse.measure(face_video(**BASE))
+    assert result.bpm == pytest.approx(72.0, abs=1.0)
+    assert result.quality > 0.8
+    assert result.fps == pytest.approx(30.0)
+    assert result.duration_s == pytest.approx(20.0)
+    assert [window.bpm for window in result.windows] == [pytest.approx(72.0, abs=2.0)] * 3
+    assert len(result.beats_s) == pytest.approx(24, abs=2)
+
+
+@pytest.mark.parametrize("method", ["GREEN", "ICA", "CHROM", "POS", "LGI", "PBV", "OMIT"])
+def test_every_method_measures(face_video, method: str) -> None:
+    assert facepulse.measure(face_video(**BASE), method=method).bpm == pytest.approx(72.0, abs=1.5)
+
+
+@pytest.mark.parametrize("bpm", [45.0, 110.0, 150.0, 180.0, 220.0])
+def test_fast_and_slow_hearts_are_not_read_as_half_or_double_in_h264(face_video, bpm: float) -> None:
+    result = facepulse.measure(face_video(bpm))
+    assert result.bpm == pytest.approx(bpm, abs=2.0)
+    assert all(window.bpm is None or abs(window.bpm - bpm) < 4 for window in result.windows)
+
+
+def test_a_metronome_has_no_variability(face_video) -> None:
+    result = facepulse.measure(face_video(seconds=24.0, face={"strength": 0.04}, codec="ffv1", name="metronome.mkv"))
+    assert result.hrv is not None
+    assert result.hrv.rmssd_ms is not None, "a clean recording of 24 s is enough for RMSSD"
+    assert result.hrv.rmssd_ms < 15.0
+
+
+def test_variability_is_withheld_rather_than_made_of_noise(face_video) -> None:
+    hrv = facepulse.measure(face_video(**BASE)).hrv
+    assert hrv is None or hrv.rmssd_ms is None or hrv.rmssd_ms < 15.0
+
+
+def test_same_file_same_answer_in_this_and_in_a_fresh_process(face_video) -> None:
+    path = face_video(**BASE)
+    other = facepulse.measure(face_video(110.0))
+    first, second = facepulse.measure(path), facepulse.measure(path)
+    assert other.bpm != first.bpm
+    assert first.to_json(waveform=True) == second.to_json(waveform=True)
+    code = "import sys, facepulse; print(facepulse.measure(sys.argv[1]).to_json(waveform=True))"
+    fresh = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert json.loads(fresh.stdout) == first.to_dict(waveform=True)
+
+
+# --- time -----------------------------------------------------------------------------------------------------------
+
+
+def test_dropped_frames_and_jitter_do_not_change_the_rate(face_video) -> None:
+    reference = facepulse.measure(face_video(**BASE)).bpm
+    rng = np.random.default_rng(1)
+    times = (np.arange(600) / 30 + rng.uniform(-0.008, 0.008, 600))[rng.random(600) > 0.2]
+    variable = facepulse.measure(face_video(**BASE, times=times - times[0]))
+    assert variable.fps == pytest.approx(24, abs=1)
+    assert variable.bpm == pytest.approx(reference, abs=0.5)
+
+
+def test_a_rotated_video_is_measured_upright(face_video, tmp_path: Path) -> None:
+    path = face_video(**BASE)
+    turned = tmp_path / "turned.mp4"
+    with open_video(path) as video, VideoWriter(turned, 240, 320, options={"crf": "12"}, rotation=90) as writer:
+        for frame in video:
+            writer.write(np.ascontiguousarray(np.rot90(frame.image, -1)), frame.time)
+    result = facepulse.measure(turned)
+    assert result.picture.shape == (240, 320, 3)
+    assert result.bpm == pytest.approx(facepulse.measure(path).bpm, abs=0.5)
+
+
+@pytest.mark.parametrize("fps", [8.0, 10.0, 24.0, 60.0])
+def test_the_frame_rate_does_not_matter(face_video, fps: float) -> None:
+    result = facepulse.measure(face_video(**BASE, fps=fps))
+    assert result.fps == pytest.approx(fps, rel=0.01)
+    assert result.bpm == pytest.approx(72.0, abs=1.0)
+
+
+def test_240_fps(face_video) -> None:
+    result = facepulse.measure(face_video(seconds=6.0, fps=240.0))
+    assert result.bpm == pytest.approx(72.0, abs=3.0)
+
+
+def test_a_short_gap_in_the_timestamps_is_bridged_and_reported(face_video) -> None:
+    times = np.arange(600) / 30
+    result = facepulse.measure(face_video(**BASE, times=times[(times < 9.0) | (times > 9.7)]))
+    assert result.bpm == pytest.approx(72.0, abs=1.0)
+    assert len(result.parts) == 1
+    assert any(warning.startswith("no frames from 8.9") for warning in result.warnings)
+
+
+def test_a_long_gap_cuts_the_measurement_in_two(face_video) -> None:
+    times = np.arange(600) / 30
+    result = facepulse.measure(face_video(**BASE, times=times[(times < 8.0) | (times > 12.0)]))
+    assert result.bpm == pytest.approx(72.0, abs=1.5)
+    assert [(round(start), round(end)) for start, end in result.parts] == [(0, 8), (12, 20)]
+    assert np.diff(result.times_s).max() > 3.5
+
+
+# --- faces ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two_faces(face_video) -> Path:
+    left = PaintedFace(metronome(66, 15), centre=(0.27, 0.5), height=0.62, tone="medium", strength=0.03)
+    right = PaintedFace(metronome(96, 15), centre=(0.73, 0.5), height=0.72, strength=0.03)
+    return face_video(seconds=15.0, faces=[right, left], width=480, height=320, name="two faces.mp4")
+
+
+def test_two_faces_come_from_left_to_right(two_faces: Path) -> None:
+    left, right = facepulse.measure_faces(two_faces, which="all")
+    assert (left.face, right.face) == (1, 2)
+    assert left.bpm == pytest.approx(66, abs=2)
+    assert right.bpm == pytest.approx(96, abs=2)
+
+
+def test_of_two_faces_the_largest_is_measured(two_faces: Path) -> None:
+    result = facepulse.measure(two_faces)
+    assert result.face == 2
+    assert result.bpm == pytest.approx(96, abs=2)
+
+
+def test_a_face_that_leaves_is_reported_with_its_times(face_video) -> None:
+    result = facepulse.measure(face_video(seconds=16.0, face={"visible_s": (0.0, 9.0)}))
+    assert result.bpm == pytest.approx(72.0, abs=1.5)
+    assert result.parts[0][1] == pytest.approx(9.0, abs=0.6)
+    [absence] = [warning for warning in result.warnings if warning.startswith("no face from")]
+    assert float(absence.split()[3]) == pytest.approx(9.0, abs=0.6)
+    assert float(absence.split()[5]) == pytest.approx(16.0, abs=0.1)
+
+
+def test_a_face_in_30_percent_of_the_frames_is_measured_where_it_is(face_video) -> None:
+    result = facepulse.measure(face_video(seconds=24.0, face={"visible_s": (10.0, 17.2)}))
+    assert result.bpm == pytest.approx(72.0, abs=3.0)
+    assert len(result.parts) == 1
+    assert result.parts[0][0] == pytest.approx(10.0, abs=0.6)
+    assert sum(warning.startswith("no face from") for warning in result.warnings) == 2
+
+
+@pytest.mark.parametrize("tone", ["light", "medium", "dark"])
+def test_every_skin_tone(face_video, tone: str) -> None:
+    assert facepulse.measure(face_video(face={"tone": tone})).bpm == pytest.approx(72.0, abs=1.5)
+
+
+# --- no pulse, no number --------------------------------------------------------------------------------------------
+
+STILL = {"sway": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("living face without a pulse, H.264", {}),
+        (
+            "living face without a pulse, MJPEG",
+            {"codec": "mjpeg", "options": {"qmin": "3", "qmax": "3"}, "name": "n.avi"},
+        ),
+        ("photograph under a noisy camera", {"face": STILL}),
+        ("photograph without noise", {"face": STILL, "noise": 0.0}),
+        ("photograph, lossless: every frame the same", {"face": STILL, "noise": 0.0, "codec": "ffv1", "name": "p.mkv"}),
+        ("key frame a second", {"face": STILL, "key_interval": 30, "options": {"crf": "18"}}),
+        ("key frame a second, no noise", {"face": STILL, "noise": 0.0, "key_interval": 30, "options": {"crf": "23"}}),
+        ("key frame every half second", {"face": STILL, "key_interval": 15, "options": {"crf": "20"}}),
+    ],
+    ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
+)
+@pytest.mark.parametrize("method", ["POS", "CHROM", "GREEN"])
+def test_no_pulse_no_rate(face_video, name: str, options: dict, method: str) -> None:
+    result = facepulse.measure(face_video(None, 20.0, **options), method=method)
+    assert result.bpm is None
+    assert result.quality < 0.4
+    assert result.warnings[0].startswith("no trustworthy pulse")
+    assert "best guess" in result.warnings[0]
+    assert all(window.bpm is None for window in result.windows)
+
+
+def test_a_heart_in_step_with_the_key_frames_is_believed_when_it_is_strong(face_video) -> None:
+    result = facepulse.measure(face_video(60.0, 20.0, key_interval=30, face={"strength": 0.04}))
+    assert result.bpm == pytest.approx(60.0, abs=1.0)
+
+
+def test_a_heart_out_of_step_with_the_key_frames_is_measured(face_video) -> None:
+    result = facepulse.measure(face_video(75.0, 20.0, key_interval=30))
+    assert result.bpm == pytest.approx(75.0, abs=1.0)
+
+
+def test_the_minimum_quality_is_the_callers(face_video) -> None:
+    path = face_video(None, 20.0)
+    assert facepulse.measure(path, min_quality=0.0).bpm is not None
+    assert facepulse.measure(face_video(**BASE), min_quality=1.0).bpm is None
+
+
+# --- bad input ------------------------------------------------------------------------------------------------------
+
+
+def _write(path: Path, frames, fps: float = 30.0, **options) -> Path:
+    frames = list(frames)
+    height, width = frames[0].shape[:2]
+    with VideoWriter(path, width, height, fps=fps, **options) as writer:
+        for index, frame in enumerate(frames):
+            writer.write(frame, index / fps)
+    return path
+
+
+def test_no_face(tmp_path: Path) -> None:
+    frames = list(paint_frames([], np.arange(180) / 30, width=320, height=240))
+    with pytest.raises(NoFaceError, match="no face was found in 6"):
+        facepulse.measure(_write(tmp_path / "wall.mp4", frames))
+
+
+def test_black_video(tmp_path: Path) -> None:
+    with pytest.raises(NoFaceError):
+        facepulse.measure(_write(tmp_path / "black.mp4", [np.zeros((240, 320, 3), np.uint8)] * 180))
+
+
+def test_one_frame(tmp_path: Path) -> None:
+    [frame] = paint_frames([PaintedFace()], np.zeros(1))
+    with pytest.raises(TooShortError, match="single picture"):
+        facepulse.measure(_write(tmp_path / "one.mp4", [frame]))
+
+
+@pytest.mark.parametrize("seconds", [1.0, 4.5])
+def test_too_short(face_video, seconds: float) -> None:
+    with pytest.raises(TooShortError, match="record for longer"):
+        facepulse.measure(face_video(seconds=seconds))
+
+
+def test_too_few_frames_a_second(face_video) -> None:
+    with pytest.raises(VideoError, match="frames a second are too few"):
+        facepulse.measure(face_video(seconds=10.0, fps=3.0))
+
+
+def test_frozen_frame(face_video, tmp_path: Path) -> None:
+    with open_video(face_video()) as video:
+        first = next(iter(video)).image
+    result = facepulse.measure(_write(tmp_path / "frozen.mp4", [first] * 300))
+    assert result.bpm is None
+    assert result.quality < 0.1
+
+
+def test_greyscale_says_which_method_would_do(face_video) -> None:
+    path = face_video(codec="ffv1", pixel_format="gray", name="grey.mkv", face={"strength": 0.04})
+    result = facepulse.measure(path)
+    assert result.bpm is None
+    assert "use --method GREEN" in result.warnings[0]
+    assert facepulse.measure(path, method="green").bpm == pytest.approx(72.0, abs=1.5)
+
+
+def test_4k(face_video) -> None:
+    path = face_video(seconds=6.0, width=3840, height=2160, fps=15.0, options={"crf": "20", "preset": "ultrafast"})
+    result = facepulse.measure(path)
+    assert result.bpm == pytest.approx(72.0, abs=3.0)
+    assert max(result.picture.shape) == 1280
+
+
+def test_odd_size(face_video) -> None:
+    path = face_video(width=321, height=241, codec="ffv1", pixel_format="yuv444p", name="odd.mkv")
+    assert facepulse.measure(path).bpm == pytest.approx(72.0, abs=1.5)
+
+
+def test_ten_bit_hdr(face_video) -> None:
+    path = face_video(
+        codec="libx265", pixel_format="yuv420p10le", options={"crf": "14", "x265-params": "log-level=0"}, name="hdr.mp4"
+    )
+    assert facepulse.measure(path).bpm == pytest.approx(72.0, abs=1.5)
+
+
+def test_truncated_file_is_measured_as_far_as_it_decodes(face_video, tmp_path: Path) -> None:
+    whole = face_video(**BASE, container_options={"movflags": "faststart"}).read_bytes()
+    path = tmp_path / "truncated.mp4"
+    path.write_bytes(whole[: int(0.6 * len(whole))])
+    result = facepulse.measure(path)
+    assert result.bpm == pytest.approx(72.0, abs=2.0)
+    assert any(warning.startswith("truncated:") for warning in result.warnings)
+
+
+def test_directory_of_images_with_timestamps(tmp_path: Path) -> None:
+    times = np.arange(240) / 30
+    face = PaintedFace(metronome(84, 8), height=0.8, strength=0.03)
+    for time, frame in zip(times, paint_frames([face], times, width=320, height=240), strict=True):
+        name = f"Image{1392643993642815000 + round(time * 1e9)}.png"
+        cv2.imwrite(str(tmp_path / name), frame[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert facepulse.measure(tmp_path).bpm == pytest.approx(84.0, abs=2.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "DEEP"}, "choose one of GREEN"),
+        ({"detector": "yolo"}, "choose one of auto"),
+        ({"window_s": 2.0}, "at least 5 s"),
+        ({"min_quality": 1.5}, "from 0 to 1"),
+        ({"which": "both"}, "'largest' or 'all'"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_any_work(options: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        facepulse.measure_faces("there is no such file.mp4", **options)
+
+
+def test_import_is_light() -> None:
+    code = "import sys, facepulse; print([m for m in ('scipy', 'matplotlib', 'rich', 'torch') if m in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "[]"

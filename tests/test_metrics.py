@@ -1,0 +1,152 @@
+"""Metrics against plain loops, textbook cases and rPPG-Toolbox's own figures for one network on UBFC-rPPG."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facepulse.metrics import Estimate, evaluate, macc, mean, pearson
+from facepulse.pulse import PROTOCOLS, filtered, heart_rate, snr_db
+
+UBFC = Path(__file__).resolve().parents[2] / "shared" / "data" / "ubfc_deepphys"
+BAND = {"toolbox": "0.6-3.3", "toolbox-2023": "0.75-2.5"}
+needs_ubfc = pytest.mark.skipif(not UBFC.is_dir(), reason=f"sample data {UBFC} is absent")
+
+
+@pytest.fixture(scope="module")
+def subjects():
+    """Per subject: estimated waveform, reference waveform, and the row of published figures."""
+    signals = np.load(UBFC / "signals.npz")
+    with (UBFC / "per_subject.csv").open() as file:
+        rows = {row["subject"]: row for row in csv.DictReader(file)}
+    assert len(rows) == 42
+    # Integrated in float32 as the toolbox does: in float64, SNR differs in the fifth digit.
+    return {
+        name: (*(np.cumsum(signals[f"{name}/{key}"].ravel()) for key in ("predictions", "labels")), row)
+        for name, row in rows.items()
+    }
+
+
+@needs_ubfc
+@pytest.mark.parametrize("name", BAND)
+def test_every_subject_agrees_with_the_toolbox(subjects, name):
+    protocol = PROTOCOLS[name]
+    for subject, (estimate, reference, row) in subjects.items():
+        reference_bpm = heart_rate(reference, 30, protocol)
+        measured = {
+            "gt_hr": reference_bpm,
+            "pred_hr": heart_rate(estimate, 30, protocol),
+            "snr_db": snr_db(estimate, 30, reference_bpm, protocol),
+            "macc": macc(filtered(estimate, 30, protocol), filtered(reference, 30, protocol)),
+        }
+        published = {key: float(row[f"{key}_{BAND[name]}"]) for key in measured}
+        assert measured == pytest.approx(published, abs=1e-6), subject
+
+
+@needs_ubfc
+@pytest.mark.parametrize(
+    ("name", "mae", "rmse", "mape", "r", "snr", "cross"),
+    [
+        (
+            "toolbox",
+            (2.657645, 1.673712),
+            (11.167727, 10.779076),
+            (2.625305, 1.522412),
+            (0.831351, 0.087872),
+            (0.325691, 0.577986),
+            (0.815343, 0.014513),
+        ),
+        (
+            "toolbox-2023",
+            (0.983538, 0.379226),
+            (2.647161, 1.904029),
+            (1.125493, 0.449712),
+            (0.989925, 0.022388),
+            (0.637894, 0.600294),
+            (0.838744, 0.013631),
+        ),
+    ],
+)
+def test_summary_and_standard_errors_agree_with_the_toolbox(subjects, name, mae, rmse, mape, r, snr, cross):
+    protocol = PROTOCOLS[name]
+    pairs = [(heart_rate(label, 30, protocol), heart_rate(x, 30, protocol)) for x, label, _ in subjects.values()]
+    snrs = [snr_db(x, 30, bpm, protocol) for (x, _, _), (bpm, _) in zip(subjects.values(), pairs, strict=True)]
+    maccs = [macc(filtered(x, 30, protocol), filtered(y, 30, protocol)) for x, y, _ in subjects.values()]
+    errors = evaluate(*zip(*pairs, strict=True))
+    assert errors.n == 42
+    for estimate, expected in (
+        (errors.mae, mae),
+        (errors.rmse, rmse),
+        (errors.mape, mape),
+        (errors.pearson, r),
+        (mean(snrs), snr),
+        (mean(maccs), cross),
+    ):
+        assert (estimate.value, estimate.standard_error) == pytest.approx(expected, abs=1e-6)
+
+
+@needs_ubfc
+def test_the_papers_protocol(subjects):
+    protocol = PROTOCOLS["paper"]
+    errors = evaluate(
+        [heart_rate(label, 30, protocol) for _, label, _ in subjects.values()],
+        [heart_rate(x, 30, protocol) for x, _, _ in subjects.values()],
+    )
+    values = (errors.mae.value, errors.rmse.value, errors.mape.value, errors.pearson.value)
+    assert values == pytest.approx((1.5302, 4.6569, 1.6030, 0.9653), abs=5e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), length=st.integers(3, 200))
+def test_macc_equals_the_loop(seed, length):
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(size=(2, length))
+    loop = max(abs(np.corrcoef(a, np.roll(b, lag))[0, 1]) for lag in range(length - 1))
+    assert macc(a, b) == pytest.approx(loop, abs=1e-12)
+
+
+def test_macc_is_blind_to_delay_sign_and_scale():
+    t = np.arange(300) / 30
+    wave = np.sin(2 * np.pi * 1.2 * t) + 0.3 * np.sin(2 * np.pi * 2.4 * t)
+    assert macc(wave, -3 * np.roll(wave, 7) + 5) == pytest.approx(1)
+    assert macc(wave, np.ones(300)) == 0
+
+
+def test_errors_by_hand():
+    errors = evaluate([60, 80, 100], [63, 76, 100])
+    assert errors.mae.value == pytest.approx(7 / 3)
+    assert errors.mae.standard_error == pytest.approx(np.std([3, 4, 0]) / 3**0.5)
+    assert errors.rmse.value == pytest.approx((25 / 3) ** 0.5)
+    assert errors.rmse.standard_error == pytest.approx((np.std([9, 16, 0]) / 3**0.5) ** 0.5)
+    assert errors.mape.value == pytest.approx(10 / 3)
+    assert str(errors.mae) == "2.33 ± 0.98"
+
+
+def test_too_few_entries_give_none_and_never_nan():
+    one = evaluate([60], [62])
+    assert one.mae == Estimate(2, None)
+    assert one.rmse == Estimate(2, None)
+    assert one.pearson is None
+    assert evaluate([60, 70], [60, 71]).pearson.standard_error is None
+    assert pearson([1, 1, 1], [1, 2, 3]) is None
+    assert "±" in str(one.mae)
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: evaluate([60, 70], [60]), "reference_bpm holds 2 values and estimated_bpm 1"),
+        (lambda: evaluate([60, 70], [60, float("nan")]), "estimated_bpm holds NaN"),
+        (lambda: evaluate([], []), "reference_bpm must be"),
+        (lambda: evaluate([0, 70], [60, 70]), "reference_bpm must be above zero"),
+        (lambda: macc([1, 2], [1, 2, 3]), "a holds 2 values and b 3"),
+        (lambda: macc(np.ones((2, 2)), [1, 2]), "a must be a one-dimensional"),
+        (lambda: mean([float("inf")]), "values holds NaN or infinity"),
+    ],
+)
+def test_bad_arguments_are_named(call, named):
+    with pytest.raises(ValueError, match=named):
+        call()

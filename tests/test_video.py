@@ -1,0 +1,510 @@
+"""Real files, real codecs: what is written with known times and colours must come back with them."""
+
+import os
+import re
+import struct
+import tempfile
+import wave
+import weakref
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facepulse.errors import UsageError, VideoError
+from facepulse.video import Frame, open_video
+from facepulse.video_writer import VideoWriter
+
+ENCODER_OPTIONS = {
+    "libx264": {"preset": "ultrafast", "crf": "10"},
+    "libx265": {"preset": "ultrafast", "crf": "10", "x265-params": "log-level=none:scenecut=0"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "10", "b": "0"},
+    "mjpeg": {"qmin": "1", "q": "2"},
+}
+
+
+def gradient(width: int = 64, height: int = 48) -> np.ndarray:
+    """Smooth, different in every corner, so that a flip, a turn or skewed rows show."""
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    return np.stack([40 + 180 * x, 40 + 180 * y, 200 - 120 * x * y], axis=-1).astype(np.uint8)
+
+
+def write(path: Path, images, times, codec: str = "libx264", **arguments) -> Path:
+    height, width, _ = images[0].shape
+    options = ENCODER_OPTIONS.get(codec, {}) | arguments.pop("options", {})
+    with VideoWriter(path, width, height, codec=codec, options=options, **arguments) as writer:
+        for image, time in zip(images, times, strict=True):
+            writer.write(image, time)
+    return path
+
+
+def noise(count: int, width: int = 64, height: int = 48) -> list[np.ndarray]:
+    random = np.random.default_rng(0)
+    return list(random.integers(0, 256, (count, height, width, 3), dtype=np.uint8))
+
+
+def read(path: Path, **arguments) -> tuple[list[Frame], list[str]]:
+    with open_video(path, **arguments) as video:
+        frames = list(video)
+        for frame in frames:
+            assert frame.image.dtype == np.uint8
+            assert frame.image.flags.c_contiguous
+            assert frame.image.shape == (video.height, video.width, 3)
+        return frames, video.warnings
+
+
+def times_of(frames: list[Frame]) -> list[float]:
+    return [frame.time for frame in frames]
+
+
+# --- times ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "name_read"),
+    [
+        ("v.mp4", "libx264", "h264"),
+        ("v.mov", "libx264", "h264"),
+        ("v.mkv", "libx264", "h264"),
+        ("v.mkv", "ffv1", "ffv1"),
+        ("v.mp4", "libx265", "hevc"),
+        ("v.mp4", "mjpeg", "mjpeg"),
+        ("v.webm", "libvpx-vp9", "vp9"),
+    ],
+)
+def test_variable_frame_rate_keeps_its_times(tmp_path, name, codec, name_read):
+    random = np.random.default_rng(1)
+    times = np.arange(60) / 30 + random.uniform(0, 0.02, 60)
+    times = np.delete(times, random.choice(np.arange(1, 60), 12, replace=False))
+    path = write(tmp_path / name, [gradient()] * len(times), times, codec)
+    frames, warnings = read(path)
+    np.testing.assert_allclose(times_of(frames), times - times[0], atol=1e-3)
+    assert warnings == []
+    with open_video(path) as video:
+        assert video.codec == name_read
+        assert video.expected_frames in (None, len(times))
+        assert video.duration_s == pytest.approx(times[-1], abs=0.1)
+
+
+@pytest.mark.parametrize("codec", ["mjpeg", "libx264", "ffv1"])
+def test_avi_counts_periods(tmp_path, codec):
+    frames, warnings = read(write(tmp_path / "v.avi", [gradient()] * 20, np.arange(20) / 25, codec, fps=25))
+    np.testing.assert_allclose(times_of(frames), np.arange(20) / 25, atol=1e-6)
+    assert warnings == []
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(min_value=0.0011, max_value=3), min_size=1, max_size=30))
+def test_any_increasing_times_come_back(gaps):
+    times = np.cumsum(gaps)
+    with tempfile.TemporaryDirectory() as folder:
+        frames, warnings = read(write(Path(folder) / "v.mp4", [gradient(32, 32)] * len(times), times))
+    np.testing.assert_allclose(times_of(frames), times - times[0], atol=1e-3)
+    assert warnings == []
+
+
+def test_times_that_do_not_advance_are_dropped_with_one_warning(tmp_path):
+    # Matroska keeps milliseconds, so frames 0.1 ms apart share one.
+    times = sorted([*np.arange(10) / 30, 0.1001, 0.2001])
+    frames, warnings = read(write(tmp_path / "v.mkv", [gradient()] * 12, times, "mjpeg"))
+    assert len(frames) == 10
+    assert np.all(np.diff(times_of(frames)) > 0)
+    assert warnings == ["timestamps: frames not later than the one before, dropped: 2"]
+
+
+def test_avi_skips_periods(tmp_path):
+    times = np.delete(np.arange(30) / 30, [10, 11, 12, 20])
+    frames, warnings = read(write(tmp_path / "v.avi", [gradient()] * 26, times, "mjpeg"))
+    np.testing.assert_allclose(times_of(frames), times, atol=1e-6)
+    assert warnings == []
+
+
+@pytest.mark.parametrize(("name", "codec"), [("v.h264", "libx264"), ("v.mjpeg", "mjpeg")])
+def test_a_stream_without_times_is_read_at_its_guessed_rate_with_a_warning(tmp_path, name, codec):
+    frames, warnings = read(write(tmp_path / name, [gradient()] * 50, np.arange(50) / 30, codec))
+    rate = 1 / frames[1].time
+    np.testing.assert_allclose(times_of(frames), np.arange(50) / rate)
+    assert warnings == [f"timestamps: the file lacks them, {rate:.4g} frames a second assumed"]
+
+
+def test_key_times_of_a_coded_group(tmp_path):
+    scenes = [gradient()] * 45 + [255 - gradient()] * 45  # the change at 45 must not become a key frame
+    arguments = {"key_interval": 30, "options": {"preset": "veryfast"}}
+    path = write(tmp_path / "v.mp4", scenes, np.arange(90) / 30, **arguments)
+    with open_video(path) as video:
+        keys = [frame.time for frame in video if frame.key]
+    np.testing.assert_allclose(video.key_times, [0, 1, 2], atol=1e-3)
+    assert keys == video.key_times
+
+
+@pytest.mark.parametrize(("codec", "key_interval"), [("mjpeg", None), ("libx264", 1)])
+def test_no_key_times_where_every_frame_is_one(tmp_path, codec, key_interval):
+    path = write(tmp_path / "v.mp4", noise(10), np.arange(10) / 30, codec, key_interval=key_interval)
+    with open_video(path) as video:
+        assert all(frame.key for frame in video)
+        assert video.key_times == []
+
+
+# --- pixels --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "colour", [(200, 120, 90), (90, 60, 45), (255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)]
+)
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format"),
+    [
+        ("v.mp4", "libx264", "yuv420p"),
+        ("v.mp4", "libx264", "yuv444p"),
+        ("v.mp4", "libx264", "yuv420p10le"),
+        ("v.avi", "mjpeg", "yuvj420p"),
+        ("v.avi", "ffv1", "yuv420p"),
+        ("v.mkv", "ffv1", "bgr0"),
+        ("v.mkv", "ffv1", "yuva420p"),
+        ("v.webm", "libvpx-vp9", "yuv420p"),
+        ("v.mp4", "mpeg4", "yuv420p"),
+    ],
+)
+def test_colours_come_back(tmp_path, name, codec, pixel_format, colour):
+    image = np.full((48, 64, 3), colour, np.uint8)
+    frames, _ = read(write(tmp_path / name, [image] * 2, [0, 1 / 30], codec, pixel_format=pixel_format))
+    np.testing.assert_allclose(frames[-1].image.astype(int), image, atol=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format"),
+    [
+        ("v.mp4", "libx264", "yuv444p"),
+        ("v.mp4", "libx265", "yuv420p10le"),
+        ("v.avi", "mjpeg", "yuvj420p"),
+        ("v.mkv", "ffv1", "yuv420p"),
+        ("v.webm", "libvpx-vp9", "yuv420p"),
+    ],
+)
+def test_odd_sizes(tmp_path, name, codec, pixel_format):
+    image = gradient(321, 241) if codec != "libx265" else gradient(322, 242)
+    frames, warnings = read(write(tmp_path / name, [image] * 3, np.arange(3) / 30, codec, pixel_format=pixel_format))
+    assert frames[-1].image.shape == image.shape
+    assert np.abs(frames[-1].image.astype(int) - image).mean() < 2
+    assert warnings == []
+
+
+def test_greyscale(tmp_path):
+    image = np.repeat(gradient()[..., :1], 3, axis=2)
+    frames, _ = read(write(tmp_path / "v.mp4", [image] * 3, np.arange(3) / 30, pixel_format="gray"))
+    assert np.abs(frames[-1].image.astype(int) - image).mean() < 2
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270, -90])
+@pytest.mark.parametrize("name", ["v.mp4", "v.mkv"])
+def test_rotation_gives_the_upright_image(tmp_path, name, rotation):
+    upright = gradient()
+    stored = np.rot90(upright, -(rotation // 90))
+    path = write(tmp_path / name, [stored] * 3, np.arange(3) / 30, rotation=rotation)
+    frames, _ = read(path)
+    assert np.abs(frames[-1].image.astype(int) - upright).mean() < 2
+    _, elsewhere = cv2.VideoCapture(str(path)).read()  # turns by itself: a second opinion on the sign
+    assert np.abs(elsewhere[..., ::-1].astype(int) - upright).mean() < 3
+
+
+def test_4k_is_scaled_down(tmp_path):
+    image = gradient(3840, 2160)
+    path = write(tmp_path / "v.mp4", [image] * 3, np.arange(3) / 30)
+    frames, _ = read(path)
+    assert frames[-1].image.shape == (720, 1280, 3)
+    assert np.abs(frames[-1].image.astype(int) - gradient(1280, 720)).mean() < 2
+    frames, _ = read(path, max_side=4000)
+    assert frames[-1].image.shape == image.shape
+
+
+def test_upright_4k_is_scaled_down_too(tmp_path):
+    upright = gradient(720, 1280)
+    path = write(tmp_path / "v.mp4", [np.rot90(upright)] * 2, [0, 0.1], rotation=-90)
+    frames, _ = read(path, max_side=320)
+    assert frames[-1].image.shape == (320, 180, 3)
+    assert np.abs(frames[-1].image.astype(int) - gradient(180, 320)).mean() < 2
+
+
+def test_size_that_changes_in_midstream_stays_that_of_the_first_frame(tmp_path):
+    parts = [write(tmp_path / f"{w}.h264", [gradient(w, h)] * 5, np.arange(5) / 30) for w, h in [(64, 48), (96, 80)]]
+    path = tmp_path / "both.h264"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    frames, _ = read(path)
+    assert len(frames) == 10
+    assert np.abs(frames[-1].image.astype(int) - gradient()).mean() < 4
+
+
+def test_frames_are_not_held(tmp_path):
+    path = write(tmp_path / "v.mp4", [gradient()] * 200, np.arange(200) / 30)
+    seen: list[weakref.ref[np.ndarray]] = []
+    most = 0
+    with open_video(path) as video:
+        for frame in video:
+            seen.append(weakref.ref(frame.image))
+            most = max(most, sum(image() is not None for image in seen))
+    assert len(seen) == 200
+    assert most <= 3
+
+
+def test_closing_early_ends_the_iteration(tmp_path):
+    path = write(tmp_path / "v.mp4", [gradient()] * 20, np.arange(20) / 30)
+    with open_video(path) as video:
+        first = next(iter(video))
+    assert list(video) == []
+    assert first.image.mean() > 0
+    unused = open_video(path)
+    unused.close()
+    assert list(unused) == []
+
+
+@pytest.mark.parametrize("name", ["mein gesicht äöü 脸.mp4", "12:30 %d.mp4", "http:face.mp4"])
+def test_odd_names(tmp_path, name):
+    frames, warnings = read(write(tmp_path / name, [gradient()] * 5, np.arange(5) / 30))
+    assert len(frames) == 5
+    assert warnings == []
+
+
+def test_a_photograph_is_one_frame(tmp_path):
+    path = tmp_path / "face.jpg"
+    cv2.imwrite(str(path), gradient()[..., ::-1])
+    frames, _ = read(path)
+    assert len(frames) == 1
+    assert np.abs(frames[0].image.astype(int) - gradient()).mean() < 3
+
+
+def test_a_tag_that_is_not_utf8_does_no_harm(tmp_path):
+    path = write(tmp_path / "v.mp4", [gradient()] * 5, np.arange(5) / 30)
+    data = path.read_bytes()
+    assert b"Lavf" in data
+    path.write_bytes(data.replace(b"Lavf", b"\xff\xfe\xff\xfe"))
+    assert len(read(path)[0]) == 5
+
+
+# --- damage --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "warning"),
+    [
+        ("v.mp4", "libx264", r"truncated: \d+ of 120 frames could be decoded"),
+        ("v.mp4", "mjpeg", r"truncated: \d+ of 120 frames could be decoded"),
+        ("v.avi", "mjpeg", r"truncated: \d+ of 120 frames could be decoded"),
+        ("v.mkv", "libx264", r"truncated: \d\.\d of 4\.0 s could be decoded"),
+    ],
+)
+def test_truncated_file_gives_what_decodes_and_a_warning(tmp_path, name, codec, warning):
+    index_first = {"movflags": "faststart"} if name.endswith("mp4") else None
+    path = write(tmp_path / name, noise(120), np.arange(120) / 30, codec, container_options=index_first)
+    assert read(path)[1] == []
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 57 // 100])
+    frames, warnings = read(path)
+    assert 55 <= len(frames) <= 72
+    assert re.fullmatch(warning, warnings[0])
+    if "frames" in warning:
+        assert f" {len(frames)} of " in warnings[0]
+
+
+def test_truncated_before_its_index(tmp_path):
+    path = write(tmp_path / "v.mp4", noise(30), np.arange(30) / 30)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(VideoError, match=r"index \(moov\) is missing"):
+        open_video(path)
+
+
+def test_damaged_packets_are_skipped_and_counted(tmp_path):
+    path = write(tmp_path / "v.mp4", noise(40), np.arange(40) / 30, "mjpeg")
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    for index in (10, 11, 25):
+        position, size = places[index]
+        data[position : position + size] = bytes(size)
+    path.write_bytes(data)
+    frames, warnings = read(path)
+    expected = np.delete(np.arange(40), [10, 11, 25]) / 30
+    np.testing.assert_allclose(times_of(frames), expected, atol=1e-3)
+    assert warnings == ["damaged: frames that could not be decoded, skipped: 3"]
+
+
+def test_half_decoded_frames_are_skipped_and_counted(tmp_path):
+    path = write(tmp_path / "v.mp4", noise(40), np.arange(40) / 30)
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    position, size = places[20]
+    data[position + size // 2 : position + size] = bytes(size - size // 2)
+    path.write_bytes(data)
+    frames, warnings = read(path)
+    np.testing.assert_allclose(times_of(frames), np.delete(np.arange(40), 20) / 30, atol=1e-3)
+    assert warnings == ["damaged: frames that could not be decoded, skipped: 1"]
+
+
+def test_nothing_decodes(tmp_path):
+    path = write(
+        tmp_path / "v.mp4", noise(10), np.arange(10) / 30, "mjpeg", container_options={"movflags": "faststart"}
+    )
+    data = path.read_bytes()
+    start = data.index(b"mdat") + 4
+    path.write_bytes(data[:start] + bytes(len(data) - start))
+    with pytest.raises(VideoError, match="no frame could be decoded"):
+        open_video(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.mp4", b"", "the file is empty"),
+        ("text.mp4", b"this is not a video\n" * 50, "not a video"),
+        ("notes.txt", b"this is not a video\n" * 50, "no video stream"),
+        ("list.mp4", b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n", "give a video|cannot be read"),
+        ("zeros.mp4", bytes(5000), "not a video"),
+        ("head.mp4", b"\0\0\0\x10ftypisom\0\0\0\0", "index"),
+    ],
+)
+def test_files_that_are_no_video(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert_refused(path, message)
+
+
+def test_sound_without_picture(tmp_path):
+    path = tmp_path / "voice.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(16000))
+    assert_refused(path, "no video stream")
+
+
+def test_a_song_with_cover_art(tmp_path):
+    picture = cv2.imencode(".png", gradient())[1].tobytes()
+    cover = struct.pack(">II9sIIIIII", 3, 9, b"image/png", 0, 64, 48, 24, 0, len(picture)) + picture
+    info = struct.pack(">HH6xQ16x", 4096, 4096, 44100 << 44 | 15 << 36)
+    blocks = [b"fLaC", struct.pack(">I", len(info)), info, struct.pack(">I", 0x86000000 | len(cover)), cover]
+    path = tmp_path / "song.flac"
+    path.write_bytes(b"".join(blocks))
+    with av.open(str(path)) as container:
+        assert container.streams.video  # so FFmpeg does call the cover a video
+    assert_refused(path, "no video stream")
+
+
+def test_missing_pipe_and_device(tmp_path):
+    assert_refused(tmp_path / "nothing.mp4", "no such file")
+    assert_refused(tmp_path / ("a" * 300), "cannot be read")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert_refused(tmp_path / "pipe.mp4", "pipe")
+    assert_refused(Path(os.devnull), "device")
+
+
+def test_unreadable_permissions():
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)  # not tmp_path, which other users may not even enter
+        locked = write(folder / "v.mp4", [gradient()], [0])
+        locked.chmod(0)
+        images = folder / "images"
+        images.mkdir(mode=0)
+        folder.chmod(0o555)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)  # root may read everything
+        try:
+            assert_refused(locked, "no permission")
+            assert_refused(images, "no permission")
+            with pytest.raises(UsageError, match="cannot be written"), VideoWriter(folder / "w.mp4", 64, 48) as writer:
+                writer.write(gradient(), 0)
+        finally:
+            os.seteuid(user)
+            images.chmod(0o700)
+            folder.chmod(0o700)
+
+
+def assert_refused(path: Path, message: str) -> None:
+    with pytest.raises(VideoError, match=message) as caught:
+        open_video(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# --- directories of images -----------------------------------------------------------------------------------------
+
+
+def save(folder: Path, names: list[str], image: np.ndarray | None = None) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        cv2.imwrite(str(folder / name), (gradient() if image is None else image)[..., ::-1])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("pattern", "unit"),
+    [
+        ("Image{:d}.png", 1e-9),
+        ("cam2_{:d}.bmp", 1e-6),
+        ("{:d}.PNG", 1e-3),
+        ("frame_{:.3f}.png", None),
+    ],
+)
+def test_times_from_names(tmp_path, pattern, unit):
+    # From 9.9 s on, so that sorting by letter would be wrong.
+    times = 9.9 + np.round(np.arange(20) / 30, 3)
+    names = [pattern.format(time if unit is None else round(time / unit)) for time in times]
+    with open_video(save(tmp_path, names)) as video:
+        frames = list(video)
+    np.testing.assert_allclose(times_of(frames), times - times[0], atol=1e-9)
+    np.testing.assert_array_equal(frames[0].image, gradient())
+    assert (video.codec, video.expected_frames, video.key_times, video.warnings) == ("images", 20, [], [])
+    assert video.duration_s == pytest.approx(times[-1] - times[0])
+
+
+def test_nanoseconds_of_the_epoch_lose_nothing(tmp_path):
+    start, step = 1392643993642815000, 33_333_333
+    folder = tmp_path / "01-01"
+    save(folder / "01-01", [f"Image{start + i * step}.png" for i in range(5)])  # as PURE nests them
+    frames, _ = read(folder)
+    np.testing.assert_allclose(times_of(frames), np.arange(5) * step * 1e-9, rtol=0, atol=1e-12)
+
+
+def test_images_that_do_not_fit_are_skipped(tmp_path):
+    names = [f"{i * 33}.png" for i in range(10)]
+    save(tmp_path, names)
+    (tmp_path / names[3]).write_bytes(b"not a picture")
+    (tmp_path / names[4]).write_bytes(b"")
+    save(tmp_path, [names[7]], gradient(32, 32))
+    (tmp_path / "._0.png").write_bytes(b"left by another system")
+    (tmp_path / "data.json").write_text("{}")
+    frames, warnings = read(tmp_path)
+    np.testing.assert_allclose(times_of(frames), np.delete(np.arange(10), [3, 4, 7]) * 0.033)
+    assert warnings == [
+        "damaged: images that could not be read, skipped: 2",
+        "images of another size than the first, skipped: 1",
+    ]
+
+
+def test_images_are_scaled_down(tmp_path):
+    frames, _ = read(save(tmp_path, ["0.jpg", "40.jpg"], gradient(640, 480)), max_side=320)
+    assert frames[0].image.shape == (240, 320, 3)
+    assert np.abs(frames[0].image.astype(int) - gradient(320, 240)).mean() < 2
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "without images"),
+        (["0001.png", "0002.png", "0003.png"], "are no times; name each by its time"),
+        (["shot.0001.png", "shot.0002.png"], "are no times"),
+        (["left.png", "right.png"], "without a time in their names; name each"),
+    ],
+)
+def test_directories_that_are_no_video(tmp_path, names, message):
+    assert_refused(save(tmp_path, names), message)
+
+
+def test_a_directory_whose_images_are_all_broken(tmp_path):
+    (tmp_path / "0.png").write_bytes(b"no")
+    (tmp_path / "33.png").write_bytes(b"no")
+    assert_refused(tmp_path, "no frame could be decoded")

@@ -1,0 +1,81 @@
+"""The writer: whole files or none."""
+
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facepulse.errors import UsageError
+from facepulse.video import open_video
+from facepulse.video_writer import VideoWriter
+
+ENCODER_OPTIONS = {
+    "libx264": {"preset": "ultrafast", "crf": "10"},
+    "libx265": {"preset": "ultrafast", "crf": "10", "x265-params": "log-level=none:scenecut=0"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "10", "b": "0"},
+    "mjpeg": {"qmin": "1", "q": "2"},
+}
+
+
+def gradient(width: int = 64, height: int = 48) -> np.ndarray:
+    """Smooth, different in every corner, so that a flip, a turn or skewed rows show."""
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    return np.stack([40 + 180 * x, 40 + 180 * y, 200 - 120 * x * y], axis=-1).astype(np.uint8)
+
+
+def write(path: Path, images, times, codec: str = "libx264", **arguments) -> Path:
+    height, width, _ = images[0].shape
+    options = ENCODER_OPTIONS.get(codec, {}) | arguments.pop("options", {})
+    with VideoWriter(path, width, height, codec=codec, options=options, **arguments) as writer:
+        for image, time in zip(images, times, strict=True):
+            writer.write(image, time)
+    return path
+
+
+def test_an_exception_leaves_no_file(tmp_path):
+    def write_and_fail():
+        with VideoWriter(tmp_path / "v.mp4", 64, 48, codec="mjpeg") as writer:
+            writer.write(gradient(), 0)
+            assert len(list(tmp_path.iterdir())) == 1
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "v.mp4"
+    path.write_text("old")
+    with VideoWriter(path, 64, 48) as writer:
+        writer.write(gradient(), 0)
+        assert path.read_text() == "old"
+    with open_video(path) as video:
+        assert len(list(video)) == 1
+    assert list(tmp_path.iterdir()) == [path]
+    assert stat.S_IMODE(path.stat().st_mode) & 0o400
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("missing/v.mp4", {}),
+        ("folder", {}),
+        ("v.unknown", {}),
+        ("v.mp4", {"width": 63}),  # H.264 in 4:2:0 wants even sizes
+        ("v.mp4", {"codec": "rawvideo"}),
+        ("v.mp4", {"codec": "no such codec"}),
+    ],
+)
+def test_what_cannot_be_written(tmp_path, name, arguments):
+    (tmp_path / "folder").mkdir()
+    size = {"width": 64, "height": 48} | arguments
+    with pytest.raises(UsageError, match="cannot be written"), VideoWriter(tmp_path / name, **size) as writer:
+        writer.write(gradient(size["width"]), 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_images_of_another_shape_are_a_programming_error(tmp_path):
+    with pytest.raises(ValueError, match="expected uint8"), VideoWriter(tmp_path / "v.mp4", 64, 48) as writer:
+        writer.write(gradient(32, 32), 0)
