@@ -76,7 +76,8 @@ def agree(parts: Sequence[Floats], fps: float, protocol: pulse.Protocol) -> Agre
     near = (np.abs(hz - bpm / 60) <= half_width_hz) | (np.abs(hz - bpm / 30) <= half_width_hz)
     pulse_power, rest = float(shared[band & near].sum()), float(shared[band & ~near].sum())
     everything = float(total[band].sum())
-    if pulse_power == 0.0 or everything == 0.0:
+    # At the edge of the range there is no peak, only the slope of something outside it.
+    if pulse_power == 0.0 or everything == 0.0 or not low < bpm < high:
         return Agreement(hz, shared, bpm, 0.0, -pulse.SNR_LIMIT_DB, seconds)
     ratio = 10 * np.log10(pulse_power / max(rest, 1e-9 * pulse_power))
     snr_db = float(np.clip(ratio, -pulse.SNR_LIMIT_DB, pulse.SNR_LIMIT_DB))

@@ -70,6 +70,20 @@ class Hrv:
     kept: float
     withheld: dict[str, str]
 
+    def __str__(self) -> str:
+        """What is known, and the first reason for what is not."""
+        figures = {
+            "RMSSD {:.0f} ms": self.rmssd_ms,
+            "SDNN {:.0f} ms": self.sdnn_ms,
+            "pNN50 {:.0f} %": self.pnn50,
+            "LF/HF {:.1f}": self.lf_hf,
+        }
+        known = [text.format(value) for text, value in figures.items() if value is not None]
+        unknown = [text.split()[0] for text, value in figures.items() if value is None]
+        if unknown:
+            known.append(f"{', '.join(unknown)} withheld ({next(iter(self.withheld.values()))})")
+        return ", ".join(known)
+
 
 def find_beats(waveform: npt.ArrayLike, fps: float, bpm: float) -> Beats | None:
     """Find every beat to a fraction of a sample.

@@ -16,10 +16,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from facepulse.video import Frame
+from facepulse.video import Frame, Image
 
 DETECTION_INTERVAL_S = 0.5
 STILL_INTERVAL_S = 1.0  # detection is the dearest step of a measurement, and where nothing moves it finds nothing new
@@ -82,7 +79,7 @@ class Detection(NamedTuple):
     score: float
 
 
-Detector = Callable[[NDArray[np.uint8]], list[Detection]]  # from an RGB image (H, W, 3)
+Detector = Callable[[Image], list[Detection]]  # from an RGB image, uint8 (H, W, 3)
 
 
 @dataclass

@@ -109,7 +109,7 @@ class Measurement:
                 }
                 for window in self.windows
             ],
-            "hrv": None if self.hrv is None else asdict(self.hrv),
+            "hrv": None if self.hrv is None else _rounded_figures(asdict(self.hrv)),
             "warnings": list(self.warnings),
         }
         if waveform:
@@ -188,3 +188,7 @@ class Measurement:
 
 def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(float(value), digits)
+
+
+def _rounded_figures(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in figures.items()}

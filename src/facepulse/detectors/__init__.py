@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 
 from facepulse.errors import FacepulseError
 from facepulse.face import Box, Detection, Detector
-
-Image = NDArray[np.uint8]
+from facepulse.video import Image
 
 # Level weight that scores 0.5. Of 288 faces pasted into photographs (upright, tilted by 15 degrees, dimmed to 12 %, in
-# heavy noise) 96 % weighed more; of 249 pictures without one (textures, photographs, noise, clouds) 1 % held one that did.
+# heavy noise) 96 % weighed more; of 249 pictures without one (textures, photographs, noise, clouds) 1 % held one.
 HAAR_EVEN_WEIGHT = 2.0
 HAAR_MIN_SCORE = 0.5
 
@@ -149,12 +148,11 @@ def load_cascade(name: str) -> cv2.CascadeClassifier:
     """Load one of the cascades that OpenCV 4's Python packages ship.
 
     Raises:
-        FacepulseError: this OpenCV has none, as from version 5 on, or its file is missing or broken.
+        FacepulseError: this OpenCV has none, as from version 5 on, or its file is missing.
     """
-    path = Path(cv2.data.haarcascades) / name
-    if hasattr(cv2, "CascadeClassifier") and path.is_file():
-        cascade = cv2.CascadeClassifier(str(path))
-        if not cascade.empty():
+    if hasattr(cv2, "CascadeClassifier"):
+        cascade = cv2.CascadeClassifier()
+        if cascade.load(str(Path(cv2.data.haarcascades) / name)):
             return cascade
     raise FacepulseError(
         f"OpenCV {cv2.__version__} cannot load its face cascade {name}: "

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facepulse.agreement import Agreement, agree, trust
+from facepulse.pulse import PROTOCOLS
+
+FPS = 30.0
+PROTOCOL = PROTOCOLS["facepulse"]
+
+
+def regions(bpm: float | None, seconds: float, noise: float, seed: int = 0) -> np.ndarray:
+    """Four regions with noise of their own and, if there is one, a pulse in common."""
+    rng = np.random.default_rng(seed)
+    times = np.arange(round(seconds * FPS)) / FPS
+    waves = noise * rng.standard_normal((4, len(times)))
+    return waves if bpm is None else waves + np.sin(2 * np.pi * bpm / 60 * times + rng.uniform(0, 6))
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.floats(45, 235), st.floats(8, 40), st.integers(0, 99))
+def test_the_common_pulse_is_found_under_noise_of_each_regions_own(bpm: float, seconds: float, seed: int) -> None:
+    found = agree([regions(bpm, seconds, noise=1.0, seed=seed)], FPS, PROTOCOL)
+    assert found.bpm == pytest.approx(bpm, abs=20 / seconds)
+    assert found.share > 0.2
+
+
+def test_noise_that_is_not_shared_counts_for_nothing() -> None:
+    shares = [agree([regions(None, 20, noise=1.0, seed=seed)], FPS, PROTOCOL).share for seed in range(20)]
+    assert max(shares) < 0.1
+
+
+def test_a_strong_rhythm_of_one_region_does_not_win_over_a_weak_one_of_all() -> None:
+    waves = regions(150, 20, noise=0.3)
+    waves[0] += 3 * np.sin(2 * np.pi * 75 / 60 * np.arange(waves.shape[1]) / FPS)
+    assert agree([waves], FPS, PROTOCOL).bpm == pytest.approx(150, abs=1)
+
+
+def test_stretches_add_up_whatever_their_length_and_phase() -> None:
+    parts = [regions(80, seconds, noise=1.5, seed=int(seconds)) for seconds in (7, 12, 9)]
+    found = agree(parts, FPS, PROTOCOL)
+    assert found.bpm == pytest.approx(80, abs=1.5)
+    assert found.seconds == pytest.approx(12)
+    assert agree(parts[::-1], FPS, PROTOCOL).bpm == pytest.approx(found.bpm, abs=1e-9)
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.floats(1e-6, 1e6), st.integers(0, 99))
+def test_scale_does_not_matter(scale: float, seed: int) -> None:
+    waves = regions(70, 10, noise=1.0, seed=seed)
+    one, other = agree([waves], FPS, PROTOCOL), agree([scale * waves], FPS, PROTOCOL)
+    assert other.bpm == pytest.approx(one.bpm)
+    assert other.share == pytest.approx(one.share)
+
+
+def test_nothing_is_no_evidence() -> None:
+    assert trust(agree([np.zeros((4, 300))], FPS, PROTOCOL)) == 0.0
+
+
+def test_a_drift_below_the_range_is_no_evidence() -> None:
+    drift = np.tile(np.sin(2 * np.pi * 0.3 * np.arange(300) / FPS), (4, 1))
+    assert trust(agree([drift], FPS, PROTOCOL)) == 0.0
+
+
+def agreement(share: float, bpm: float = 70.0) -> Agreement:
+    return Agreement(np.zeros(1), np.zeros(1), bpm, share, 5.0, 10.0)
+
+
+def test_trust_grows_with_what_is_shared_and_shrinks_with_doubt() -> None:
+    shares = np.linspace(0.01, 0.99, 30)
+    trusts = [trust(agreement(share)) for share in shares]
+    assert trusts == sorted(trusts)
+    assert trusts[0] < 0.1
+    assert trusts[-1] > 0.95
+    assert all(trust(agreement(share), doubtful=True) < trust(agreement(share)) for share in shares)

@@ -1,0 +1,318 @@
+"""Tracks of scripted faces and of a real one: steady boxes, gaps, identities, and frames that all come through."""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facepulse.detectors import HaarDetector
+from facepulse.face import (
+    CENTRE_BAND,
+    MAX_FACE_GAP_S,
+    MAX_HELD_FRAMES,
+    SIDE_BAND,
+    STILL_INTERVAL_S,
+    Box,
+    Detection,
+    FaceTracker,
+    Track,
+    TrackedFrames,
+    drag,
+    largest,
+    left_to_right,
+)
+from facepulse.video import Frame, Image
+
+REAL_FACE = Path(__file__).resolve().parents[2] / "shared" / "data" / "evm_face" / "face.mp4"
+FACE = Box.around(300, 200, 100)
+
+Script = Callable[[float], list[Box]]
+
+
+def frames_at(times: list[float]) -> list[Frame]:
+    """Frames that carry their own time in their pixels, for the scripted detector to read."""
+    return [Frame(np.frombuffer(np.float64(time).tobytes(), np.uint8), time, True) for time in times]
+
+
+def clock(seconds: float, fps: float = 30.0) -> list[float]:
+    return [index / fps for index in range(round(seconds * fps) + 1)]
+
+
+def follow(script: Script, times: list[float]) -> tuple[list[TrackedFrames], dict[int, Track]]:
+    """Track faces whose boxes are scripted as a function of time."""
+
+    def detect(image: Image) -> list[Detection]:
+        return [Detection(box, 0.8) for box in script(float(image.view(np.float64)[0]))]
+
+    tracker = FaceTracker(detect)
+    return list(tracker.track(frames_at(times))), tracker.tracks
+
+
+def path(tracked: list[TrackedFrames], identity: int = 0) -> dict[float, Box]:
+    return {
+        frame.time: box
+        for group in tracked
+        if identity in group.boxes
+        for frame, box in zip(group.frames, group.boxes[identity], strict=True)
+    }
+
+
+# Frames and groups.
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.one_of(st.floats(0, 3), st.just(0.0), st.floats(-1, 0)), min_size=0, max_size=150),
+    st.floats(0.001, 0.3),
+)
+def test_every_frame_comes_once_in_order_with_constant_boxes_whatever_the_timestamps(
+    steps: list[float], scale: float
+) -> None:
+    times = np.cumsum([0.0, *(step * scale for step in steps)]).tolist()
+    tracked, _ = follow(lambda _: [FACE], times)
+    assert [frame.time for group in tracked for frame in group.frames] == times
+    for group in tracked:
+        assert 1 <= len(group.frames) <= MAX_HELD_FRAMES
+        for boxes in group.boxes.values():
+            assert boxes == [FACE] * len(group.frames)
+
+
+def test_no_frames_no_tracks() -> None:
+    assert follow(lambda _: [FACE], []) == ([], {})
+
+
+@pytest.mark.parametrize("fps", [8, 30, 240])
+def test_at_most_thirty_frames_are_held(fps: float) -> None:
+    read, given_out, most = 0, 0, 0
+
+    def source() -> Iterator[Frame]:
+        nonlocal read, most
+        for frame in frames_at(clock(4.0, fps)):
+            read += 1
+            most = max(most, read - given_out)
+            yield frame
+
+    for group in FaceTracker(lambda _: [Detection(FACE, 0.8)]).track(source()):
+        given_out += len(group.frames)
+    assert given_out == read
+    assert most <= MAX_HELD_FRAMES
+
+
+def test_faces_are_looked_for_in_the_first_and_last_frame_and_once_or_twice_a_second() -> None:
+    looked_at: list[float] = []
+
+    def walking_from_5_s(time: float) -> list[Box]:
+        looked_at.append(time)
+        return [Box.around(300 + 60 * max(0, time - 5), 200, 100)]
+
+    follow(walking_from_5_s, clock(10.2, 25))
+    assert looked_at[0] == 0.0
+    assert looked_at[-1] == pytest.approx(10.2)
+    assert 5 <= sum(time <= 5 for time in looked_at) <= 7
+    assert 10 <= sum(5 < time <= 10 for time in looked_at) <= 11
+
+
+# Boxes.
+
+
+def test_a_box_stands_perfectly_still_under_a_shivering_detector() -> None:
+    rng = np.random.default_rng(0)
+
+    def shiver(_: float) -> list[Box]:
+        x, y = rng.uniform(-0.3, 0.3, 2) * CENTRE_BAND * 100
+        return [Box.around(300 + x, 200 + y, 100 * math.exp(rng.uniform(-0.3, 0.3) * SIDE_BAND))]
+
+    tracked, _ = follow(shiver, clock(10))
+    assert len(set(path(tracked).values())) == 1
+
+
+def test_a_moving_face_is_followed_within_the_dead_band_and_without_steps() -> None:
+    def walk(time: float) -> list[Box]:
+        return [Box.around(100 + 60 * time, 200, 100 + 5 * time)]
+
+    tracked, tracks = follow(walk, clock(6))
+    boxes = path(tracked)
+    for time, box in boxes.items():
+        # Up to the band, and what the face had walked before the second detection saw it start.
+        assert box.centre[0] == pytest.approx(100 + 60 * time, abs=1.5 * CENTRE_BAND * 130)
+        assert box.side == pytest.approx(100 + 5 * time, rel=1.5 * SIDE_BAND)
+    steps = np.diff([box.centre[0] for box in boxes.values()])
+    assert steps.min() >= 0
+    assert steps.max() < 1.5 * 60 / 30
+    assert list(tracks) == [0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(-200, 200), st.floats(-200, 200), st.floats(20, 400))
+def test_drag_leaves_the_detection_on_the_edge_of_the_band(dx: float, dy: float, side: float) -> None:
+    start, detected = Box.around(0, 0, 100), Box.around(dx, dy, side)
+    moved = drag(start, detected)
+    reach = CENTRE_BAND * math.sqrt(100 * side)
+    assert math.dist(moved.centre, detected.centre) <= reach * (1 + 1e-9)
+    assert abs(math.log(moved.side / side)) <= SIDE_BAND * (1 + 1e-9)
+    # It never moves further than the detection did.
+    assert math.dist(moved.centre, start.centre) <= math.hypot(dx, dy) + 1e-9
+    assert min(100, side) - 1e-9 <= moved.side <= max(100, side) + 1e-9
+
+
+# Presence.
+
+
+def test_a_gap_of_a_second_and_a_half_is_bridged_with_the_box_held() -> None:
+    tracked, tracks = follow(lambda time: [] if 4.2 < time < 5.7 else [FACE], clock(10))
+    assert list(tracks) == [0]
+    assert tracks[0].spans == [(0.0, 10.0)]
+    assert tracks[0].coverage_s == 10.0
+    assert path(tracked) == dict.fromkeys(clock(10), FACE)
+
+
+def test_a_gap_of_four_seconds_cuts_the_track_where_the_face_was_last_seen() -> None:
+    tracked, tracks = follow(lambda time: [] if 4.2 < time < 8.2 else [FACE], clock(12))
+    assert list(tracks) == [0]
+    (start, last_seen), (seen_again, end) = tracks[0].spans
+    assert (start, end) == (0.0, 12.0)
+    assert 4.2 - STILL_INTERVAL_S <= last_seen <= 4.2
+    assert 8.2 <= seen_again <= 8.2 + STILL_INTERVAL_S
+    assert tracks[0].coverage_s == pytest.approx(last_seen + 12 - seen_again)
+    times = list(path(tracked))
+    for span in tracks[0].spans:  # inside the spans no frame lacks its box
+        assert set(times) >= {time for time in clock(12) if span[0] <= time <= span[1]}
+    boxless = [time for time in clock(12) if time not in path(tracked)]
+    assert last_seen + MAX_FACE_GAP_S - STILL_INTERVAL_S <= boxless[0] <= last_seen + MAX_FACE_GAP_S + STILL_INTERVAL_S
+
+
+def test_a_gap_in_the_timestamps_themselves_cuts_too() -> None:
+    times = [time if time < 5 else time + 3.5 for time in clock(10)]
+    _, tracks = follow(lambda _: [FACE], times)
+    assert list(tracks) == [0]
+    assert len(tracks[0].spans) == 2
+    assert tracks[0].spans[1][0] == pytest.approx(8.5, abs=0.05)
+
+
+def test_the_only_face_may_come_back_anywhere_of_any_size() -> None:
+    def wander(time: float) -> list[Box]:
+        return [FACE] if time < 4 else [Box.around(50, 60, 30)] if time > 8 else []
+
+    tracked, tracks = follow(wander, clock(12))
+    assert [len(track.spans) for track in tracks.values()] == [2]
+    assert path(tracked)[12.0] == Box.around(50, 60, 30)
+
+
+def test_frames_before_a_face_is_confirmed_are_not_lost_and_passing_errors_do_not_count() -> None:
+    def late_face_and_ghost(time: float) -> list[Box]:
+        ghost = [Box.around(50, 50, 40)] if 6 < time < 6.4 else []
+        return ([FACE] if time >= 3 else []) + ghost
+
+    # Moving a little, so that faces are looked for every half second and the ghost is met.
+    tracked, tracks = follow(
+        lambda time: [
+            Box(box.x + 20 * math.sin(3 * time), box.y, box.width, box.height) for box in late_face_and_ghost(time)
+        ],
+        clock(12),
+    )
+    assert len({identity for group in tracked for identity in group.boxes}) == 2
+    assert len(tracks) == 1
+    (track,) = tracks.values()
+    assert 3.0 <= track.spans[0][0] <= 3.0 + STILL_INTERVAL_S
+    assert track.spans[0][1] == 12.0
+    assert track.spans[0][0] in path(tracked, track.identity)
+
+
+def test_one_frame_is_enough_for_a_track() -> None:
+    tracked, tracks = follow(lambda _: [FACE], [0.0])
+    assert tracked[0].boxes == {0: [FACE]}
+    assert tracks[0].spans == [(0.0, 0.0)]
+
+
+# Several faces.
+
+
+def test_two_faces_keep_their_identities_whatever_the_order_of_detections() -> None:
+    rng = np.random.default_rng(1)
+
+    def two(time: float) -> list[Box]:
+        faces = [
+            Box.around(200 + 15 * math.sin(time), 200, 100),
+            Box.around(420 - 15 * math.sin(time), 210, 120),
+        ]
+        present = [face for number, face in enumerate(faces) if number == 1 or not 5 < time < 6.2]
+        return [present[index] for index in rng.permutation(len(present))]
+
+    tracked, tracks = follow(two, clock(20))
+    assert len(tracks) == 2
+    left, right = left_to_right(tracks.values())
+    assert all(150 < box.centre[0] < 250 for box in path(tracked, left.identity).values())
+    assert all(380 < box.centre[0] < 460 for box in path(tracked, right.identity).values())
+    assert left.spans == right.spans == [(0.0, 20.0)]
+
+
+def test_a_newcomer_elsewhere_is_someone_else_while_the_first_stays() -> None:
+    newcomer = Box.around(600, 200, 100)
+    _, tracks = follow(lambda time: [FACE, newcomer] if time >= 5 else [FACE], clock(10))
+    first, second = left_to_right(tracks.values())
+    assert (first.identity, first.spans) == (0, [(0.0, 10.0)])
+    assert 5 <= second.spans[0][0] <= 6
+    assert second.score == pytest.approx(0.8)
+
+
+def test_of_two_faces_the_one_who_returns_is_recognised_by_its_place() -> None:
+    other = Box.around(600, 200, 100)
+    _, tracks = follow(lambda time: [FACE, other] if not 4 < time < 9 else [FACE], clock(14))
+    first, second = left_to_right(tracks.values())
+    assert first.spans == [(0.0, 14.0)]
+    assert len(second.spans) == 2
+
+
+def track_of(identity: int, side: float, x: float, seconds: float) -> Track:
+    track = Track(identity, Box.around(x, 100, side))
+    for time in np.arange(0, seconds + 0.5, 0.5):
+        track.see(Detection(Box.around(x, 100, side), 0.9), float(time))
+    return track
+
+
+def test_largest_is_the_largest_of_those_that_stay() -> None:
+    small, middle = track_of(0, 80, 300, 20), track_of(1, 100, 100, 11)
+    passer_by = track_of(2, 300, 200, 4)
+    assert largest([small, middle, passer_by]) is middle
+    assert [track.identity for track in left_to_right([small, middle, passer_by])] == [1, 2, 0]
+    with pytest.raises(ValueError, match="at least one track"):
+        largest([])
+
+
+def test_median_box_is_not_moved_by_a_stray_detection() -> None:
+    track = track_of(0, 100, 300, 5)
+    track.see(Detection(Box.around(900, 900, 500), 0.5), 5.5)
+    assert track.median_box == Box.around(300, 100, 100)
+
+
+# The real thing.
+
+
+def test_real_face_is_covered_in_every_frame_by_a_box_that_hardly_moves() -> None:
+    if not REAL_FACE.is_file():
+        pytest.skip("the sample video ../shared/data/evm_face/face.mp4 is not here")
+    with av.open(str(REAL_FACE)) as container:
+        frames = [
+            Frame(picture.to_ndarray(format="rgb24"), float(picture.time), picture.key_frame)
+            for picture in container.decode(video=0)
+        ]
+    tracker = FaceTracker(HaarDetector())
+    tracked = list(tracker.track(frames))
+    assert list(tracker.tracks) == [0]
+    assert tracker.tracks[0].spans == [(frames[0].time, frames[-1].time)]
+    boxes = [box for group in tracked for box in group.boxes[0]]
+    assert len(boxes) == len(frames)
+    for box in boxes:
+        for x, y in ((168, 222), (318, 238), (232, 318), (222, 400)):  # eyes, nose, mouth, read off the pictures
+            assert box.x < x < box.x + box.width
+            assert box.y < y < box.y + box.height
+        assert 330 < box.side < 440
+    centres = np.array([box.centre for box in boxes])
+    assert (centres.std(axis=0) < 5).all()
+    assert max(math.dist(one, other) for one, other in pairwise(centres)) < 1.0

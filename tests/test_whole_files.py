@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from facepulse.errors import UsageError
+from facepulse.whole_files import check_writable, written_whole
+
+
+def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "out.txt"
+    with written_whole(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+        assert temporary.suffix == ".txt"
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    path.write_text("old")
+    with pytest.raises(UsageError), written_whole(path) as temporary:
+        temporary.write_text("half")
+        (tmp_path / "missing" / "file").touch()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("check", [check_writable, lambda path: written_whole(path).__enter__()])
+def test_a_path_below_a_file_is_refused(tmp_path: Path, check) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot write"):
+        check(tmp_path / "file" / "out.txt")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="it is a folder"):
+        check_writable(tmp_path)
+
+
+def test_checking_writes_nothing(tmp_path: Path) -> None:
+    check_writable(tmp_path / "out.txt")
+    assert list(tmp_path.iterdir()) == []
