@@ -41,8 +41,8 @@ class Reading:
     video: int
     whole: bool
     share: float
-    snr_db: float
-    in_step: bool
+    bpm: float
+    as_coded: bool
     right: bool
     quality: float
 
@@ -73,33 +73,38 @@ def read_video(seed: int) -> list[Reading]:
     for track in scene.tracks.values():
         for part in scene.faces[track.identity].skin.parts:
             times = part.start_s + np.arange(len(part.rgb)) / part.fps
-            for rgb in (part.rgb, without_key_frame_rhythm(part.rgb, times, scene.key_times)):
+            clean = without_key_frame_rhythm(part.rgb, times, scene.key_times)
+            for as_coded, rgb in ((False, clean), (True, part.rgb)):
                 for name in ("POS", "CHROM", "GREEN"):
                     waves = np.stack([METHODS[name].waveform(rgb[:, i], part.fps) for i in range(1, rgb.shape[1])])
                     length = round(WINDOW_S * part.fps)
                     for begin in (None, *range(0, waves.shape[1] - length + 1, length // 2)):
                         piece = waves if begin is None else waves[:, begin : begin + length]
                         found = agreement.agree([piece], part.fps, PROTOCOL)
-                        in_step = beats_with_key_frames(found.bpm, scene.key_times, found.seconds)
-                        if rgb is part.rgb and scene.key_times and not in_step:
-                            continue  # the pipeline takes the trace as it is only for rates in step
+                        if as_coded and not beats_with_key_frames(found.bpm, scene.key_times, found.seconds):
+                            continue  # the pipeline takes the trace as coded only for rates in step
                         right = true_bpm is not None and abs(found.bpm - true_bpm) < 5
-                        sure = agreement.trust(found, doubtful=in_step)
-                        readings.append(Reading(seed, begin is None, found.share, found.snr_db, in_step, right, sure))
+                        quality = agreement.trust(found, doubtful=as_coded)
+                        reading = Reading(seed, begin is None, found.share, found.bpm, as_coded, right, quality)
+                        readings.append(reading)
     return readings
 
 
 def fitted(readings: list[Reading]) -> NDArray[np.float64]:
     """Constants of `agreement.trust` that make the observed rights and wrongs most likely."""
     usable = [reading for reading in readings if reading.share > 0]
-    features = np.array([[1.0, np.log(r.share), r.snr_db, -float(r.in_step)] for r in usable])
+    share = np.array([min(reading.share, 0.999) for reading in usable])
+    bpm = np.array([reading.bpm for reading in usable])
+    rate = np.log(np.clip(bpm, *agreement.RATE_LIMITS_BPM) / agreement.USUAL_BPM)
+    as_coded = np.array([reading.as_coded for reading in usable], float)
+    features = np.stack([np.ones_like(share), np.log(share / (1 - share)), rate, -as_coded], axis=1)
     right = np.array([r.right for r in usable])
 
     def surprise(weights: NDArray[np.float64]) -> float:
         evidence = features @ weights
         return float(np.mean(np.logaddexp(0, evidence) - right * evidence) + 1e-4 * np.sum(weights[1:] ** 2))
 
-    return np.asarray(minimize(surprise, np.array([6.5, 3.4, 0.0, 2.0])).x)
+    return np.asarray(minimize(surprise, np.array([2.5, 1.8, 5.0, 2.0])).x)
 
 
 def table(readings: list[Reading]) -> str:
@@ -124,7 +129,7 @@ def main() -> None:
         readings = [reading for video in pool.map(read_video, range(arguments.videos)) for reading in video]
     if arguments.fit:
         fit = fitted([reading for reading in readings if reading.video % 2 == 0])
-        print("OFFSET, SHARE_WEIGHT, SNR_WEIGHT, DOUBT =", ", ".join(f"{value:.2f}" for value in fit))
+        print("OFFSET, SHARE_WEIGHT, RATE_WEIGHT, DOUBT =", ", ".join(f"{value:.2f}" for value in fit))
     held_out = [reading for reading in readings if reading.video % 2 == 1]
     print(f"simulated; seeds 0 to {arguments.videos - 1}, the odd ones shown; POS, CHROM and GREEN together")
     print("\nwindows of 10 s\n" + table([reading for reading in held_out if not reading.whole]))

@@ -115,7 +115,7 @@ def test_faces_are_looked_for_in_the_first_and_last_frame_and_once_or_twice_a_se
     assert looked_at[0] == 0.0
     assert looked_at[-1] == pytest.approx(10.2)
     assert 5 <= sum(time <= 5 for time in looked_at) <= 7
-    assert 10 <= sum(5 < time <= 10 for time in looked_at) <= 11
+    assert 9 <= sum(5 < time <= 10 for time in looked_at) <= 11
 
 
 # Boxes.
@@ -164,27 +164,33 @@ def test_drag_leaves_the_detection_on_the_edge_of_the_band(dx: float, dy: float,
 # Presence.
 
 
-def test_a_gap_of_a_second_and_a_half_is_bridged_with_the_box_held() -> None:
-    tracked, tracks = follow(lambda time: [] if 4.2 < time < 5.7 else [FACE], clock(10))
+@settings(max_examples=20, deadline=None)
+@given(st.floats(3, 6))
+def test_a_gap_of_a_second_and_a_half_is_bridged_with_the_box_held(leaves_s: float) -> None:
+    tracked, tracks = follow(lambda time: [] if leaves_s < time < leaves_s + 1.5 else [FACE], clock(10))
     assert list(tracks) == [0]
     assert tracks[0].spans == [(0.0, 10.0)]
     assert tracks[0].coverage_s == 10.0
     assert path(tracked) == dict.fromkeys(clock(10), FACE)
 
 
-def test_a_gap_of_four_seconds_cuts_the_track_where_the_face_was_last_seen() -> None:
-    tracked, tracks = follow(lambda time: [] if 4.2 < time < 8.2 else [FACE], clock(12))
+@settings(max_examples=20, deadline=None)
+@given(st.floats(3, 6))
+def test_a_gap_of_four_seconds_cuts_the_track_where_the_face_was_last_seen(leaves_s: float) -> None:
+    returns_s = leaves_s + 4
+    tracked, tracks = follow(lambda time: [] if leaves_s < time < returns_s else [FACE], clock(12))
     assert list(tracks) == [0]
     (start, last_seen), (seen_again, end) = tracks[0].spans
     assert (start, end) == (0.0, 12.0)
-    assert 4.2 - STILL_INTERVAL_S <= last_seen <= 4.2
-    assert 8.2 <= seen_again <= 8.2 + STILL_INTERVAL_S
+    assert leaves_s - STILL_INTERVAL_S - 0.04 <= last_seen <= leaves_s
+    assert returns_s <= seen_again <= returns_s + STILL_INTERVAL_S + 0.04
     assert tracks[0].coverage_s == pytest.approx(last_seen + 12 - seen_again)
-    times = list(path(tracked))
-    for span in tracks[0].spans:  # inside the spans no frame lacks its box
-        assert set(times) >= {time for time in clock(12) if span[0] <= time <= span[1]}
-    boxless = [time for time in clock(12) if time not in path(tracked)]
-    assert last_seen + MAX_FACE_GAP_S - STILL_INTERVAL_S <= boxless[0] <= last_seen + MAX_FACE_GAP_S + STILL_INTERVAL_S
+    boxed = set(path(tracked))
+    for span in tracks[0].spans:
+        assert boxed >= {time for time in clock(12) if span[0] <= time <= span[1]}
+    boxless = [time for time in clock(12) if time not in boxed]
+    assert leaves_s + MAX_FACE_GAP_S - STILL_INTERVAL_S <= boxless[0]
+    assert boxless[-1] < seen_again
 
 
 def test_a_gap_in_the_timestamps_themselves_cuts_too() -> None:
@@ -204,24 +210,23 @@ def test_the_only_face_may_come_back_anywhere_of_any_size() -> None:
     assert path(tracked)[12.0] == Box.around(50, 60, 30)
 
 
-def test_frames_before_a_face_is_confirmed_are_not_lost_and_passing_errors_do_not_count() -> None:
-    def late_face_and_ghost(time: float) -> list[Box]:
-        ghost = [Box.around(50, 50, 40)] if 6 < time < 6.4 else []
-        return ([FACE] if time >= 3 else []) + ghost
+def test_frames_before_a_face_is_confirmed_are_not_lost() -> None:
+    tracked, tracks = follow(lambda time: [FACE] if time >= 3.2 else [], clock(9))
+    start_s, end_s = tracks[0].spans[0]
+    assert 3.2 <= start_s <= 3.2 + STILL_INTERVAL_S
+    assert end_s == 9.0
+    assert set(path(tracked)) >= {time for time in clock(9) if time >= start_s}
 
-    # Moving a little, so that faces are looked for every half second and the ghost is met.
-    tracked, tracks = follow(
-        lambda time: [
-            Box(box.x + 20 * math.sin(3 * time), box.y, box.width, box.height) for box in late_face_and_ghost(time)
-        ],
-        clock(12),
-    )
-    assert len({identity for group in tracked for identity in group.boxes}) == 2
-    assert len(tracks) == 1
-    (track,) = tracks.values()
-    assert 3.0 <= track.spans[0][0] <= 3.0 + STILL_INTERVAL_S
-    assert track.spans[0][1] == 12.0
-    assert track.spans[0][0] in path(tracked, track.identity)
+
+def test_what_is_detected_once_is_no_face() -> None:
+    ghosts = [Box.around(50, 50, 40)]
+
+    def haunted(time: float) -> list[Box]:
+        return [FACE, ghosts.pop()] if time > 4 and ghosts else [FACE]
+
+    _, tracks = follow(haunted, clock(10))
+    assert not ghosts
+    assert [track.median_box for track in tracks.values()] == [FACE]
 
 
 def test_one_frame_is_enough_for_a_track() -> None:
@@ -238,8 +243,8 @@ def test_two_faces_keep_their_identities_whatever_the_order_of_detections() -> N
 
     def two(time: float) -> list[Box]:
         faces = [
-            Box.around(200 + 15 * math.sin(time), 200, 100),
-            Box.around(420 - 15 * math.sin(time), 210, 120),
+            Box.around(200 + 5 * math.sin(time), 200, 100),
+            Box.around(300 - 5 * math.sin(time), 210, 120),
         ]
         present = [face for number, face in enumerate(faces) if number == 1 or not 5 < time < 6.2]
         return [present[index] for index in rng.permutation(len(present))]
@@ -247,8 +252,8 @@ def test_two_faces_keep_their_identities_whatever_the_order_of_detections() -> N
     tracked, tracks = follow(two, clock(20))
     assert len(tracks) == 2
     left, right = left_to_right(tracks.values())
-    assert all(150 < box.centre[0] < 250 for box in path(tracked, left.identity).values())
-    assert all(380 < box.centre[0] < 460 for box in path(tracked, right.identity).values())
+    assert all(190 < box.centre[0] < 210 for box in path(tracked, left.identity).values())
+    assert all(290 < box.centre[0] < 310 for box in path(tracked, right.identity).values())
     assert left.spans == right.spans == [(0.0, 20.0)]
 
 

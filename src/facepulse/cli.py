@@ -37,7 +37,7 @@ def measure(
     window: Annotated[float, Parameter(validator=Number(gte=5))] = 10.0,
     faces: Literal["largest", "all"] = "largest",
     detector: Literal["auto", "haar", "rfb"] = "auto",
-    min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = 0.5,
+    min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = 0.7,
     json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     waveform: Annotated[bool, Parameter(negative=())] = False,
     csv: Path | None = None,

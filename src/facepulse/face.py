@@ -21,7 +21,7 @@ from facepulse.video import Frame, Image
 DETECTION_INTERVAL_S = 0.5
 STILL_INTERVAL_S = 1.0  # detection is the dearest step of a measurement, and where nothing moves it finds nothing new
 MAX_HELD_FRAMES = 30
-MAX_FACE_GAP_S = 2.0
+MAX_FACE_GAP_S = 2.0  # a face found missing for longer is gone
 
 # Three standard deviations of Haar's boxes on a face that holds still in noise: 0.7 % of the side in the centre, 2 % in
 # the side itself. The two detectors differ by no more either.
@@ -89,8 +89,8 @@ class Track:
     Attributes:
         identity: number of the track within its tracker; steady while the face stays, and when it comes back.
         box: where the face is now, steadied.
-        spans: (start, end) in seconds of the stretches in which the face was there: from a detection to a detection,
-            with none missing for longer than `MAX_FACE_GAP_S` in between.
+        spans: (start, end) in seconds of the stretches in which the face was there, each from a detection to a
+            detection. Absences of up to 1.5 s are always bridged, those of more than 3 s never.
     """
 
     identity: int
@@ -130,8 +130,9 @@ class Track:
         )
 
     def is_lost(self, now_s: float) -> bool:
-        """Whether the face has been out of sight for longer than is bridged."""
-        return now_s - self.last_seen_s > MAX_FACE_GAP_S
+        """Whether the face has been missing for longer than is bridged."""
+        # After a detection nobody looks for up to an interval: it is from then on that the face is known to be missing.
+        return now_s - self.last_seen_s > MAX_FACE_GAP_S + STILL_INTERVAL_S
 
     def see(self, detection: Detection, now_s: float) -> None:
         """Take the detection of this face at a time; after too long a gap it starts a new span."""

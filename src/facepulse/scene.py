@@ -19,6 +19,7 @@ from facepulse.video import Frame, open_video
 Floats = NDArray[np.float64]
 Progress = Callable[[float, float | None], None]
 
+MINIMUM_S = 5.0  # fewer seconds hold too few beats to count
 MINIMUM_FPS = 5.0  # fewer frames a second cannot follow a heart at 120 bpm
 NOTED_ABSENCE_S = 1.0
 NOTED_GAP_S = 0.3
@@ -100,12 +101,11 @@ class Scene:
         """From the first frame to the end of the last."""
         return float(self.times[-1] - self.times[0]) + 1.0 / self.fps
 
-    def chosen(self, which: str, minimum_s: float) -> list[tuple[int, Track]]:
+    def chosen(self, which: str) -> list[tuple[int, Track]]:
         """The tracks to measure, each with its number from left to right, from 1.
 
         Args:
             which: `largest` for the largest face that stays, `all` for every face that is long enough there.
-            minimum_s: how long is enough.
 
         Raises:
             NoFaceError: there is nobody.
@@ -117,12 +117,12 @@ class Scene:
                 "show one from the front, large and evenly lit"
             )
         main = largest(self.tracks.values())
-        enough = [pair for pair in numbered if any(end - start >= minimum_s for start, end in pair[1].spans)]
+        enough = [pair for pair in numbered if any(end - start >= MINIMUM_S for start, end in pair[1].spans)]
         if which == "largest" or not enough:
             return [pair for pair in numbered if pair[1] is main]
         return enough
 
-    def stretches(self, track: Track, minimum_s: float) -> tuple[list[Stretch], list[str]]:
+    def stretches(self, track: Track) -> tuple[list[Stretch], list[str]]:
         """The colour of a face in each stretch that is long enough to measure.
 
         Returns:
@@ -140,7 +140,7 @@ class Scene:
                 if stretch is None:
                     continue
                 longest_s = max(longest_s, stretch.seconds)
-                if stretch.seconds >= minimum_s:
+                if stretch.seconds >= MINIMUM_S:
                     stretches.append(stretch)
                 elif stretch.seconds >= NOTED_ABSENCE_S:
                     notes.append(
@@ -149,7 +149,7 @@ class Scene:
         if not stretches:
             raise TooShortError(
                 f"{self.source}: a face is there for {longest_s:.1f} s at a stretch, but counting beats takes "
-                f"{minimum_s:g} s: record for longer (20 s is good)"
+                f"{MINIMUM_S:g} s: record for longer (20 s is good)"
             )
         return stretches, notes
 
@@ -205,7 +205,9 @@ def watch(source: Path, detector: Detector, crop: CropSpec, progress: Progress |
             for clip in face.clips.finish():
                 face.skin.push(clip)
     if len(times) < 2:
-        raise TooShortError(f"{source}: this is a single picture, but a pulse takes a video of at least 5 s")
+        raise TooShortError(
+            f"{source}: this is a single picture, but a pulse takes a video of at least {MINIMUM_S:g} s"
+        )
     scene = Scene(source, faces, tracker.tracks, np.array(times), video.key_times, list(video.warnings))
     if scene.fps < MINIMUM_FPS:
         raise VideoError(

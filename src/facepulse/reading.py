@@ -1,0 +1,167 @@
+"""From the colour of a face to a heart rate, and how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepulse import beats, pulse
+from facepulse.agreement import Agreement, agree, trust
+from facepulse.classical import ClassicalMethod
+from facepulse.face import Track
+from facepulse.keyframes import beats_with_key_frames, key_frame_period, without_key_frame_rhythm
+from facepulse.measurement import Measurement, Window
+from facepulse.scene import Scene, Stretch
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One way to read the pulse of a face.
+
+    Attributes:
+        waves: waveforms of the whole face and of its regions, (1 + K, T) for each stretch.
+        as_coded: whether what keeps step with the key frames is still in them.
+    """
+
+    waves: list[Floats]
+    as_coded: bool
+    fps: float
+    protocol: pulse.Protocol
+
+    def agreement(self, stretch: int | None = None, begin: int = 0, end: int | None = None) -> Agreement:
+        """What the regions say together, over all stretches or within one."""
+        waves = self.waves if stretch is None else [self.waves[stretch][:, begin:end]]
+        return agree([wave[1:] for wave in waves], self.fps, self.protocol)
+
+    def quality(self, agreement: Agreement) -> float:
+        """How far to trust it."""
+        return trust(agreement, doubtful=self.as_coded)
+
+
+def read_pulse(
+    scene: Scene, track: Track, number: int, method: ClassicalMethod, window_s: float, min_quality: float
+) -> Measurement:
+    """From the colour of one face to its measurement.
+
+    Args:
+        scene: what was kept of the video.
+        track: the face.
+        number: of the face, from left to right.
+        method: makes the waveforms.
+        window_s: length of the windows of the heart rate over time.
+        min_quality: 0..1; below it a heart rate is withheld.
+
+    Raises:
+        TooShortError: the face is there for less than 5 s at a stretch.
+    """
+    stretches, notes = scene.stretches(track)
+    # A pulse needs more than two frames a beat.
+    low_bpm, high_bpm = pulse.PROTOCOLS["facepulse"].search_bpm
+    protocol = replace(pulse.PROTOCOLS["facepulse"], search_bpm=(low_bpm, min(high_bpm, 60 * scene.fps / 2.2)))
+    reading = _best_reading(stretches, method, protocol, scene.key_times)
+    overall = reading.agreement()
+    quality = reading.quality(overall)
+    trusted = quality >= min_quality
+    doubts = [] if trusted else [_doubt(overall, quality, min_quality, scene, stretches)]
+
+    fps = method.fps
+    whole = [pulse.filtered(wave[0], fps, protocol) for wave in reading.waves]
+    found = [beats.find_beats(wave[0], fps, overall.bpm) if trusted else None for wave in reading.waves]
+    longest = max(range(len(whole)), key=lambda index: len(whole[index]))
+    longest_beats = found[longest]
+    shown = (overall.hz >= 0.5) & (overall.hz <= 4.5)
+    seen = scene.faces[track.identity]
+    return Measurement(
+        source=str(scene.source),
+        method=method.name,
+        protocol=f"{protocol}, read where four regions of the face agree",
+        bpm=overall.bpm if trusted else None,
+        quality=quality,
+        snr_db=pulse.snr_db(reading.waves[longest][0], fps, overall.bpm, protocol),
+        fps=scene.fps,
+        duration_s=scene.duration_s,
+        face=number,
+        box=(seen.box.x, seen.box.y, seen.box.width, seen.box.height),
+        parts=tuple((float(stretch.times[0]), float(stretch.times[-1])) for stretch in stretches),
+        windows=tuple(_windows(reading, stretches, round(window_s * fps), min_quality)),
+        hrv=None if longest_beats is None else beats.hrv(longest_beats),
+        beats_s=np.concatenate(
+            [stretch.times[0] + part.times_s for stretch, part in zip(stretches, found, strict=True) if part]
+            or [np.zeros(0)]
+        ),
+        waveform=np.concatenate([_standardised(wave) for wave in whole]).astype(np.float32),
+        times_s=np.concatenate([stretch.times for stretch in stretches]),
+        spectrum_bpm=60 * overall.hz[shown],
+        spectrum=overall.power[shown] / max(float(overall.power[shown].max()), 1e-12),
+        warnings=(*doubts, *notes, *scene.warnings),
+        picture=seen.picture,
+    )
+
+
+def _best_reading(
+    stretches: Sequence[Stretch], method: ClassicalMethod, protocol: pulse.Protocol, key_times: Sequence[float]
+) -> _Reading:
+    """The traces without what keeps step with the key frames, or as they are, where that is the pulse.
+
+    A heart that beats in step with the key frames goes with their rhythm. So the traces as coded are read too; but a
+    rate in step that they show has to be far clearer than a codec ever makes it.
+    """
+    cleaned, as_coded = (
+        _Reading(
+            [_waveforms(method, without_key_frame_rhythm(s.rgb, s.times, times)) for s in stretches],
+            as_coded=not times,
+            fps=method.fps,
+            protocol=protocol,
+        )
+        for times in (list(key_times), [])
+    )
+    if key_frame_period(key_times) is None:
+        return cleaned
+    here, there = cleaned.agreement(), as_coded.agreement()
+    in_step = beats_with_key_frames(there.bpm, key_times, there.seconds)
+    return as_coded if in_step and as_coded.quality(there) > cleaned.quality(here) else cleaned
+
+
+def _waveforms(method: ClassicalMethod, rgb: Floats) -> Floats:
+    return np.stack([method.waveform(rgb[:, region], method.fps) for region in range(rgb.shape[1])])
+
+
+def _windows(reading: _Reading, stretches: Sequence[Stretch], length: int, min_quality: float) -> Iterator[Window]:
+    """Windows that overlap by half; a rest of more than a quarter gets one more, moved back to end with its stretch."""
+    for number, stretch in enumerate(stretches):
+        samples = len(stretch.times)
+        size = min(length, samples)
+        starts = list(range(0, samples - size + 1, max(size // 2, 1)))
+        if samples - starts[-1] - size > size // 4:
+            starts.append(samples - size)
+        for start in starts:
+            agreement = reading.agreement(number, start, start + size)
+            quality = reading.quality(agreement)
+            start_s = float(stretch.times[start])
+            bpm = agreement.bpm if quality >= min_quality else None
+            yield Window(start_s, start_s + size / reading.fps, bpm, quality)
+
+
+def _standardised(wave: Floats) -> Floats:
+    """A wave of unit spread; a flat one stays flat."""
+    spread = float(wave.std())
+    return wave / spread if spread > 0 else wave
+
+
+def _doubt(agreement: Agreement, quality: float, min_quality: float, scene: Scene, stretches: Sequence[Stretch]) -> str:
+    """Why the heart rate is withheld, what it might have been, and what to do."""
+    said = (
+        f"no trustworthy pulse: quality {quality:.2f} is below {min_quality:.2f}, "
+        f"the best guess is {agreement.bpm:.1f} bpm"
+    )
+    period = key_frame_period(scene.key_times)
+    if all(np.allclose(stretch.rgb[..., 0], stretch.rgb[..., 1], atol=0.5) for stretch in stretches):
+        return f"{said}; the picture has no colour: use --method GREEN"
+    if period is not None and beats_with_key_frames(agreement.bpm, scene.key_times, agreement.seconds):
+        return f"{said}; it keeps step with the codec's key frames, {period:.2f} s apart: record with less compression"
+    return f"{said}; hold still, light the face evenly and compress less"
