@@ -127,7 +127,7 @@ def test_no_face_in_noise_clouds_gradients_or_darkness(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-@pytest.mark.parametrize(("seed", "blur"), [(18, 10), (24, 10), (53, 25), (9, 15), (33, 15)])
+@pytest.mark.parametrize(("seed", "blur"), [(6, 15), (20, 7), (57, 25), (8, 15), (58, 25)])
 def test_clouds_with_a_faint_likeness_of_a_face_stay_below_the_threshold(name: str, seed: int, blur: int) -> None:
     # Chosen because one of the detectors has a candidate in each, with a low score.
     cloud = cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 1, (480, 640, 3)), (0, 0), blur)

@@ -19,10 +19,9 @@ def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
 def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     path.write_text("old")
-    with pytest.raises(UsageError):  # noqa: PT012 (the block is what is tested)
-        with written_whole(path) as temporary:
-            temporary.write_text("half")
-            raise OSError("the disk is full")
+    with pytest.raises(UsageError), written_whole(path) as temporary:  # noqa: PT012 (the block is what is tested)
+        temporary.write_text("half")
+        raise OSError("the disk is full")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

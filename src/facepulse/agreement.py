@@ -23,7 +23,7 @@ OFFSET, SHARE_WEIGHT, RATE_WEIGHT = 2.5, 1.8, 5.0
 # between the limits; beyond, it is not relied on.
 USUAL_BPM, RATE_LIMITS_BPM = 70.0, (40.0, 120.0)
 # A fit over few such cases says 1.7; set on the safe side, so that a key-frame rhythm of a photograph never passes.
-DOUBT = 4.0
+DOUBT = 3.0
 
 
 @dataclass(frozen=True)

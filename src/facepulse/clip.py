@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 MAX_TIME_GAP_S = 1.0
 
+# Pixels of a crop that one of the image's, or of those it was averaged to, is finer by, at least: two keeps it sharp.
+COARSEST = 2.0
+
 # Frames this far from a tick, in ticks, count as its neighbours. A little over one, so that rounding in the timestamps
 # cannot decide whether the frame of the next tick is among them.
 REACH_TICKS = 1.05
@@ -166,8 +169,9 @@ def crop(image: npt.NDArray[np.uint8], box: Box, size: int, margin: float) -> np
     """Cut a box out of an image and resize it to a square, to a fraction of a pixel.
 
     A box rounded to whole pixels would jump by one as it drifts, and every pixel of the crop with it: a step that a
-    pulse of half a percent drowns in. So the image is read between its pixels on a grid at least as fine as its own,
-    a whole number of times finer than the crop's, and that grid is averaged down.
+    pulse of half a percent drowns in. So the image is read between its pixels on a grid about as fine as its own, a
+    whole number of times finer than the crop's, and that grid is averaged down. A face much larger than its crop is
+    first averaged over whole pixels, in groups that do not move with the box.
 
     Args:
         image: uint8 (H, W, 3).
@@ -180,20 +184,28 @@ def crop(image: npt.NDArray[np.uint8], box: Box, size: int, margin: float) -> np
     """
     width, height = box.width * (1 + 2 * margin), box.height * (1 + 2 * margin)
     left, top = box.x - box.width * margin, box.y - box.height * margin
-    fineness = max(1, math.ceil(max(width, height) / size))
-    step_x, step_y = width / (size * fineness), height / (size * fineness)
-    rows = _covered(top, height, image.shape[0])
-    columns = _covered(left, width, image.shape[1])
+    coarseness = max(1, int(min(width, height) / (COARSEST * size)))
+    rows = _covered(top, height, image.shape[0], coarseness)
+    columns = _covered(left, width, image.shape[1], coarseness)
+    part = image[rows, columns]
+    if coarseness > 1:
+        beyond_y, beyond_x = -part.shape[0] % coarseness, -part.shape[1] % coarseness
+        if beyond_y or beyond_x:  # only where the box reaches the image's edge
+            part = np.asarray(cv2.copyMakeBorder(part, 0, beyond_y, 0, beyond_x, cv2.BORDER_REPLICATE), np.uint8)
+        shrunk = part.shape[1] // coarseness, part.shape[0] // coarseness
+        part = np.asarray(cv2.resize(part, shrunk, interpolation=cv2.INTER_AREA), np.uint8)
+    fineness = max(1, round(max(width, height) / (coarseness * size) + 0.25))
+    step_x, step_y = (extent / (coarseness * size * fineness) for extent in (width, height))
     # OpenCV counts from the middle of the first pixel, boxes from its corner.
     to_image = np.array(
         [
-            [step_x, 0, left - columns.start + step_x / 2 - 0.5],
-            [0, step_y, top - rows.start + step_y / 2 - 0.5],
+            [step_x, 0, (left - columns.start) / coarseness + step_x / 2 - 0.5],
+            [0, step_y, (top - rows.start) / coarseness + step_y / 2 - 0.5],
         ]
     )
     # In float: between 8-bit pixels, ties are rounded up, and a box half a pixel off would brighten the whole crop.
     grid = cv2.warpAffine(
-        image[rows, columns].astype(np.float32),
+        part.astype(np.float32),
         to_image,
         (size * fineness, size * fineness),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
@@ -202,7 +214,12 @@ def crop(image: npt.NDArray[np.uint8], box: Box, size: int, margin: float) -> np
     return np.asarray(cv2.resize(grid, (size, size), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _covered(start: float, length: float, available: int) -> slice:
-    """The pixels along one axis that a stretch of it reads, neighbours included; at least one where it misses all."""
-    first = min(max(math.floor(start) - 1, 0), available - 1)
-    return slice(first, min(max(math.ceil(start + length) + 1, first + 1), available))
+def _covered(start: float, length: float, available: int, unit: int) -> slice:
+    """The pixels along one axis that a stretch of it reads, neighbours included; at least one where it misses all.
+
+    It starts and, short of the edge, ends at a multiple of `unit`, so that pixels are always averaged in the same
+    groups, wherever the box is.
+    """
+    first = min(max(math.floor(start) - unit, 0), available - 1) // unit * unit
+    last = max(math.ceil(start + length) + unit, first + 1)
+    return slice(first, min(first + -(-(last - first) // unit) * unit, available))

@@ -24,7 +24,7 @@ MAX_HELD_FRAMES = 30
 MAX_FACE_GAP_S = 2.0  # a face found missing for longer is gone
 
 # Three standard deviations of Haar's boxes on a face that holds still in noise: 0.7 % of the side in the centre, 2 % in
-# the side itself. The two detectors differ by no more either.
+# the side itself.
 CENTRE_BAND = 0.03
 SIDE_BAND = 0.07
 

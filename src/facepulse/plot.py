@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,9 @@ def plot_measurement(measurement: Measurement, path: Path) -> None:
     _draw_wave(wave, measurement)
     _draw_spectrum(spectrum, measurement)
     _draw_trace(trace, measurement)
-    figure.savefig(path, dpi=110)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # file names may be in any script
+        figure.savefig(path, dpi=110)
 
 
 def _draw_face(axes: Axes, measurement: Measurement) -> None:

@@ -18,6 +18,10 @@ from facepulse.scene import Scene, Stretch
 
 Floats = NDArray[np.float64]
 
+# A mean colour that stays within this many 8-bit levels does not live: what is left is rounding, and rounding has a
+# spectrum too. The faintest pulses measured (dark skin in poor light) move it by 0.05.
+STILL_LEVELS = 0.01
+
 
 @dataclass(frozen=True)
 class _Reading:
@@ -128,7 +132,9 @@ def _best_reading(
 
 
 def _waveforms(method: ClassicalMethod, rgb: Floats) -> Floats:
-    return np.stack([method.waveform(rgb[:, region], method.fps) for region in range(rgb.shape[1])])
+    moving = np.ptp(rgb, axis=0).max(axis=1) > STILL_LEVELS
+    waves = [method.waveform(rgb[:, region], method.fps) for region in range(rgb.shape[1])]
+    return np.where(moving[:, None], np.stack(waves), 0.0)
 
 
 def _windows(reading: _Reading, stretches: Sequence[Stretch], length: int, min_quality: float) -> Iterator[Window]:
@@ -159,6 +165,8 @@ def _doubt(agreement: Agreement, quality: float, min_quality: float, scene: Scen
         f"no trustworthy pulse: quality {quality:.2f} is below {min_quality:.2f}, "
         f"the best guess is {agreement.bpm:.1f} bpm"
     )
+    if agreement.share == 0.0:
+        return "no trustworthy pulse: the skin does not change its colour, so there is not even a best guess"
     period = key_frame_period(scene.key_times)
     if all(np.allclose(stretch.rgb[..., 0], stretch.rgb[..., 1], atol=0.5) for stretch in stretches):
         return f"{said}; the picture has no colour: use --method GREEN"

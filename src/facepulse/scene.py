@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from facepulse.clip import ClipBuilder
 from facepulse.errors import NoFaceError, TooShortError, VideoError
-from facepulse.face import Box, Detector, FaceTracker, Track, largest, left_to_right
+from facepulse.face import Box, Detector, FaceTracker, Track, TrackedFrames, largest, left_to_right
 from facepulse.skin import SkinTrace, TracePart
 from facepulse.video import Frame, open_video
 
@@ -192,8 +193,7 @@ def watch(source: Path, detector: Detector, crop: CropSpec, progress: Progress |
                     progress(frame.time, video.duration_s)
                 yield frame
 
-        tracker = FaceTracker(detector)
-        for tracked in tracker.track(frames()):
+        def keep_colour(tracked: TrackedFrames) -> None:
             for identity, boxes in tracked.boxes.items():
                 if identity not in faces:
                     clips = ClipBuilder(crop.size, crop.margin, crop.fps)
@@ -201,6 +201,18 @@ def watch(source: Path, detector: Detector, crop: CropSpec, progress: Progress |
                 face = faces[identity]
                 for clip in face.clips.push(tracked.frames, boxes):
                     face.skin.push(clip)
+
+        tracker = FaceTracker(detector)
+        # While one group of frames is cropped, the next is decoded and searched for faces: both spend their time in
+        # compiled code that lets the other run.
+        with ThreadPoolExecutor(max_workers=1) as cropping:
+            kept: Future[None] | None = None
+            for tracked in tracker.track(frames()):
+                if kept is not None:
+                    kept.result()
+                kept = cropping.submit(keep_colour, tracked)
+            if kept is not None:
+                kept.result()
         for face in faces.values():
             for clip in face.clips.finish():
                 face.skin.push(clip)
