@@ -27,6 +27,7 @@ app = App(
     help="Heart rate from a video of a face. Not a medical device.",
     version=facepulse.__version__,
     help_epilogue="Example: facepulse measure face.mp4",
+    suppress_keyboard_interrupt=False,  # `main` has something to say about it
 )
 
 

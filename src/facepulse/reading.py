@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 # A mean colour that stays within this many 8-bit levels does not live: what is left is rounding, and rounding has a
 # spectrum too. The faintest pulses measured (dark skin in poor light) move it by 0.05.
 STILL_LEVELS = 0.01
+SURE = 0.9  # quality of a window that is believed although the whole video is not: someone may have held still for once
+COLOURLESS_LEVELS = 1.0  # between the means of red, green and blue in a greyscale picture
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ def read_pulse(
         face=number,
         box=(seen.box.x, seen.box.y, seen.box.width, seen.box.height),
         parts=tuple((float(stretch.times[0]), float(stretch.times[-1])) for stretch in stretches),
-        windows=tuple(_windows(reading, stretches, round(window_s * fps), min_quality)),
+        windows=tuple(
+            _windows(reading, stretches, round(window_s * fps), min_quality if trusted else max(min_quality, SURE))
+        ),
         hrv=None if longest_beats is None else beats.hrv(longest_beats),
         beats_s=np.concatenate(
             [stretch.times[0] + part.times_s for stretch, part in zip(stretches, found, strict=True) if part]
@@ -165,11 +169,11 @@ def _doubt(agreement: Agreement, quality: float, min_quality: float, scene: Scen
         f"no trustworthy pulse: quality {quality:.2f} is below {min_quality:.2f}, "
         f"the best guess is {agreement.bpm:.1f} bpm"
     )
+    if all(np.ptp(stretch.rgb, axis=2).max() < COLOURLESS_LEVELS for stretch in stretches):
+        return "no trustworthy pulse, not even a best guess: the picture has no colour; use --method GREEN"
     if agreement.share == 0.0:
-        return "no trustworthy pulse: the skin does not change its colour, so there is not even a best guess"
+        return "no trustworthy pulse, not even a best guess: the skin does not change; is this a photograph?"
     period = key_frame_period(scene.key_times)
-    if all(np.allclose(stretch.rgb[..., 0], stretch.rgb[..., 1], atol=0.5) for stretch in stretches):
-        return f"{said}; the picture has no colour: use --method GREEN"
     if period is not None and beats_with_key_frames(agreement.bpm, scene.key_times, agreement.seconds):
         return f"{said}; it keeps step with the codec's key frames, {period:.2f} s apart: record with less compression"
     return f"{said}; hold still, light the face evenly and compress less"

@@ -43,7 +43,7 @@ def check_writable(path: Path) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir, also answers where the folder above may not be entered
         raise UsageError(f"cannot write {path}: it is a folder; give the name of a file")
     probe = path.with_name(f".{path.stem}.{os.getpid()}.probe")
     with written_whole(probe) as temporary:
