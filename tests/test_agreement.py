@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -64,7 +66,7 @@ def test_a_drift_below_the_range_is_no_evidence() -> None:
 
 
 def agreement(share: float, bpm: float = 70.0) -> Agreement:
-    return Agreement(np.zeros(1), np.zeros(1), bpm, share, 5.0, 10.0)
+    return Agreement(np.zeros(1), np.zeros(1), bpm, share, 10.0)
 
 
 def test_trust_grows_with_what_is_shared_and_shrinks_with_doubt() -> None:
@@ -74,3 +76,18 @@ def test_trust_grows_with_what_is_shared_and_shrinks_with_doubt() -> None:
     assert trusts[0] < 0.1
     assert trusts[-1] > 0.95
     assert all(trust(agreement(share), doubtful=True) < trust(agreement(share)) for share in shares)
+
+
+def test_a_slow_rate_needs_more_to_be_shared() -> None:
+    assert trust(agreement(0.4, bpm=45)) < trust(agreement(0.4, bpm=70)) < trust(agreement(0.4, bpm=110))
+
+
+def test_a_short_stretch_needs_more_to_be_shared() -> None:
+    short, long = (replace(agreement(0.4), seconds=seconds) for seconds in (5.0, 10.0))
+    assert trust(short) < trust(long)
+
+
+def test_what_codecs_were_seen_to_make_of_a_photograph_is_not_believed() -> None:
+    """The most that four regions of a photograph shared at a multiple of the key frames' rate, among 240 readings."""
+    for share, bpm in ((0.38, 54), (0.33, 60), (0.28, 120)):
+        assert trust(agreement(share, bpm), doubtful=True) < 0.7

@@ -205,6 +205,19 @@ def test_missed_false_and_untrusted_beats_do_not_count():
     assert damaged.kept == pytest.approx(75 / 80, abs=0.02)
 
 
+def test_the_noise_floor_follows_from_the_jitter():
+    """A difference of two intervals is made of three beat times, weighted 1, -2, 1: variance 6."""
+    result = hrv(exact(np.tile([800.0, 1000.0], 40), jitter_ms=5.0))
+    assert result.rmssd_floor_ms == pytest.approx(np.sqrt(6) * 5.0)
+    assert result.rmssd_ms == pytest.approx(200.0)
+
+
+def test_beats_that_noise_moves_far_withhold_even_a_large_reading():
+    result = hrv(exact(np.tile([800.0, 1000.0], 40), jitter_ms=11.0))
+    assert result.rmssd_ms is None
+    assert "noise alone" in result.withheld["rmssd_ms"]
+
+
 def test_too_few_sound_intervals_withhold_the_variability():
     trusted = np.ones(81, bool)
     trusted[::4] = False

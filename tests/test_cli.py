@@ -8,6 +8,7 @@ import sys
 import wave
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -161,6 +162,84 @@ def test_bad_input_gets_one_line_and_its_code(run, tmp_path: Path, name: str, ma
     assert str(path) in err
     assert ":" in err.split(str(path), 1)[1] or ";" in err, "says what to do"
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"seconds": 1.0}, 5),
+        ({"faces": [PaintedFace(visible_s=(99.0, 99.0))], "seconds": 6.0}, 4),
+        ({"seconds": 8.0, "fps": 3.0}, 3),
+        ({"bpm": None, "seconds": 8.0, "face": {"sway": 0.0}, "noise": 0.0}, 6),
+    ],
+    ids=["short", "nobody", "slow", "photograph"],
+)
+def test_bad_video_gets_one_line_and_its_code(run, face_video, options: dict, code: int) -> None:
+    path = face_video(**options)
+    got, _, err = run("measure", path)
+    assert got == code
+    assert len(err.splitlines()) == 1
+    assert err.startswith(f"facepulse: {path}: ")
+
+
+def test_sound_in_an_mp4_is_no_video(run, tmp_path: Path) -> None:
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 44100), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    code, _, err = run("measure", path)
+    assert code == 3
+    assert len(err.splitlines()) == 1
+
+
+def test_an_output_that_fails_does_not_stop_the_others(run, face: Path, tmp_path: Path) -> None:
+    long = tmp_path / ("n" * 245 + ".mp4")
+    long.write_bytes(face.read_bytes())
+    code, _, err = run("measure", long, face, "--csv", tmp_path / "csv", "--json", tmp_path / "out.json")
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert len((tmp_path / "out.json").read_text().splitlines()) == 2
+    assert (tmp_path / "csv" / f"{face.stem}.windows.csv").exists()
+
+
+def test_a_link_to_itself_does_not_stop_the_others(run, face: Path, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    code, out, err = run("measure", tmp_path / "loop", face)
+    assert code == 3
+    assert out.startswith(f"{face}: 7")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_folder_option_that_names_a_file_is_refused(run, face: Path, tmp_path: Path) -> None:
+    code, _, err = run("measure", face, "--plot", tmp_path / "plot.png")
+    assert code == 2
+    assert "give the name of a folder" in err
+    assert not (tmp_path / "plot.png").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_names_and_terminals_of_any_encoding(face: Path, tmp_path: Path) -> None:
+    video = os.path.join(os.fsencode(tmp_path), b"caf\xe9.mp4")
+    Path(os.fsdecode(video)).write_bytes(face.read_bytes())
+    arguments = [sys.executable, "-m", "facepulse", "measure", video, "--json", "out.json", "--plot", "plots"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == b""
+    assert "caf" in json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["source"]
+    assert len(list((tmp_path / "plots").iterdir())) == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_is_said_in_one_line(face: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "facepulse", "measure", str(face)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0].startswith("facepulse: cannot write the output (No space left")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,14 @@ def sawtooth(key_times: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("key_times", "period"),
-    [([], None), ([0.0], None), ([0, 1, 2, 3], None), ([0, 1, 2, 3, 4], 1.0), (np.arange(0, 90, 8.3), None)],
+    [
+        ([], None),
+        ([0.0], None),
+        ([0, 2], None),
+        ([0, 2, 4], 2.0),
+        ([0, 1, 2, 3, 4], 1.0),
+        (np.arange(0, 90, 8.3), None),
+    ],
 )
 def test_only_a_rhythm_near_that_of_a_heart_counts(key_times, period) -> None:
     assert key_frame_period(list(key_times)) == period
@@ -46,6 +53,11 @@ def test_without_a_rhythm_nothing_is_touched() -> None:
 def test_a_drift_is_not_taken_for_the_rhythm() -> None:
     rgb = 100 + TIMES[:, None] * np.ones(3)
     assert without_key_frame_rhythm(rgb, TIMES, np.arange(20.0)) == pytest.approx(rgb, abs=1e-6)
+
+
+def test_the_longer_the_trace_the_closer_two_rates_can_be_told_apart() -> None:
+    assert beats_with_key_frames(63, np.arange(20.0), seconds=10)
+    assert not beats_with_key_frames(63, np.arange(60.0), seconds=60)
 
 
 @pytest.mark.parametrize(

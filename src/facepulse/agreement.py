@@ -18,11 +18,13 @@ from facepulse import pulse
 Floats = NDArray[np.float64]
 
 # Logistic regression on painted faces, with and without a pulse, through real codecs: benchmarks/quality.py --fit.
-OFFSET, SHARE_WEIGHT, RATE_WEIGHT = 2.5, 1.8, 5.0
-# Motion and changing light are the stronger the slower, so a slow rate has to be shared more. This is known to hold
-# between the limits; beyond, it is not relied on.
+OFFSET, SHARE_WEIGHT, RATE_WEIGHT, LENGTH_WEIGHT = 2.7, 1.9, 4.4, 1.2
+# Motion and changing light are the stronger the slower, so a slow rate has to be shared more; and in a short stretch
+# noise is shared by chance. Both are known to hold between these limits; beyond, they are not relied on. A stretch of
+# more than 10 s is not trusted more for its length: a codec's rhythm lasts as long as the video.
 USUAL_BPM, RATE_LIMITS_BPM = 70.0, (40.0, 120.0)
-# A fit over few such cases says 1.7; set on the safe side, so that a key-frame rhythm of a photograph never passes.
+USUAL_S, LENGTH_LIMITS_S = 10.0, (5.0, 10.0)
+# A fit over few such cases says 2; set on the safe side, so that a key-frame rhythm of a photograph never passes.
 DOUBT = 3.0
 
 
@@ -35,7 +37,6 @@ class Agreement:
         power: (F,) power that the regions share, not below 0.
         bpm: heart rate at the peak of the shared power.
         share: 0..1, of all the regions' power in the band, how much they share around bpm and its second harmonic.
-        snr_db: shared power around bpm and its second harmonic over the shared power elsewhere in the band.
         seconds: length of the longest stretch, which sets the resolution.
     """
 
@@ -43,7 +44,6 @@ class Agreement:
     power: Floats
     bpm: float
     share: float
-    snr_db: float
     seconds: float
 
 
@@ -78,14 +78,11 @@ def agree(parts: Sequence[Floats], fps: float, protocol: pulse.Protocol) -> Agre
     band = (60 * hz >= low) & (60 * hz <= high)
     half_width_hz = max(0.1, 2 / seconds)
     near = (np.abs(hz - bpm / 60) <= half_width_hz) | (np.abs(hz - bpm / 30) <= half_width_hz)
-    pulse_power, rest = float(shared[band & near].sum()), float(shared[band & ~near].sum())
-    everything = float(total[band].sum())
+    pulse_power, everything = float(shared[band & near].sum()), float(total[band].sum())
     # At the edge of the range there is no peak, only the slope of something outside it.
-    if pulse_power == 0.0 or everything == 0.0 or not low < bpm < high:
-        return Agreement(hz, shared, bpm, 0.0, -pulse.SNR_LIMIT_DB, seconds)
-    ratio = 10 * np.log10(pulse_power / max(rest, 1e-9 * pulse_power))
-    snr_db = float(np.clip(ratio, -pulse.SNR_LIMIT_DB, pulse.SNR_LIMIT_DB))
-    return Agreement(hz, shared, bpm, min(pulse_power / everything, 1.0), snr_db, seconds)
+    if everything == 0.0 or not low < bpm < high:
+        return Agreement(hz, shared, bpm, 0.0, seconds)
+    return Agreement(hz, shared, bpm, min(pulse_power / everything, 1.0), seconds)
 
 
 def trust(agreement: Agreement, *, doubtful: bool = False) -> float:
@@ -102,5 +99,8 @@ def trust(agreement: Agreement, *, doubtful: bool = False) -> float:
         return 0.0
     share = min(agreement.share, 0.999)
     rate = np.log(np.clip(agreement.bpm, *RATE_LIMITS_BPM) / USUAL_BPM)
-    evidence = OFFSET + SHARE_WEIGHT * np.log(share / (1 - share)) + RATE_WEIGHT * rate - DOUBT * doubtful
+    length = np.log(np.clip(agreement.seconds, *LENGTH_LIMITS_S) / USUAL_S)
+    evidence = OFFSET + SHARE_WEIGHT * np.log(share / (1 - share)) + RATE_WEIGHT * rate + LENGTH_WEIGHT * length
+    if doubtful:
+        evidence -= DOUBT
     return float(1 / (1 + np.exp(-evidence)))

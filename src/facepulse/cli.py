@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json as json_lines
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,18 +18,20 @@ from cyclopts.validators import Number
 
 import facepulse
 from facepulse.errors import FacepulseError, UsageError
+from facepulse.measurement import TRUSTWORTHY
+from facepulse.measurement import printable as _printable
 from facepulse.scene import Progress
-from facepulse.whole_files import check_writable, written_whole
+from facepulse.whole_files import check_folder, check_writable, written_whole
 
 EXIT_USAGE = 2
 EXIT_UNTRUSTED = 6  # there is a face, but no pulse that can be trusted
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 app = App(
     name="facepulse",
-    help="Heart rate from a video of a face. Not a medical device.",
+    help="Heart rate from a video of a face. Not a medical device.\n\nExample: facepulse measure face.mp4",
     version=facepulse.__version__,
-    help_epilogue="Example: facepulse measure face.mp4",
     suppress_keyboard_interrupt=False,  # `main` has something to say about it
 )
 
@@ -38,7 +43,7 @@ def measure(
     window: Annotated[float, Parameter(validator=Number(gte=5))] = 10.0,
     faces: Literal["largest", "all"] = "largest",
     detector: Literal["auto", "haar", "rfb"] = "auto",
-    min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = 0.7,
+    min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = TRUSTWORTHY,
     json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     waveform: Annotated[bool, Parameter(negative=())] = False,
     csv: Path | None = None,
@@ -63,17 +68,20 @@ def measure(
         csv: Write NAME.windows.csv and NAME.waveform.csv into this directory.
         plot: Write NAME.png into this directory.
     """
-    for output in (json if json != "-" else None, csv and csv / "x.csv", plot and plot / "x.png"):
-        if output is not None:
-            check_writable(Path(output))
+    if json is not None and json != "-":
+        check_writable(Path(json))
+    for folder in (csv, plot):
+        if folder is not None:
+            check_folder(folder)
     # With JSON on standard output, the summary for people goes to the other stream.
     summary = sys.stderr if json == "-" else sys.stdout
     lines: list[str] = []
+    used: set[str] = set()
     worst = 0
     try:
-        for video, name in zip(videos, _distinct_names(videos), strict=True):
+        for video in videos:
             try:
-                with _progress_bar(Path(video).name) as progress:
+                with _progress_bar(_printable(Path(video).name)) as progress:
                     results = facepulse.measure_faces(
                         video,
                         method=method,
@@ -93,14 +101,18 @@ def measure(
             for result in results:
                 print(result, file=summary)
                 lines.append(result.to_json(waveform=waveform))
-                label = name if len(results) == 1 else f"{name}.face{result.face}"
-                written = [*result.to_csv(csv, label)] if csv is not None else []
-                written += [result.plot(plot / f"{label}.png")] if plot is not None else []
-                for path in written:
-                    print(f"  wrote {path}", file=summary)
                 if result.bpm is None:
                     _say(f"{video}: {result.warnings[0]}")
                     worst = max(worst, EXIT_UNTRUSTED)
+                name = _distinct_name(video, result.face if len(results) > 1 else None, used)
+                try:
+                    written = [*result.to_csv(csv, name)] if csv is not None else []
+                    written += [result.plot(plot / f"{name}.png")] if plot is not None else []
+                    for path in written:
+                        print(f"  wrote {path}", file=summary)
+                except UsageError as error:  # no reason not to measure the others
+                    _say(str(error))
+                    worst = max(worst, error.exit_code)
     finally:  # interrupted or not, what has been measured is not lost
         if lines and json == "-":
             print(*lines, sep="\n")
@@ -162,8 +174,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: by default those of the process.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without λ still gets its measurement
+    # Ended politely, a process cleans up after itself just as when interrupted.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
     except CycloptsError as error:
         _say(f"{error} See facepulse --help")
         code = EXIT_USAGE
@@ -174,33 +192,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say("interrupted")
         code = EXIT_INTERRUPTED
     except BrokenPipeError:  # whoever read the output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         code = 0
+    except OSError as error:
+        _say(f"cannot write the output ({error.strerror}): free some space or write elsewhere")
+        _forget_output()
+        code = EXIT_USAGE
     sys.exit(code)
 
 
+def _forget_output() -> None:
+    """Let what is still buffered go nowhere, instead of failing once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _say(message: str) -> None:
-    print(f"facepulse: {' '.join(message.split())}", file=sys.stderr)
+    print(f"facepulse: {' '.join(_printable(message).split())}", file=sys.stderr)
 
 
 def _failure(video: str, error: FacepulseError) -> str:
     """What stands in the JSON for a video that could not be measured."""
-    import json
+    failure = {"source": _printable(video), "error": _printable(str(error)), "exit_code": error.exit_code}
+    return json_lines.dumps(failure, ensure_ascii=False)
 
-    return json.dumps({"source": video, "error": str(error), "exit_code": error.exit_code}, ensure_ascii=False)
 
-
-def _distinct_names(videos: Sequence[str]) -> list[str]:
-    """A name for the outputs of each video; videos that share a name in different folders do not share outputs."""
-    names: list[str] = []
-    for video in videos:
-        stem = Path(video).resolve().stem
-        name, count = stem, 1
-        while name in names:
-            count += 1
-            name = f"{stem}-{count}"
-        names.append(name)
-    return names
+def _distinct_name(video: str, face: int | None, used: set[str]) -> str:
+    """A name for the outputs of a face in a video that no other video or face has."""
+    path = Path(os.path.abspath(video))
+    base = path.name if path.is_dir() else path.stem
+    if face is not None:
+        base = f"{base}.face{face}"
+    name, count = base, 1
+    while name in used:
+        count += 1
+        name = f"{base}-{count}"
+    used.add(name)
+    return name
 
 
 @contextmanager

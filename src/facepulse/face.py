@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import NamedTuple
 
-from facepulse.video import Frame, Image
+from facepulse.video import MAX_TIME_GAP_S, Frame, Image
 
 DETECTION_INTERVAL_S = 0.5
 STILL_INTERVAL_S = 1.0  # detection is the dearest step of a measurement, and where nothing moves it finds nothing new
@@ -186,9 +186,9 @@ class FaceTracker:
     def track(self, frames: Iterable[Frame]) -> Iterator[TrackedFrames]:
         """Give every frame its boxes.
 
-        Faces are looked for in the first frame, in the last, and in between whenever `DETECTION_INTERVAL_S` have
-        passed (`STILL_INTERVAL_S` after a detection that changed nothing) or `MAX_HELD_FRAMES` are waiting; more than
-        these are never held.
+        Faces are looked for in the first frame, in the last, on both sides of a gap, and in between whenever
+        `DETECTION_INTERVAL_S` have passed (`STILL_INTERVAL_S` after a detection that changed nothing) or
+        `MAX_HELD_FRAMES` are waiting; more than these are never held.
 
         Args:
             frames: in order of time.
@@ -199,6 +199,9 @@ class FaceTracker:
         held: list[Frame] = []
         since_s = -math.inf
         for frame in frames:
+            if held and frame.time - held[-1].time > MAX_TIME_GAP_S:
+                yield self._settle(held, since_s)
+                held, since_s = [], held[-1].time
             held.append(frame)
             if frame.time - since_s >= self._interval_s or len(held) == MAX_HELD_FRAMES:
                 yield self._settle(held, since_s)

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# A rhythm needs a few turns to be known, and one slower than this has its multiples so close together that removing
-# them would remove everything.
+# Two turns make a rhythm that must be suspected, a few more one that can be told from a pulse and removed. One slower
+# than this has its multiples so close together that removing them would remove everything.
+SUSPECT_TURNS = 2
 MINIMUM_TURNS = 4
 LONGEST_PERIOD_S = 3.0
 HIGHEST_HZ = 5.0
@@ -24,10 +25,21 @@ def key_frame_period(key_times: Sequence[float]) -> float | None:
     Args:
         key_times: times of the key frames in seconds, ascending.
     """
-    if len(key_times) < MINIMUM_TURNS + 1:
+    if len(key_times) < SUSPECT_TURNS + 1:
         return None
     period = float(np.median(np.diff(key_times)))
     return period if period <= LONGEST_PERIOD_S else None
+
+
+def can_be_removed(times: NDArray[np.float64], key_times: Sequence[float]) -> bool:
+    """Whether a trace sees enough of the key frames' rhythm for `without_key_frame_rhythm` to take it out.
+
+    Args:
+        times: of the trace in seconds, (T,).
+        key_times: times of the key frames in seconds, ascending.
+    """
+    period = key_frame_period(key_times)
+    return period is not None and float(times[-1] - times[0]) >= MINIMUM_TURNS * period
 
 
 def without_key_frame_rhythm(
@@ -45,16 +57,14 @@ def without_key_frame_rhythm(
         key_times: times of the key frames in seconds, ascending.
 
     Returns:
-        Traces of the same shape; the same array where the key frames have no rhythm.
+        Traces of the same shape; the same array where the rhythm cannot be removed.
     """
     period = key_frame_period(key_times)
-    if period is None:
+    if period is None or not can_be_removed(times, key_times):
         return rgb
     turns = np.interp(times, key_times, np.arange(len(key_times)))
     # Before the first and after the last key frame the phase goes on at the usual pace.
     turns += np.minimum(times - key_times[0], 0.0) / period + np.maximum(times - key_times[-1], 0.0) / period
-    if np.ptp(turns) < MINIMUM_TURNS:
-        return rgb
     angles = 2 * np.pi * turns[:, None] * np.arange(1, int(HIGHEST_HZ * period) + 1)
     basis = np.hstack([np.cos(angles), np.sin(angles)])
     basis -= basis.mean(axis=0)

@@ -10,7 +10,7 @@ from typing import Literal
 from facepulse.classical import get_method
 from facepulse.detectors import DETECTORS
 from facepulse.errors import UsageError
-from facepulse.measurement import Measurement
+from facepulse.measurement import TRUSTWORTHY, Measurement
 from facepulse.scene import MINIMUM_S, Progress, watch
 
 
@@ -20,7 +20,7 @@ def measure(
     method: str = "POS",
     window_s: float = 10.0,
     detector: str = "auto",
-    min_quality: float = 0.7,
+    min_quality: float = TRUSTWORTHY,
     progress: Progress | None = None,
 ) -> Measurement:
     """Measure the heart rate of the largest face that stays in a video.
@@ -54,7 +54,7 @@ def measure_faces(
     method: str = "POS",
     window_s: float = 10.0,
     detector: str = "auto",
-    min_quality: float = 0.7,
+    min_quality: float = TRUSTWORTHY,
     progress: Progress | None = None,
 ) -> list[Measurement]:
     """Measure the largest face that stays in a video, or all faces from left to right.
@@ -70,7 +70,7 @@ def measure_faces(
     if which not in ("largest", "all"):
         raise UsageError(f"faces can be 'largest' or 'all', not {which!r}")
     if not MINIMUM_S <= window_s < float("inf"):
-        raise UsageError(f"a window of {window_s:g} s is too short to count beats in: give at least {MINIMUM_S:g} s")
+        raise UsageError(f"the windows can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
     if not 0.0 <= min_quality <= 1.0:
         raise UsageError(f"the minimum quality is a number from 0 to 1, not {min_quality:g}")
     # scipy.signal takes half a second to import: it does so while the first frames are decoded.
@@ -82,4 +82,4 @@ def measure_faces(
         loading.join()
     from facepulse.reading import read_pulse
 
-    return [read_pulse(scene, track, number, chosen, window_s, min_quality) for number, track in scene.chosen(which)]
+    return [read_pulse(scene, face, chosen, window_s, min_quality) for face in scene.measurable(which)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ from facepulse.whole_files import written_whole
 
 if TYPE_CHECKING:
     from facepulse.beats import Hrv
+
+
+TRUSTWORTHY = 0.7  # quality from which a heart rate is shown unless the caller says otherwise
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Measurement:
         protocol: how the heart rate was computed from the waveform, in one line.
         bpm: heart rate over the whole video, or None where the quality is too low to say.
         quality: 0..1, how far to trust the bpm.
-        snr_db: power of the pulse and its harmonic over the power of everything else in the band.
+        snr_db: power of the pulse and its harmonic over the power of everything else in the band, in the longest part.
         fps: frames a second, as the timestamps say.
         duration_s: length of the video in seconds.
         face: number of the face from left to right, from 1.
@@ -89,7 +93,7 @@ class Measurement:
             waveform: include `waveform`, `times_s` and `beats_s`.
         """
         result: dict[str, Any] = {
-            "source": self.source,
+            "source": printable(self.source),
             "method": self.method,
             "protocol": self.protocol,
             "bpm": _rounded(self.bpm, 2),
@@ -155,7 +159,9 @@ class Measurement:
         Raises:
             UsageError: the path cannot be written.
         """
-        from facepulse.plot import plot_measurement  # matplotlib takes 0.4 s to import: only who plots pays for it
+        # matplotlib takes 0.4 s to import: only who plots pays for it. Where it keeps its cache is nobody's concern.
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
+        from facepulse.plot import plot_measurement
 
         with written_whole(Path(path)) as temporary:
             plot_measurement(self, temporary)
@@ -164,9 +170,9 @@ class Measurement:
     def __str__(self) -> str:
         """The summary that the command line prints."""
         if self.bpm is None:
-            head = f"{self.source}: no trustworthy pulse, quality {self.quality:.2f}"
+            head = f"{printable(self.source)}: no trustworthy pulse, quality {self.quality:.2f}"
         else:
-            head = f"{self.source}: {self.bpm:.1f} bpm, quality {self.quality:.2f}"
+            head = f"{printable(self.source)}: {self.bpm:.1f} bpm, quality {self.quality:.2f}"
         lines = [
             head,
             f"  {self.method}, face {self.face}, {self.duration_s:.1f} s at {self.fps:.1f} fps, "
@@ -184,6 +190,11 @@ class Measurement:
         lines.append(f"  protocol {self.protocol}")
         lines.extend(f"  note: {warning}" for warning in self.warnings)
         return "\n".join(lines)
+
+
+def printable(path: str) -> str:
+    """A path as text that can be written anywhere; bytes that are no UTF-8 are replaced."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

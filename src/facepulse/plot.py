@@ -28,9 +28,11 @@ def plot_measurement(measurement: Measurement, path: Path) -> None:
     face, wave, spectrum, trace = figure.subplot_mosaic(
         [["face", "wave"], ["spectrum", "trace"]], width_ratios=[1, 1.7], height_ratios=[1.15, 1]
     ).values()
+    name = Path(measurement.to_dict()["source"]).name  # without bytes that no font has
     bpm = "no trustworthy pulse" if measurement.bpm is None else f"{measurement.bpm:.1f} bpm"
     figure.suptitle(
-        f"{Path(measurement.source).name}: {bpm}, quality {measurement.quality:.2f} ({measurement.method})", fontsize=14
+        f"{name}: {bpm}, quality {measurement.quality:.2f} ({measurement.method})",
+        fontsize=14,
     )
     _draw_face(face, measurement)
     _draw_wave(wave, measurement)
@@ -62,7 +64,7 @@ def _draw_wave(axes: Axes, measurement: Measurement) -> None:
     axes.plot(np.insert(times[shown], gaps, np.nan), np.insert(wave[shown], gaps, np.nan), color=WAVE, linewidth=1)
     beats = measurement.beats_s[(measurement.beats_s >= start) & (measurement.beats_s <= start + WAVEFORM_SHOWN_S)]
     if len(beats):
-        axes.plot(beats, np.interp(beats, times, wave), "o", color="black", markersize=3, label="beats")
+        axes.plot(beats, np.interp(beats, times, wave), "o", color="black", markersize=3, label="beats (steepest rise)")
         axes.legend(loc="upper right", fontsize=8)
     axes.set(xlabel="seconds", ylabel="pulse wave (arbitrary unit)", xlim=(start, start + float(np.ptp(times[shown]))))
     axes.set_title("pulse wave", fontsize=10)

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from facepulse import beats, pulse
 from facepulse.agreement import Agreement, agree, trust
 from facepulse.classical import ClassicalMethod
-from facepulse.face import Track
-from facepulse.keyframes import beats_with_key_frames, key_frame_period, without_key_frame_rhythm
-from facepulse.measurement import Measurement, Window
-from facepulse.scene import Scene, Stretch
+from facepulse.keyframes import beats_with_key_frames, can_be_removed, key_frame_period, without_key_frame_rhythm
+from facepulse.measurement import TRUSTWORTHY, Measurement, Window
+from facepulse.scene import Measurable, Scene, Stretch
 
 Floats = NDArray[np.float64]
 
@@ -31,11 +30,12 @@ class _Reading:
 
     Attributes:
         waves: waveforms of the whole face and of its regions, (1 + K, T) for each stretch.
-        as_coded: whether what keeps step with the key frames is still in them.
+        as_coded: whether what keeps step with the key frames is still in any of them.
     """
 
     waves: list[Floats]
     as_coded: bool
+    key_times: Sequence[float]
     fps: float
     protocol: pulse.Protocol
 
@@ -45,35 +45,37 @@ class _Reading:
         return agree([wave[1:] for wave in waves], self.fps, self.protocol)
 
     def quality(self, agreement: Agreement) -> float:
-        """How far to trust it."""
-        return trust(agreement, doubtful=self.as_coded)
+        """How far to trust it: a rate in step with the key frames only where their rhythm is out of the waves."""
+        return trust(agreement, doubtful=self.as_coded and self.in_step(agreement))
+
+    def in_step(self, agreement: Agreement) -> bool:
+        """Whether the rate cannot be told from a multiple of the key frames' own."""
+        return beats_with_key_frames(agreement.bpm, self.key_times, agreement.seconds)
 
 
 def read_pulse(
-    scene: Scene, track: Track, number: int, method: ClassicalMethod, window_s: float, min_quality: float
+    scene: Scene, face: Measurable, method: ClassicalMethod, window_s: float, min_quality: float
 ) -> Measurement:
     """From the colour of one face to its measurement.
 
     Args:
         scene: what was kept of the video.
-        track: the face.
-        number: of the face, from left to right.
+        face: one of `scene.measurable`.
         method: makes the waveforms.
         window_s: length of the windows of the heart rate over time.
         min_quality: 0..1; below it a heart rate is withheld.
-
-    Raises:
-        TooShortError: the face is there for less than 5 s at a stretch.
     """
-    stretches, notes = scene.stretches(track)
+    stretches = face.stretches
     # A pulse needs more than two frames a beat.
     low_bpm, high_bpm = pulse.PROTOCOLS["facepulse"].search_bpm
     protocol = replace(pulse.PROTOCOLS["facepulse"], search_bpm=(low_bpm, min(high_bpm, 60 * scene.fps / 2.2)))
-    reading = _best_reading(stretches, method, protocol, scene.key_times)
+    reading = _best_reading(stretches, method, protocol, scene, min_quality)
     overall = reading.agreement()
     quality = reading.quality(overall)
     trusted = quality >= min_quality
-    doubts = [] if trusted else [_doubt(overall, quality, min_quality, scene, stretches)]
+    remarks = [] if trusted else [_doubt(reading, overall, stretches, method, min_quality)]
+    if trusted and quality < TRUSTWORTHY:
+        remarks.append(f"a quality of {quality:.2f} is low: this heart rate may well be wrong")
 
     fps = method.fps
     whole = [pulse.filtered(wave[0], fps, protocol) for wave in reading.waves]
@@ -81,7 +83,7 @@ def read_pulse(
     longest = max(range(len(whole)), key=lambda index: len(whole[index]))
     longest_beats = found[longest]
     shown = (overall.hz >= 0.5) & (overall.hz <= 4.5)
-    seen = scene.faces[track.identity]
+    seen = scene.faces[face.track.identity]
     return Measurement(
         source=str(scene.source),
         method=method.name,
@@ -91,7 +93,7 @@ def read_pulse(
         snr_db=pulse.snr_db(reading.waves[longest][0], fps, overall.bpm, protocol),
         fps=scene.fps,
         duration_s=scene.duration_s,
-        face=number,
+        face=face.number,
         box=(seen.box.x, seen.box.y, seen.box.width, seen.box.height),
         parts=tuple((float(stretch.times[0]), float(stretch.times[-1])) for stretch in stretches),
         windows=tuple(
@@ -106,33 +108,37 @@ def read_pulse(
         times_s=np.concatenate([stretch.times for stretch in stretches]),
         spectrum_bpm=60 * overall.hz[shown],
         spectrum=overall.power[shown] / max(float(overall.power[shown].max()), 1e-12),
-        warnings=(*doubts, *notes, *scene.warnings),
+        warnings=(*remarks, *face.notes, *scene.warnings),
         picture=seen.picture,
     )
 
 
 def _best_reading(
-    stretches: Sequence[Stretch], method: ClassicalMethod, protocol: pulse.Protocol, key_times: Sequence[float]
+    stretches: Sequence[Stretch], method: ClassicalMethod, protocol: pulse.Protocol, scene: Scene, min_quality: float
 ) -> _Reading:
     """The traces without what keeps step with the key frames, or as they are, where that is the pulse.
 
     A heart that beats in step with the key frames goes with their rhythm. So the traces as coded are read too; but a
     rate in step that they show has to be far clearer than a codec ever makes it.
     """
-    cleaned, as_coded = (
-        _Reading(
-            [_waveforms(method, without_key_frame_rhythm(s.rgb, s.times, times)) for s in stretches],
-            as_coded=not times,
-            fps=method.fps,
-            protocol=protocol,
-        )
-        for times in (list(key_times), [])
+    keys = scene.key_times
+    as_coded = _Reading([_waveforms(method, s.rgb) for s in stretches], True, keys, method.fps, protocol)
+    if key_frame_period(keys) is None:
+        return as_coded
+    cleaned = _Reading(
+        [_waveforms(method, without_key_frame_rhythm(s.rgb, s.times, keys)) for s in stretches],
+        not all(can_be_removed(s.times, keys) for s in stretches),
+        keys,
+        method.fps,
+        protocol,
     )
-    if key_frame_period(key_times) is None:
-        return cleaned
     here, there = cleaned.agreement(), as_coded.agreement()
-    in_step = beats_with_key_frames(there.bpm, key_times, there.seconds)
-    return as_coded if in_step and as_coded.quality(there) > cleaned.quality(here) else cleaned
+    if not as_coded.in_step(there):
+        return cleaned
+    if max(cleaned.quality(here), as_coded.quality(there)) < min_quality:
+        # Neither is to be trusted: the clearer one is what there is to report.
+        return as_coded if trust(there) > trust(here) else cleaned
+    return as_coded if as_coded.quality(there) > cleaned.quality(here) else cleaned
 
 
 def _waveforms(method: ClassicalMethod, rgb: Floats) -> Floats:
@@ -163,17 +169,21 @@ def _standardised(wave: Floats) -> Floats:
     return wave / spread if spread > 0 else wave
 
 
-def _doubt(agreement: Agreement, quality: float, min_quality: float, scene: Scene, stretches: Sequence[Stretch]) -> str:
+def _doubt(
+    reading: _Reading, agreement: Agreement, stretches: Sequence[Stretch], method: ClassicalMethod, min_quality: float
+) -> str:
     """Why the heart rate is withheld, what it might have been, and what to do."""
+    colourless = all(np.ptp(stretch.rgb, axis=2).max() < COLOURLESS_LEVELS for stretch in stretches)
+    if colourless and method.name != "GREEN":
+        return "no trustworthy pulse, not even a best guess: the picture has no colour; use --method GREEN"
+    if agreement.share == 0.0:
+        return "no trustworthy pulse, not even a best guess: the skin does not change; is this a photograph?"
+    quality = reading.quality(agreement)
     said = (
         f"no trustworthy pulse: quality {quality:.2f} is below {min_quality:.2f}, "
         f"the best guess is {agreement.bpm:.1f} bpm"
     )
-    if all(np.ptp(stretch.rgb, axis=2).max() < COLOURLESS_LEVELS for stretch in stretches):
-        return "no trustworthy pulse, not even a best guess: the picture has no colour; use --method GREEN"
-    if agreement.share == 0.0:
-        return "no trustworthy pulse, not even a best guess: the skin does not change; is this a photograph?"
-    period = key_frame_period(scene.key_times)
-    if period is not None and beats_with_key_frames(agreement.bpm, scene.key_times, agreement.seconds):
-        return f"{said}; it keeps step with the codec's key frames, {period:.2f} s apart: record with less compression"
+    if reading.as_coded and reading.in_step(agreement):
+        period = key_frame_period(reading.key_times)
+        return f"{said}, in step with the codec's key frames, {period:.2f} s apart; record with less compression"
     return f"{said}; hold still, light the face evenly and compress less"

@@ -15,7 +15,7 @@ from facepulse.clip import ClipBuilder
 from facepulse.errors import NoFaceError, TooShortError, VideoError
 from facepulse.face import Box, Detector, FaceTracker, Track, TrackedFrames, largest, left_to_right
 from facepulse.skin import SkinTrace, TracePart
-from facepulse.video import Frame, open_video
+from facepulse.video import MAX_TIME_GAP_S, Frame, open_video
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float, float | None], None]
@@ -61,15 +61,34 @@ class Stretch:
     Attributes:
         times: seconds from the first frame, (T,), uniform.
         rgb: (T, regions, 3); the first region is the whole face.
+        fps: rate of the rows in Hz.
     """
 
     times: Floats
     rgb: Floats
+    fps: float
 
     @property
     def seconds(self) -> float:
-        """Length."""
-        return float(self.times[-1] - self.times[0])
+        """Length, from the first row to the end of the last."""
+        return len(self.times) / self.fps
+
+
+@dataclass(frozen=True)
+class Measurable:
+    """A face that is there for long enough.
+
+    Attributes:
+        number: from left to right, from 1, among the faces of the video.
+        track: where it was, and when.
+        stretches: its colour in each stretch that is long enough to measure; at least one.
+        notes: a line for each break, and each stretch that was too short.
+    """
+
+    number: int
+    track: Track
+    stretches: list[Stretch]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -94,73 +113,75 @@ class Scene:
 
     @property
     def fps(self) -> float:
-        """Frames a second, as the timestamps say."""
-        return float((len(self.times) - 1) / (self.times[-1] - self.times[0]))
+        """Frames a second while frames came, as the timestamps say; 0 where they hardly ever did."""
+        steps = np.diff(self.times)
+        steps = steps[steps <= MAX_TIME_GAP_S]
+        return float(len(steps) / steps.sum()) if len(steps) else 0.0
 
     @property
     def duration_s(self) -> float:
         """From the first frame to the end of the last."""
-        return float(self.times[-1] - self.times[0]) + 1.0 / self.fps
+        return float(self.times[-1] - self.times[0]) + (1.0 / self.fps if self.fps else 0.0)
 
-    def chosen(self, which: str) -> list[tuple[int, Track]]:
-        """The tracks to measure, each with its number from left to right, from 1.
+    def measurable(self, which: str) -> list[Measurable]:
+        """The faces to measure.
 
         Args:
-            which: `largest` for the largest face that stays, `all` for every face that is long enough there.
+            which: `largest` for the largest face that stays, `all` for every face, from left to right.
 
         Raises:
             NoFaceError: there is nobody.
+            TooShortError: nobody is there for long enough.
         """
-        numbered = list(enumerate(left_to_right(self.tracks.values()), start=1))
-        if not numbered:
+        if not self.tracks:
             raise NoFaceError(
                 f"{self.source}: no face was found in {self.duration_s:.1f} s: "
                 "show one from the front, large and evenly lit"
             )
-        main = largest(self.tracks.values())
-        enough = [pair for pair in numbered if any(end - start >= MINIMUM_S for start, end in pair[1].spans)]
-        if which == "largest" or not enough:
-            return [pair for pair in numbered if pair[1] is main]
-        return enough
-
-    def stretches(self, track: Track) -> tuple[list[Stretch], list[str]]:
-        """The colour of a face in each stretch that is long enough to measure.
-
-        Returns:
-            The stretches, and a line for each break and each stretch that was too short.
-
-        Raises:
-            TooShortError: there is none.
-        """
-        notes = self._gaps() + self._absences(track)
-        stretches = []
+        found: list[Measurable] = []
         longest_s = 0.0
-        for part in self.faces[track.identity].skin.parts:
-            for start_s, end_s in track.spans:
-                stretch = _cut(part, start_s, end_s)
-                if stretch is None:
-                    continue
-                longest_s = max(longest_s, stretch.seconds)
-                if stretch.seconds >= MINIMUM_S:
-                    stretches.append(stretch)
-                elif stretch.seconds >= NOTED_ABSENCE_S:
-                    notes.append(
-                        f"too short to measure: the face from {stretch.times[0]:.1f} to {stretch.times[-1]:.1f} s"
-                    )
-        if not stretches:
+        for number, track in enumerate(left_to_right(self.tracks.values()), start=1):
+            stretches = self._stretches(track)
+            longest_s = max([longest_s, *(stretch.seconds for stretch in stretches)])
+            long_enough = [stretch for stretch in stretches if stretch.seconds >= MINIMUM_S]
+            if long_enough:
+                notes = self._gaps() + self._absences(track)
+                notes += [
+                    f"too short to measure: the face from {stretch.times[0]:.1f} to {stretch.times[-1]:.1f} s"
+                    for stretch in stretches
+                    if NOTED_ABSENCE_S <= stretch.seconds < MINIMUM_S
+                ]
+                found.append(Measurable(number, track, long_enough, notes))
+        if not found:
             raise TooShortError(
                 f"{self.source}: a face is there for {longest_s:.1f} s at a stretch, but counting beats takes "
                 f"{MINIMUM_S:g} s: record for longer (20 s is good)"
             )
-        return stretches, notes
+        if which == "all" or len(found) == 1:
+            return found
+        main = largest(face.track for face in found)
+        [chosen] = [face for face in found if face.track is main]
+        chosen.notes.append(f"{len(found)} faces: this is the largest that stays; --faces all measures every one")
+        return [chosen]
+
+    def _stretches(self, track: Track) -> list[Stretch]:
+        return [
+            stretch
+            for part in self.faces[track.identity].skin.parts
+            for start_s, end_s in track.spans
+            if (stretch := _cut(part, start_s, end_s)) is not None
+        ]
 
     def _absences(self, track: Track) -> list[str]:
-        edges = [0.0, *(edge for span in track.spans for edge in span), self.duration_s]
-        return [
-            f"no face from {start:.1f} to {end:.1f} s"
-            for start, end in zip(edges[::2], edges[1::2], strict=True)
-            if end - start > NOTED_ABSENCE_S
-        ]
+        edges = [0.0, *(edge for span in track.spans for edge in span), float(self.times[-1])]
+        notes = []
+        for start_s, end_s in zip(edges[::2], edges[1::2], strict=True):
+            inside = self.times[(self.times >= start_s) & (self.times <= end_s)]
+            steps = np.diff(inside)
+            # Where no frames came, nobody can say who was there.
+            if steps[steps <= MAX_TIME_GAP_S].sum() > NOTED_ABSENCE_S:
+                notes.append(f"no face from {start_s:.1f} to {end_s:.1f} s")
+        return notes
 
     def _gaps(self) -> list[str]:
         steps = np.diff(self.times)
@@ -229,6 +250,7 @@ def watch(source: Path, detector: Detector, crop: CropSpec, progress: Progress |
 
 
 def _cut(part: TracePart, start_s: float, end_s: float) -> Stretch | None:
+    """What of a part lies within a span, the ticks nearest its ends included."""
     times = part.start_s + np.arange(len(part.rgb)) / part.fps
-    inside = (times >= start_s) & (times <= end_s)
-    return Stretch(times[inside], part.rgb[inside]) if inside.any() else None
+    inside = (times >= start_s - 0.5 / part.fps) & (times <= end_s + 0.5 / part.fps)
+    return Stretch(times[inside], part.rgb[inside], part.fps) if inside.any() else None

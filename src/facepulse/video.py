@@ -24,6 +24,8 @@ from facepulse.errors import VideoError
 
 Image = NDArray[np.uint8]
 
+MAX_TIME_GAP_S = 1.0  # frames further apart than this show two scenes: nothing is interpolated in between
+
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 
 
@@ -142,7 +144,7 @@ class _VideoFile(Video):
         # FFmpeg would draw a text file as the screen of a terminal.
         if not streams or self._container.format.name == "tty":
             raise VideoError(f"{path}: holds no video stream (sound or text only); give a file with a picture")
-        self._stream = streams[0]
+        self._stream = max(streams, key=lambda stream: stream.width * stream.height)  # not the thumbnail's
         if self._stream.codec_context is None:
             raise VideoError(f"{path}: there is no decoder for its codec; convert it to H.264")
         self._stream.thread_type = "AUTO"

@@ -23,7 +23,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     Raises:
         UsageError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    # Without the name itself, which may be as long as the file system allows.
+    temporary = path.with_name(f".{os.getpid()}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -45,7 +46,21 @@ def check_writable(path: Path) -> None:
     """
     if os.path.isdir(path):  # unlike Path.is_dir, also answers where the folder above may not be entered
         raise UsageError(f"cannot write {path}: it is a folder; give the name of a file")
-    probe = path.with_name(f".{path.stem}.{os.getpid()}.probe")
-    with written_whole(probe) as temporary:
-        temporary.touch()
-    probe.unlink()
+    probe = path.with_name(f".{os.getpid()}.probe")
+    try:
+        with written_whole(probe) as temporary:
+            temporary.touch()
+        probe.unlink()
+    except UsageError as error:
+        raise UsageError(str(error).replace(str(probe), str(path))) from error
+
+
+def check_folder(path: Path) -> None:
+    """Make sure before the work, not after it, that files can be written into a folder.
+
+    Raises:
+        UsageError: they cannot, or the path is that of a file.
+    """
+    if path.is_file() or path.suffix:
+        raise UsageError(f"cannot write into {path}: give the name of a folder, not of a file")
+    check_writable(path / "file")
