@@ -1,10 +1,13 @@
-"""Real videos for the tests: painted faces with a known pulse, through real codecs, made once a session."""
+"""What several tests share, made once a session: painted faces through real codecs, a network that learned a pulse."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from facepulse.demo import PaintedFace, metronome, render
 
@@ -45,3 +48,73 @@ def face_video(tmp_path_factory: pytest.TempPathFactory) -> FaceVideo:
         return made[key]
 
     return paint
+
+
+def pulsating(bpm: float, frames: int, size: int = 32, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """A patch of noisy skin at 30 fps whose colour follows a sine of `bpm`: uint8 (T, H, W, 3), and the sine (T,)."""
+    rng = np.random.default_rng(seed)
+    skin = np.array([170, 120, 95]) + rng.normal(0, 12, (size, size, 1))
+    wave = np.sin(2 * np.pi * bpm / 60 * np.arange(frames) / 30 + rng.uniform(0, 6))
+    absorbed = 0.02 * wave[:, np.newaxis, np.newaxis, np.newaxis] * [0.3, 1.0, 0.5]
+    video = skin * (1 - absorbed) + rng.normal(0, 1.5, (frames, size, size, 3))
+    return np.clip(np.rint(video), 0, 255).astype(np.uint8), wave
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that has learned to read `pulsating`, its card, and its files."""
+
+    network: Any
+    card: Any
+    weights: Path
+    onnx: Path
+
+
+@pytest.fixture(scope="session")
+def pulsating_clip() -> Callable[..., tuple[NDArray[np.uint8], NDArray[np.float64]]]:
+    """`pulsating`."""
+    return pulsating
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A tiny physFSUNet after twenty steps (a few seconds), saved and exported."""
+    torch = pytest.importorskip("torch")
+    from facepulse.card import Card
+    from facepulse.export import export
+    from facepulse.models import PhysFSUNet, PhysFSUNetConfig
+    from facepulse.weights import save_model
+
+    torch.manual_seed(0)
+    config = {"stem_width": 4, "width": 12, "head_width": 8, "dropout": 0.0}
+    network = PhysFSUNet(PhysFSUNetConfig(**config))
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
+    for step in range(20):
+        clips, waves = zip(
+            *(pulsating(50 + 37 * n % 100, 64, seed=n) for n in range(4 * step, 4 * step + 4)), strict=True
+        )
+        read = network(torch.from_numpy(np.stack(clips)).permute(0, 4, 1, 2, 3))
+        true = torch.from_numpy(np.stack(waves)).float()
+        loss = 1 - torch.nn.functional.cosine_similarity(read - read.mean(1, keepdim=True), true).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    folder = tmp_path_factory.mktemp("trained")
+    card = Card(
+        name="tiny",
+        network="physfsunet",
+        config=config,
+        multiple=4,
+        frames=64,
+        size=32,
+        margin=0.0,
+        fps=30.0,
+        normalisation="each clip and colour to zero mean and unit variance",
+        training_data="80 patches of simulated skin",
+        protocol="none",
+        scores={"loss": float(loss.detach())},
+        licence="Apache-2.0",
+    )
+    card = save_model(network, card, folder / "tiny.safetensors")
+    export(folder / "tiny.safetensors", folder / "tiny.onnx")
+    return Trained(network.eval(), card, folder / "tiny.safetensors", folder / "tiny.onnx")

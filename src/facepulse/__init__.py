@@ -5,9 +5,14 @@
 >>> m.bpm, m.quality
 """
 
+from typing import TYPE_CHECKING, Any
+
 from facepulse.errors import FacepulseError, NoFaceError, TooShortError, UsageError, VideoError
 from facepulse.measure import measure, measure_faces
 from facepulse.measurement import Measurement, Window
+
+if TYPE_CHECKING:
+    from facepulse.weights import list_models, load_model
 
 __version__ = "0.1.0"
 
@@ -19,6 +24,17 @@ __all__ = [
     "UsageError",
     "VideoError",
     "Window",
+    "list_models",
+    "load_model",
     "measure",
     "measure_faces",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The functions of weights are imported when they are asked for: whoever measures does not need them."""
+    if name in ("list_models", "load_model"):
+        from facepulse import weights
+
+        return getattr(weights, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -168,6 +168,26 @@ def models() -> int:
     return 0
 
 
+@app.command
+def export(weights: str, onnx: Path, /) -> int:
+    """Write trained weights as an ONNX file, with their model card inside, that OpenVINO, ONNX Runtime and torch run.
+
+    Example: facepulse export physfsunet.safetensors physfsunet.onnx
+
+    Args:
+        weights: A .safetensors file, or the name of weights that come with the package.
+        onnx: The file to write.
+    """
+    from facepulse.weights import require_train_extra
+
+    require_train_extra("facepulse export")
+    from facepulse.export import export as write
+
+    difference = write(weights, onnx)
+    print(f"wrote {onnx}: OpenVINO and torch differ by {difference:.1e} of the waveform's standard deviation")
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code.
 

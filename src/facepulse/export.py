@@ -1,0 +1,121 @@
+"""Trained weights to one ONNX file that every engine runs: uint8 frames in, waveform out, the card inside."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from facepulse.card import METADATA_KEY, MINIMUM_SIZE, Card
+from facepulse.engine import INPUT, NETWORK, OUTPUT, load_engine
+from facepulse.errors import FacepulseError, UsageError
+from facepulse.weights import load_model, read_card
+from facepulse.whole_files import check_writable, written_whole
+
+TOLERANCE = 1e-4  # of the waveform's standard deviation
+
+
+class FramesToWaveform(nn.Module):
+    """A network fed as frames come: uint8 (B, T, H, W, 3) in, float32 (B, T) out.
+
+    Args:
+        network: takes (B, 3, T, H, W) in 0..255 and normalises it by itself.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        setattr(self, NETWORK, network)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Read the waveforms."""
+        waveform: Tensor = getattr(self, NETWORK)(frames.permute(0, 4, 1, 2, 3))
+        return waveform
+
+
+def export(weights: str | Path, path: str | Path) -> float:
+    """Write weights as ONNX, whole or not at all, and only where OpenVINO then computes what torch does.
+
+    Batch, time, height and width stay free. The tensors keep their names, so that torch can run the file, too.
+
+    Args:
+        weights: a name of `facepulse.list_models()`, or a file that `facepulse.weights.save_model` wrote.
+        path: ends in .onnx.
+
+    Returns:
+        The largest difference between OpenVINO in float32 and torch on random frames, over the waveform's standard
+        deviation.
+
+    Raises:
+        UsageError: the weights cannot be loaded, or the file cannot be written.
+        FacepulseError: OpenVINO computes something else than torch.
+    """
+    path = Path(path)
+    if path.suffix != ".onnx":
+        raise UsageError(f"cannot export to {path}: give a name that ends in .onnx")
+    check_writable(path)
+    card = read_card(weights)
+    module = FramesToWaveform(load_model(weights)).eval()
+    with written_whole(path) as temporary:
+        _write(module, card, temporary)
+        difference = _difference(module, card, temporary)
+        if not difference <= TOLERANCE:  # NaN is not, either
+            raise FacepulseError(
+                f"did not export {weights}: OpenVINO and torch differ by {difference:.1e} of the waveform's standard "
+                f"deviation, expected at most {TOLERANCE:.0e}; try another version of either"
+            )
+    return difference
+
+
+def _write(module: nn.Module, card: Card, path: Path) -> None:
+    steps = Dim("steps", min=2)
+    shapes = {0: Dim("batch"), 1: card.multiple * steps, 2: Dim("height", min=MINIMUM_SIZE)}
+    shapes[3] = Dim("width", min=MINIMUM_SIZE)
+    # No dimension that stays free may look like a constant of the network, hence the odd sizes.
+    example = torch.zeros(2, 4 * card.multiple, MINIMUM_SIZE + 12, MINIMUM_SIZE + 8, 3, dtype=torch.uint8)
+    with _quiet():
+        # Left as it is, the graph keeps every tensor by name. Engines fuse it as they like when they load it.
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            optimize=False,
+            verbose=False,
+            dynamic_shapes={"frames": shapes},
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+        )
+    assert program is not None
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()  # where in whose source it was traced from
+    program.model.metadata_props[METADATA_KEY] = card.to_json()
+    program.save(path)
+
+
+def _difference(module: nn.Module, card: Card, path: Path) -> float:
+    side = max(MINIMUM_SIZE, card.size // 2)  # half the card's size: as good for this as the whole, and not the example
+    frames = np.random.default_rng(0).integers(0, 256, (1, 6 * card.multiple, side, side, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(frames)).numpy()
+    found = load_engine(path, "openvino", precision="f32").network(frames)
+    return float(np.abs(found - expected).max() / expected.std())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of libraries that are not needed, and of what it deprecates in itself."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,87 @@
+"""Frames in 0..255 as they come, and as a network sees them.
+
+Each normalisation is part of its network's forward pass, and so of the exported graph: no caller can get it wrong.
+"""
+
+import torch
+from torch import Tensor
+
+MINIMUM_SIZE = 32  # four halvings leave 2x2 pixels to average
+
+
+def check_frames(frames: Tensor, multiple: int) -> None:
+    """Refuse frames that a network cannot read.
+
+    Nothing is checked while a graph is captured (export, `torch.compile`): sizes are symbols there and values unknown.
+    Values of uint8 frames need no look.
+
+    Args:
+        frames: should be (B, 3, T, H, W) in 0..255.
+        multiple: T must be a multiple of this.
+
+    Raises:
+        ValueError: says what of `frames` is wrong, what came and what is wanted.
+    """
+    if torch.compiler.is_compiling():
+        return
+    if frames.ndim != 5:
+        raise ValueError(f"frames must have five axes (B, 3, T, H, W), not {frames.ndim}: shape {tuple(frames.shape)}")
+    _, channels, time, height, width = frames.shape
+    if channels != 3:
+        raise ValueError(f"frames must have 3 colour channels on axis 1, not {channels}: shape {tuple(frames.shape)}")
+    if time < multiple or time % multiple:
+        raise ValueError(f"frames must hold a multiple of {multiple} frames, at least {multiple}, not T = {time}")
+    if min(height, width) < MINIMUM_SIZE:
+        raise ValueError(f"frames must be at least {MINIMUM_SIZE}x{MINIMUM_SIZE} pixels, not {height}x{width}")
+    if frames.dtype == torch.uint8:
+        return
+    if frames.is_complex():
+        raise ValueError(f"frames must be real numbers in 0..255, not {frames.dtype}")
+    if bool(frames.isnan().any()):
+        raise ValueError("frames must be finite numbers in 0..255, but hold NaN")
+    if not bool(((frames >= 0) & (frames <= 255)).all()):
+        low, high = float(frames.min()), float(frames.max())
+        raise ValueError(f"frames must lie in 0..255, as decoded and not normalised, but span {low:g} to {high:g}")
+
+
+def standardise(frames: Tensor) -> Tensor:
+    """Zero mean and unit variance in each clip and colour channel.
+
+    The papers are silent; the toolbox's "Standardized" takes one mean and variance for the three colours of a clip.
+    Taken colour by colour, exposure, gain and white balance drop out. Statistics come from the clip itself, not from
+    the training set, so that a window of a live stream is read by itself and in the same way as in training.
+
+    Args:
+        frames: (B, 3, T, H, W) in 0..255, any dtype.
+
+    Returns:
+        (B, 3, T, H, W) float32.
+    """
+    values = frames.float()
+    values = values - _clip_mean(values)
+    # One squared grey level at least: a clip without contrast is rounding noise, which is not to be blown up.
+    return values * torch.rsqrt(_clip_mean(values.square()) + 1.0)
+
+
+def normalised_difference(frames: Tensor) -> Tensor:
+    """The toolbox's "DiffNormalized": ``(x[t+1] - x[t]) / (x[t+1] + x[t])`` over its deviation in the clip.
+
+    Source: rPPG-Toolbox's preprocessing, after Chen and McDuff, DeepPhys (2018). The last frame is zero.
+
+    Args:
+        frames: (B, 3, T, H, W) in 0..255, any dtype.
+
+    Returns:
+        (B, 3, T, H, W) float32; zeros where the clip is constant.
+    """
+    values = frames.float()
+    later, earlier = values[:, :, 1:], values[:, :, :-1]
+    ratio = (later - earlier) / (later + earlier + 1e-7)
+    centred = ratio - _clip_mean(ratio).mean(1, keepdim=True)
+    variance = _clip_mean(centred.square()).mean(1, keepdim=True)
+    return torch.nn.functional.pad(ratio * torch.rsqrt(variance + 1e-12), (0, 0, 0, 0, 0, 1))
+
+
+def _clip_mean(values: Tensor) -> Tensor:
+    """Mean over time and space, (B, C, 1, 1, 1); frame by frame first, for the sake of engines that sum in float32."""
+    return values.mean((3, 4), keepdim=True).mean(2, keepdim=True)

@@ -1,0 +1,230 @@
+"""Files of trained weights: safetensors that carry their card. Those in this folder are known by name.
+
+The tensors are those that inference needs, float32; a file is loaded only where name, shape and sha256 of every one of
+them are what the card says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepulse.card import METADATA_KEY, Card
+from facepulse.errors import UsageError
+from facepulse.whole_files import written_whole
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Tensors = Mapping[str, NDArray[Any]]
+
+SUFFIX = ".safetensors"
+TRAIN_PACKAGES = ("torch", "safetensors", "onnx", "onnxscript")
+MAXIMUM_HEADER = 100_000_000  # bytes: what the format allows
+
+
+def list_models() -> list[str]:
+    """Names of the weights that come with the package, for `load_model`."""
+    return sorted(path.stem for path in Path(__file__).parent.glob(f"*{SUFFIX}"))
+
+
+def load_model(name_or_path: str | Path) -> nn.Module:
+    """Rebuild a trained network from its weights.
+
+    Args:
+        name_or_path: one of `list_models()`, or a file that `save_model` wrote.
+
+    Returns:
+        The network on the processor, in evaluation mode: frames of 0..255 (B, 3, T, H, W) in, waveforms (B, T) out.
+
+    Raises:
+        UsageError: there are no such weights, the file is damaged, or it does not fit the network that its card names;
+            the line names the first tensor that differs. Or torch is not installed.
+    """
+    path = find_weights(name_or_path)
+    card = read_card(path)
+    require_train_extra("loading a network")
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UsageError(f"{path} is damaged ({error}): get the file again") from error
+    return build(card, tensors, path)
+
+
+def save_model(model: nn.Module, card: Card, path: str | Path) -> Card:
+    """Write a network's weights and its card into one file, whole or not at all.
+
+    Args:
+        model: the network that the card describes.
+        card: its `sha256` is filled in.
+        path: ends in .safetensors.
+
+    Returns:
+        The card as written.
+
+    Raises:
+        UsageError: the network is not what the card says, so that it could not be loaded again; or the file cannot be
+            written.
+    """
+    require_train_extra("saving a network")
+    from safetensors.numpy import save
+
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        raise UsageError(f"cannot write weights to {path}: give a name that ends in {SUFFIX}")
+    tensors = {
+        name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items() if _is_for_inference(name)
+    }
+    card = replace(card, sha256=digest(tensors))
+    build(card, tensors, path)
+    with written_whole(path) as temporary:
+        temporary.write_bytes(save(tensors, metadata={"format": "pt", METADATA_KEY: card.to_json()}))
+    return card
+
+
+def read_card(name_or_path: str | Path) -> Card:
+    """The card of a file of weights. It takes neither torch nor the tensors.
+
+    Args:
+        name_or_path: one of `list_models()`, or a file that `save_model` wrote.
+
+    Raises:
+        UsageError: there are no such weights, or they carry no card.
+    """
+    path = find_weights(name_or_path)
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length)) if length <= MAXIMUM_HEADER else None
+    except OSError as error:
+        raise UsageError(f"cannot read {path} ({error.strerror}): give a {SUFFIX} file") from error
+    except ValueError:
+        header = None
+    if not isinstance(header, dict):
+        raise UsageError(f"{path} is no safetensors file: give one that facepulse wrote")
+    return card_of(header.get("__metadata__"), path)
+
+
+def card_of(metadata: object, path: Path) -> Card:
+    """The card among a file's metadata.
+
+    Args:
+        metadata: names to texts.
+        path: of the file, for the blame.
+
+    Raises:
+        UsageError: there is none, or it is not valid.
+    """
+    if not isinstance(metadata, Mapping) or METADATA_KEY not in metadata:
+        raise UsageError(f"{path} carries no card of facepulse: give a file that facepulse wrote")
+    try:
+        return Card.from_json(metadata[METADATA_KEY])
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}; get a file that this version of facepulse wrote") from error
+
+
+def find_weights(name_or_path: str | Path) -> Path:
+    """The file of weights that a name or a path stands for.
+
+    Raises:
+        UsageError: it is neither the name of weights that come with the package nor a file.
+    """
+    path = Path(name_or_path)
+    if str(name_or_path) in list_models():
+        return Path(__file__).with_name(f"{name_or_path}{SUFFIX}")
+    if path.is_file():
+        return path
+    known = ", ".join(list_models()) or "none in this installation"
+    raise UsageError(f"no weights are called {str(name_or_path)!r}: give a {SUFFIX} file, or a name ({known})")
+
+
+def build(card: Card, tensors: Tensors, path: Path) -> nn.Module:
+    """The network that a card describes, with these tensors in it.
+
+    Args:
+        card: names the network and its configuration.
+        tensors: name to array, in any order; as they are in the file.
+        path: where they come from, for the blame.
+
+    Returns:
+        The network in evaluation mode.
+
+    Raises:
+        UsageError: the network is unknown, a tensor differs from what it wants, or their sha256 from the card's.
+    """
+    require_train_extra("building a network")
+    import torch
+
+    from facepulse.models import MODELS
+
+    if card.network not in MODELS:
+        raise UsageError(f"{path} is for a network {card.network!r}: this version has {', '.join(MODELS)}")
+    network_class, config_class = MODELS[card.network]
+    try:
+        network = network_class(config_class(**card.config))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{path}: the card's config does not fit {card.network}: {error}") from error
+    if network.multiple != card.multiple:
+        raise UsageError(f"{path}: the card's multiple is {card.multiple}, but {card.network}'s is {network.multiple}")
+    for name, wanted in network.state_dict().items():
+        if _is_for_inference(name):
+            found = tensors.get(name)
+            if found is None:
+                raise UsageError(f"{path} lacks the tensor {name}, of shape {tuple(wanted.shape)}")
+            if found.shape != tuple(wanted.shape) or found.dtype != np.float32:
+                raise UsageError(
+                    f"{path}: the tensor {name} is {found.dtype} of shape {found.shape}, "
+                    f"but {card.network} wants float32 of shape {tuple(wanted.shape)}"
+                )
+    for name in tensors:
+        if name not in network.state_dict():
+            raise UsageError(f"{path} has a tensor {name}, which {card.network} does not")
+    if digest(tensors) != card.sha256:
+        raise UsageError(f"{path}: the sha256 of the tensors is not the card's, they were damaged: get the file again")
+    # Not strict, because what is not for inference is not in the file; all else has just been compared.
+    network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in tensors.items()}, strict=False)
+    return network.eval()
+
+
+def digest(tensors: Tensors) -> str:
+    """sha256 of tensors, whatever their order: of name, type, shape and bytes of each, by name.
+
+    Args:
+        tensors: name to array.
+    """
+    hashed = hashlib.sha256()
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        hashed.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        hashed.update(array.tobytes())
+    return hashed.hexdigest()
+
+
+def require_train_extra(purpose: str) -> None:
+    """Make sure that what the extra `train` installs is there.
+
+    Args:
+        purpose: what it is needed for.
+
+    Raises:
+        UsageError: a package is missing.
+    """
+    missing = [package for package in TRAIN_PACKAGES if find_spec(package) is None]
+    if missing:
+        raise UsageError(f"{purpose} needs {', '.join(missing)}: pip install 'facepulse[train]'")
+
+
+def _is_for_inference(name: str) -> bool:
+    """Batch normalisation counts its batches, and only a training that averages by that count ever reads it."""
+    return not name.endswith("num_batches_tracked")

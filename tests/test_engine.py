@@ -1,0 +1,292 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facepulse import engine as engine_module
+from facepulse.engine import Engine, joined, load_engine, standardised
+from facepulse.errors import UsageError
+from facepulse.pulse import PROTOCOLS, heart_rate
+
+ENGINES = ("openvino", "onnxruntime", "torch")
+
+
+class GreenNetwork:
+    """Stands in for a network: the mean green of each frame, turned upside down, in a unit and offset of its own."""
+
+    metadata: dict[str, str] = {}  # noqa: RUF012
+    precision = "f32"
+
+    def __init__(self) -> None:
+        self.lengths: list[int] = []
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        assert frames.dtype == np.uint8
+        assert frames.flags.c_contiguous
+        self.lengths.append(frames.shape[1])
+        return np.float32(300) - 3 * frames[..., 1].mean(axis=(2, 3), dtype=np.float32)
+
+
+@pytest.fixture
+def green() -> Engine:
+    return Engine("torch", SimpleNamespace(multiple=4, frames=64), GreenNetwork())  # type: ignore[arg-type]
+
+
+def _clip(values: np.ndarray) -> np.ndarray:
+    """Frames whose green is these values, (T,) to (T, 32, 32, 3)."""
+    frames = np.zeros((len(values), 32, 32, 3), np.uint8)
+    frames[..., 1] = values[:, None, None]
+    return frames
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    pattern=st.lists(st.integers(0, 255), min_size=16, max_size=16).filter(lambda values: len(set(values)) > 1),
+    length=st.integers(64, 400),
+    window=st.sampled_from([32, 64, 160]),
+)
+def test_what_repeats_in_every_window_is_joined_without_a_seam(pattern: list[int], length: int, window: int) -> None:
+    values = np.resize(pattern, length)
+    expected = -(values - np.mean(pattern)) / np.std(pattern)
+
+    def read(frames: np.ndarray) -> np.ndarray:
+        assert frames.shape[1] <= window
+        return standardised(GreenNetwork()(np.ascontiguousarray(frames)))
+
+    if length > window:
+        found = joined(read, _clip(values)[np.newaxis], window)[0]
+        assert found.dtype == np.float32
+        assert found == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("length", [65, 96, 101, 500])
+def test_a_pulse_that_is_in_every_frame_is_in_the_joined_waveform_up_to_its_ends(green: Engine, length: int) -> None:
+    wave = np.cos(2 * np.pi * 1.2 * np.arange(length) / 30)
+    found = green(_clip(np.rint(120 - 100 * wave)))
+    assert found.shape == (length,)
+    assert np.abs(found / np.sqrt(2) - wave).max() < 0.2, "windows hold no whole number of beats, so none fits exactly"
+    assert set(green.network.lengths) == {64}
+
+
+def test_a_drifting_level_leaves_no_step_where_windows_meet(green: Engine) -> None:
+    time = np.arange(320)
+    found = green(_clip(np.rint(100 + 0.3 * time - 8 * np.cos(2 * np.pi * 1.5 * time / 30))))
+    steps = np.abs(np.diff(found))
+    assert steps[30:-30].max() < 1.3 * np.sort(steps)[-40:].mean()
+
+
+@pytest.mark.parametrize(("length", "seen"), [(8, 8), (61, 64), (62, 64), (63, 64), (64, 64), (57, 60), (9, 12)])
+def test_a_short_clip_is_one_window_and_keeps_its_length(green: Engine, length: int, seen: int) -> None:
+    values = np.random.default_rng(length).integers(0, 256, length)
+    found = green(_clip(values))
+    assert green.network.lengths == [seen]
+    assert found == pytest.approx(-(values - values.mean()) / values.std(), abs=1e-4)
+
+
+def test_a_batch_is_read_clip_by_clip(green: Engine) -> None:
+    batch = np.random.default_rng(0).integers(0, 256, (3, 150, 32, 32, 3), dtype=np.uint8)
+    assert green(batch) == pytest.approx(np.stack([green(clip) for clip in batch]), abs=1e-5)
+
+
+def test_a_flat_window_is_zeros_and_the_rest_is_not(green: Engine) -> None:
+    values = np.full(192, 100)
+    values[128:] += np.arange(64) % 7
+    found = green(_clip(values))
+    assert not found[:96].any()
+    assert found[128:].std() == pytest.approx(1, abs=0.1)
+    assert np.isfinite(green(_clip(np.full(64, 77)))).all()
+
+
+def test_frames_may_be_a_memory_map_of_which_one_window_is_read_at_a_time(green: Engine, tmp_path: Path) -> None:
+    frames = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (300, 32, 32, 3))
+    frames[:] = np.random.default_rng(1).integers(0, 256, frames.shape, dtype=np.uint8)
+    assert np.array_equal(green(np.load(tmp_path / "x.npy", mmap_mode="r")), green(np.array(frames)))
+    assert max(green.network.lengths) == 64
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        (np.zeros((64, 32, 32, 3), np.float32), "uint8.*float32"),
+        ([[0]], "uint8.*list"),
+        (np.zeros((64, 32, 32), np.uint8), r"\(T, H, W, 3\).*\(64, 32, 32\)"),
+        (np.zeros((64, 3, 32, 32), np.uint8), r"\(64, 3, 32, 32\)"),
+        (np.zeros((0, 64, 32, 32, 3), np.uint8), "a clip at least"),
+        (np.zeros((7, 32, 32, 3), np.uint8), "at least 8 frames, not 7"),
+        (np.zeros((64, 40, 31, 3), np.uint8), "at least 32x32 pixels, not 40x31"),
+    ],
+)
+def test_wrong_frames_are_named(green: Engine, frames: object, words: str) -> None:
+    with pytest.raises(ValueError, match=f"^frames must .*{words}"):
+        green(frames)  # type: ignore[arg-type]
+
+
+def _agree(onnx: Path, network: Callable[..., object], sizes: list[tuple[int, int]], lengths: list[int]) -> None:
+    torch = pytest.importorskip("torch")
+    engines = {name: load_engine(onnx, name, "f32") for name in ENGINES}  # type: ignore[arg-type]
+    for height, width in sizes:
+        for length in lengths:
+            rng = np.random.default_rng(height * length)
+            frames = rng.integers(0, 256, (2, length, height, width, 3), dtype=np.uint8)
+            with torch.inference_mode():
+                expected = network(torch.from_numpy(frames).permute(0, 4, 1, 2, 3)).numpy()  # type: ignore[attr-defined]
+            for name, loaded in engines.items():
+                assert loaded.precision == "f32"
+                difference = np.abs(loaded.network(frames) - expected).max() / expected.std()
+                assert difference < 1e-4, (name, height, width, length)
+
+
+def test_all_engines_agree_with_torch_in_float32(trained) -> None:
+    _agree(trained.onnx, trained.network, [(32, 32), (50, 41), (72, 72)], [16, 64])
+
+
+def test_all_engines_agree_on_the_default_network(trained, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from facepulse.export import export
+    from facepulse.models import PhysFSUNet
+    from facepulse.weights import save_model
+
+    torch.manual_seed(0)
+    network = PhysFSUNet()
+    for module in network.modules():  # take the statistics of one batch, as if it had been trained
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network(torch.randint(0, 256, (2, 3, 32, 36, 36)))
+    save_model(network.eval(), replace(trained.card, config={}), tmp_path / "x.safetensors")
+    export(tmp_path / "x.safetensors", tmp_path / "x.onnx")
+    _agree(tmp_path / "x.onnx", network, [(36, 36)], [64])
+
+
+@pytest.mark.parametrize("engine", ["openvino", "torch"])
+@pytest.mark.parametrize("bpm", [57, 72, 139])
+def test_bf16_keeps_the_heart_rate(trained, pulsating_clip, engine, bpm: int) -> None:
+    _needs_bf16()
+    clip, wave = pulsating_clip(bpm, 300, seed=999)
+    exact, coarse = (load_engine(trained.onnx, engine, precision) for precision in ("f32", "bf16"))
+    assert (exact.precision, coarse.precision) == ("f32", "bf16")
+    rates = [heart_rate(loaded(clip), 30.0, PROTOCOLS["facepulse"]) for loaded in (exact, coarse)]
+    assert np.corrcoef(exact(clip), wave)[0, 1] > 0.9, "there is a pulse to read"
+    assert rates[0] == pytest.approx(bpm, abs=1)
+    assert rates[1] == pytest.approx(rates[0], abs=0.1)
+    assert not np.array_equal(exact(clip), coarse(clip))
+
+
+def test_bf16_keeps_the_heart_rate_that_released_weights_read(shared_data: Path, trained, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    import cv2
+
+    from facepulse.demo import PaintedFace, metronome, paint_frames
+    from facepulse.export import export
+    from facepulse.models import PhysNet
+    from facepulse.weights import save_model
+
+    _needs_bf16()
+    network = PhysNet()
+    path = shared_data / "toolbox_weights" / "SCAMPS_PhysNet_DiffNormalized.pth"
+    network.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    card = replace(trained.card, network="physnet", config={}, frames=128, size=72)
+    save_model(network, card, tmp_path / "x.safetensors")
+    export(tmp_path / "x.safetensors", tmp_path / "x.onnx")
+    painted = paint_frames([PaintedFace(metronome(72, 9), height=1.2)], np.arange(240) / 30, width=320, height=240)
+    clip = np.stack([cv2.resize(frame[30:210, 90:230], (72, 72), interpolation=cv2.INTER_AREA) for frame in painted])
+    exact, coarse = (load_engine(tmp_path / "x.onnx", "openvino", precision)(clip) for precision in ("f32", "bf16"))
+    rates = [heart_rate(waveform, 30.0, PROTOCOLS["facepulse"]) for waveform in (exact, coarse)]
+    assert rates[0] == pytest.approx(72, abs=1)
+    assert rates[1] == pytest.approx(rates[0], abs=0.1)
+
+
+def _needs_bf16() -> None:
+    if not engine_module.computes_bf16():
+        pytest.skip("this processor does not compute in bf16")
+
+
+@pytest.mark.parametrize(("native", "precisions"), [(True, ["bf16", "f32", "bf16"]), (False, ["f32", "f32", "f32"])])
+def test_auto_is_the_fastest_that_keeps_the_heart_rate(trained, monkeypatch, native, precisions) -> None:
+    monkeypatch.setattr(engine_module, "computes_bf16", lambda: native)
+    assert [load_engine(trained.onnx, name).precision for name in ENGINES] == precisions  # type: ignore[arg-type]
+    for name in ("onnxruntime",) if native else ENGINES:
+        with pytest.raises(UsageError, match="choose precision f32 or auto"):
+            load_engine(trained.onnx, name, "bf16")  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("error")
+def test_frames_that_must_not_be_written_are_read_by_every_engine(trained, pulsating_clip) -> None:
+    clip, _ = pulsating_clip(72, 100)
+    clip.setflags(write=False)
+    waveforms = [load_engine(trained.onnx, name, "f32")(clip) for name in ENGINES]  # type: ignore[arg-type]
+    assert waveforms[0] == pytest.approx(waveforms[1], abs=1e-3)
+    assert waveforms[0] == pytest.approx(waveforms[2], abs=1e-3)
+
+
+def test_an_engine_knows_its_card(trained) -> None:
+    for name in ENGINES:
+        assert load_engine(trained.onnx, name).card == trained.card  # type: ignore[arg-type]
+
+
+def test_nothing_is_reported_to_anybody_nor_left_in_the_home_folder(trained, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from facepulse.engine import load_engine\n"
+        f"load_engine({str(trained.onnx)!r})\n"
+        "assert not [name for name in sys.modules if 'telemetry' in name and not name.startswith('openvino.')]\n"
+        "print(sorted(name for name in sys.modules if name in ('torch', 'onnx', 'onnxruntime', 'safetensors')))"
+    )
+    home = {name: value for name, value in os.environ.items() if name != "CI"} | {"HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=home)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def _foreign() -> bytes:
+    from facepulse import detectors
+
+    return Path(detectors.__file__).with_name("rfb_320.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda trained: None, "there is no file"),
+        (lambda trained: b"", "cannot load|no card"),
+        (lambda trained: b"this is no network\n" * 50, "cannot load"),
+        (lambda trained: trained.onnx.read_bytes()[:-20000], "cannot load|no card"),
+        (lambda trained: trained.weights.read_bytes(), "cannot load"),
+        (lambda trained: _foreign(), "carries no card"),
+        (lambda trained: trained.onnx.read_bytes().replace(b'"fps"', b'"fpz"'), "lacks fps"),
+    ],
+    ids=["missing", "empty", "text", "truncated", "weights", "foreign", "card"],
+)
+def test_bad_files_get_one_line(trained, tmp_path: Path, engine, make, words: str) -> None:
+    path = tmp_path / "x.onnx"
+    content = make(trained)
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageError, match=words) as error:
+        load_engine(path, engine)
+    assert str(path) in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_unknown_engine_and_precision(trained) -> None:
+    with pytest.raises(UsageError, match="'tensorrt': choose one of openvino, onnxruntime, torch"):
+        load_engine(trained.onnx, "tensorrt")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="'int8': choose one of auto, f32, bf16"):
+        load_engine(trained.onnx, "openvino", "int8")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_an_engine_that_is_not_installed(trained, monkeypatch: pytest.MonkeyPatch, engine) -> None:
+    monkeypatch.setitem(sys.modules, engine, None)
+    monkeypatch.setattr(engine_module, "computes_bf16", lambda: False)
+    with pytest.raises(UsageError, match=f"{engine} is not installed: pip install {engine}"):
+        load_engine(trained.onnx, engine)

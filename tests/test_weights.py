@@ -1,0 +1,176 @@
+import os
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import facepulse
+from facepulse import weights
+from facepulse.card import METADATA_KEY
+from facepulse.errors import UsageError
+from facepulse.weights import digest, load_model, read_card, save_model
+
+torch = pytest.importorskip("torch")
+from safetensors.numpy import load_file, save_file  # noqa: E402
+
+
+def test_what_was_saved_is_loaded(trained, pulsating_clip) -> None:
+    clip, _ = pulsating_clip(72, 64)
+    frames = torch.from_numpy(clip).permute(3, 0, 1, 2)[None]
+    network = facepulse.load_model(trained.weights)
+    assert not network.training
+    with torch.inference_mode():
+        assert torch.equal(network(frames), trained.network(frames))
+    assert read_card(trained.weights) == trained.card
+    assert trained.card.sha256 == digest(load_file(trained.weights))
+
+
+def test_the_file_is_readable_by_others_and_alone(trained) -> None:
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE(trained.weights.stat().st_mode) == 0o666 & ~umask
+    assert {path.name for path in trained.weights.parent.iterdir()} == {"tiny.safetensors", "tiny.onnx"}
+
+
+def test_a_card_is_read_without_torch(trained) -> None:
+    code = (
+        "import sys, facepulse, facepulse.cli, facepulse.engine\n"
+        "from facepulse.weights import read_card\n"
+        f"print(read_card({str(trained.weights)!r}).name, facepulse.list_models())\n"
+        "heavy = {'torch', 'safetensors', 'onnx', 'onnxruntime', 'openvino'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == "tiny"
+
+
+def test_importing_facepulse_does_not_import_weights() -> None:
+    code = "import sys, facepulse; assert 'facepulse.weights' not in sys.modules; facepulse.nothing"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "AttributeError: module 'facepulse' has no attribute 'nothing'" in done.stderr
+
+
+@pytest.fixture
+def names(trained) -> list[str]:
+    return [name for name in trained.network.state_dict() if not name.endswith("num_batches_tracked")]
+
+
+@pytest.mark.parametrize("change", ["missing", "shape", "type", "extra", "value"])
+def test_a_file_that_does_not_fit_is_refused_by_the_first_tensor_that_differs(
+    trained, names: list[str], tmp_path: Path, change: str
+) -> None:
+    tensors = load_file(trained.weights)
+    first, later = names[3], names[7]
+    words = [first]
+    if change == "missing":
+        del tensors[first], tensors[later]
+    elif change == "shape":
+        tensors[first], tensors[later] = np.zeros((2, 3), np.float32), np.zeros(1, np.float32)
+        words += ["(2, 3)", str(tuple(trained.network.state_dict()[first].shape))]
+    elif change == "type":
+        tensors[first] = tensors[first].astype(np.float64)
+        words += ["float64", "float32"]
+    elif change == "extra":
+        tensors["something.else"] = np.zeros(3, np.float32)
+        words = ["something.else"]
+    else:
+        tensors[first] = tensors[first] + np.float32(1e-6)
+        words = ["sha256"]
+    path = tmp_path / "changed.safetensors"
+    # With a sha256 to match, so that it is the tensor that is refused; but for a changed value, of course.
+    card = trained.card if change == "value" else replace(trained.card, sha256=digest(tensors))
+    save_file(tensors, path, metadata={METADATA_KEY: card.to_json()})
+    with pytest.raises(UsageError) as error:
+        load_model(path)
+    assert str(path) in str(error.value)
+    assert all(word in str(error.value) for word in words)
+    assert later not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"network": "resnet"}, ["'resnet'", "physfsunet, physnet"]),
+        ({"config": {"stem_width": 4, "colours": 3}}, ["config", "colours"]),
+        ({"config": {"stem_width": -4}}, ["config", "stem_width"]),
+        ({"config": {"stem_width": "wide"}}, ["config"]),
+        ({"multiple": 8}, ["multiple is 8", "is 4"]),
+        ({"config": {"stem_width": 5, "width": 12, "head_width": 8}}, ["stem.", "wants float32 of shape"]),
+    ],
+)
+def test_a_network_that_its_card_does_not_describe_is_not_saved(trained, tmp_path: Path, changes, words) -> None:
+    path = tmp_path / "x.safetensors"
+    with pytest.raises(UsageError) as error:
+        save_model(trained.network, replace(trained.card, **changes), path)
+    assert all(word in str(error.value) for word in words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_order_of_tensors_does_not_change_their_sha256_and_their_names_do() -> None:
+    one, two = np.arange(3.0), np.arange(4.0)
+    assert digest({"a": one, "b": two}) == digest({"b": two, "a": one})
+    others = [{"a": two, "b": one}, {"a": one}, {"a": one.reshape(3, 1), "b": two}, {"a": one.astype("f4"), "b": two}]
+    assert len({digest(tensors) for tensors in ({"a": one, "b": two}, *others)}) == 5
+
+
+def _truncated(trained, path: Path) -> None:
+    path.write_bytes(trained.weights.read_bytes()[:-100])
+
+
+def _foreign(trained, path: Path) -> None:
+    save_file(load_file(trained.weights), path)
+
+
+def _invalid_card(trained, path: Path) -> None:
+    save_file(load_file(trained.weights), path, metadata={METADATA_KEY: '{"name": "x"}'})
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda trained, path: None, "no weights are called"),
+        (lambda trained, path: path.touch(), "no safetensors file"),
+        (lambda trained, path: path.write_text("this is no network\n" * 100), "no safetensors file"),
+        (lambda trained, path: path.write_bytes(trained.onnx.read_bytes()), "no safetensors file"),
+        (_truncated, "damaged"),
+        (_foreign, "no card"),
+        (_invalid_card, "lacks config, fps"),
+    ],
+)
+def test_bad_files_get_one_line(trained, tmp_path: Path, make, words: str) -> None:
+    path = tmp_path / "x.safetensors"
+    make(trained, path)
+    with pytest.raises(UsageError, match=words) as error:
+        load_model(path)
+    assert str(path) in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_an_unknown_name_lists_what_there_is(monkeypatch: pytest.MonkeyPatch, trained) -> None:
+    monkeypatch.setattr(weights, "list_models", lambda: ["one", "two"])
+    with pytest.raises(UsageError, match=r"'three'.*\(one, two\)"):
+        load_model("three")
+
+
+def test_weights_beside_the_module_are_known_by_name(trained, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(weights, "__file__", str(tmp_path / "__init__.py"))
+    (tmp_path / "tiny.safetensors").write_bytes(trained.weights.read_bytes())
+    assert weights.list_models() == ["tiny"]
+    assert read_card("tiny") == trained.card
+    assert load_model("tiny").config == trained.network.config
+
+
+def test_only_the_right_ending_is_written(trained, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"ends in \.safetensors"):
+        save_model(trained.network, trained.card, tmp_path / "x.pt")
+
+
+def test_without_the_extra_the_way_to_install_it_is_said(trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "find_spec", lambda name: None if name == "torch" else name)
+    with pytest.raises(UsageError, match=r"needs torch: pip install 'facepulse\[train\]'"):
+        load_model(trained.weights)
