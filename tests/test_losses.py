@@ -270,3 +270,19 @@ def test_beta_grows_from_1_to_1_48():
 def test_bad_input_is_refused_by_name(call, message):
     with warnings.catch_warnings(), pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("scale", [1e-5, 1e5])
+def test_the_unit_of_a_waveform_does_not_matter_to_pearson(scale):
+    wave = torch.sin(torch.arange(160) * 2 * math.pi * 1.2 / 30)[None]
+    assert float(negative_pearson(scale * wave, wave / scale)) == pytest.approx(0, abs=1e-5)
+
+
+def test_a_target_that_is_not_finite_is_refused():
+    wave = torch.sin(torch.arange(160.0) / 4)[None]
+    broken = wave.clone()
+    broken[0, 7] = float("nan")
+    with pytest.raises(ValueError, match="target must be finite"):
+        heart_rate_kl(wave, broken, 30)
+    with pytest.raises(ValueError, match="two samples at least"):
+        heart_rate_kl(wave[:, :1], wave[:, :1], 30)

@@ -111,6 +111,18 @@ def test_a_network_that_its_card_does_not_describe_is_not_saved(trained, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("change", [{"shift": False}, {"alpha": 0.9}, {"pooling": "ST-S-S-ST"}])
+def test_a_config_that_no_tensor_shows_must_still_be_the_networks(trained, tmp_path: Path, change) -> None:
+    card = replace(trained.card, config={**trained.card.config, **change})
+    with pytest.raises(UsageError, match="but the network's is"):
+        save_model(trained.network, card, tmp_path / "x.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_card_holds_the_whole_config(trained) -> None:
+    assert read_card(trained.weights).config["shift"] is True
+
+
 def test_the_order_of_tensors_does_not_change_their_sha256_and_their_names_do() -> None:
     one, two = np.arange(3.0), np.arange(4.0)
     assert digest({"a": one, "b": two}) == digest({"b": two, "a": one})

@@ -21,7 +21,8 @@ from facepulse import pulse
 
 LOW_BPM, HIGH_BPM = 40, 180  # the spectrum of the default losses, one bin a bpm, both ends included
 SIGMA_BPM = 3.0  # uncertainty of a heart rate, eq. 5
-FLAT = 1e-8  # variance below which a waveform counts as flat: keeps a constant prediction from 0/0
+FLAT = 1e-8  # variance, relative to the mean square, below which a waveform counts as flat: float32 rounding
+SILENT = 1e-16  # keeps a silent prediction from 0/0
 FLOOR = 1e-6  # share of power that every bin has at least: keeps -log p and its gradient finite where a bin is empty
 
 AS_CODED_LOW_BPM, AS_CODED_HIGH_BPM = 45, 150  # bins 45..149 of the cited code
@@ -231,7 +232,9 @@ class HybridLoss:
 def _standardise(waveform: Tensor) -> Tensor:
     """Zero mean and unit variance in each clip; zeros, with a finite gradient, where it is flat."""
     centred = waveform - waveform.mean(1, keepdim=True)
-    return centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + FLAT)
+    # Relative to the level, so that the unit does not matter; the rest keeps silence from 0/0.
+    flat = FLAT * waveform.square().mean(1, keepdim=True) + SILENT
+    return centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + flat)
 
 
 def _bins(waveform: Tensor) -> Tensor:
@@ -281,5 +284,9 @@ def _check(prediction: Tensor, target: Tensor, fps: float = 1.0) -> None:
         raise ValueError(f"prediction must be (B, T), not {tuple(prediction.shape)}")
     if target.shape != prediction.shape:
         raise ValueError(f"target must be {tuple(prediction.shape)} as prediction, not {tuple(target.shape)}")
-    if not fps > 0:
+    if not 0 < fps < math.inf:
         raise ValueError(f"fps must be positive, not {fps}")
+    if prediction.numel() == 0 or prediction.shape[1] < 2:
+        raise ValueError(f"prediction must hold a clip of two samples at least, not {tuple(prediction.shape)}")
+    if not bool(target.isfinite().all()):
+        raise ValueError("target must be finite, but holds NaN or infinity: cut or fill the reference first")

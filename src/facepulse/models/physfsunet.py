@@ -10,6 +10,7 @@ from typing import get_args
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facepulse.models.config import check_types
 from facepulse.models.frames import check_frames, standardise
 from facepulse.models.layers import (
     AttentionSource,
@@ -65,6 +66,7 @@ class PhysFSUNetConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that no network can be built from, at once and by name."""
+        check_types(self)
         for name, allowed in (("input", get_args(InputMode)), ("attention", get_args(AttentionSource))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")

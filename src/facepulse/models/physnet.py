@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from facepulse.models.config import check_types
 from facepulse.models.frames import check_frames, normalised_difference, standardise
 from facepulse.models.layers import (
     DifferenceFusion,
@@ -33,6 +34,10 @@ class PhysNetConfig:
     fusion: bool = False
     shift: bool = False
     attention: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values of another type."""
+        check_types(self)
 
 
 class PhysNet(nn.Module):

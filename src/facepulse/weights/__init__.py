@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,11 @@ def save_model(model: nn.Module, card: Card, path: str | Path) -> Card:
         name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items() if _is_for_inference(name)
     }
     card = replace(card, sha256=digest(tensors))
-    build(card, tensors, path)
+    built = build(card, tensors, path)
+    # Names and shapes of the tensors do not show everything: a shift, or a weight in a sum, has none.
+    if type(built) is not type(model) or built.config != model.config:
+        raise UsageError(f"{path}: the card's config is {card.config}, but the network's is {model.config}")
+    card = replace(card, config=asdict(cast(Any, model.config)))  # whole, so that no default is left to change
     with written_whole(path) as temporary:
         temporary.write_bytes(save(tensors, metadata={"format": "pt", METADATA_KEY: card.to_json()}))
     return card
@@ -109,7 +114,7 @@ def read_card(name_or_path: str | Path) -> Card:
             header = json.loads(file.read(length)) if length <= MAXIMUM_HEADER else None
     except OSError as error:
         raise UsageError(f"cannot read {path} ({error.strerror}): give a {SUFFIX} file") from error
-    except ValueError:
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):
         raise UsageError(f"{path} is no safetensors file: give one that facepulse wrote")
@@ -129,7 +134,9 @@ def card_of(metadata: object, path: Path) -> Card:
     if not isinstance(metadata, Mapping) or METADATA_KEY not in metadata:
         raise UsageError(f"{path} carries no card of facepulse: give a file that facepulse wrote")
     try:
-        return Card.from_json(metadata[METADATA_KEY])
+        return Card.from_json(str(metadata[METADATA_KEY]))
+    except RecursionError:
+        raise UsageError(f"{path}: its card is no card; get a file that this version of facepulse wrote") from None
     except ValueError as error:
         raise UsageError(f"{path}: {error}; get a file that this version of facepulse wrote") from error
 
@@ -143,7 +150,7 @@ def find_weights(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if str(name_or_path) in list_models():
         return Path(__file__).with_name(f"{name_or_path}{SUFFIX}")
-    if path.is_file():
+    if os.path.isfile(path):  # unlike Path.is_file, also answers for a name that is too long
         return path
     known = ", ".join(list_models()) or "none in this installation"
     raise UsageError(f"no weights are called {str(name_or_path)!r}: give a {SUFFIX} file, or a name ({known})")
