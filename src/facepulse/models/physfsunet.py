@@ -66,10 +66,10 @@ class PhysFSUNetConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that no network can be built from, at once and by name."""
-        check_types(self)
         for name, allowed in (("input", get_args(InputMode)), ("attention", get_args(AttentionSource))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        check_types(self)
         if len(self.pools) != 4 or not set(self.pools) <= set(get_args(Pooling)):
             raise ValueError(f"pooling must name four pools, each S or ST, as in 'S-ST-ST-S', not {self.pooling!r}")
         for name in ("stem_depth", "fusion_depth", "conv_depth"):
