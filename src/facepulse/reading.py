@@ -69,8 +69,7 @@ def read_pulse(
     # A pulse needs more than two frames a beat.
     low_bpm, high_bpm = pulse.PROTOCOLS["facepulse"].search_bpm
     protocol = replace(pulse.PROTOCOLS["facepulse"], search_bpm=(low_bpm, min(high_bpm, 60 * scene.fps / 2.2)))
-    reading = _best_reading(stretches, method, protocol, scene, min_quality)
-    overall = reading.agreement()
+    reading, overall = _best_reading(stretches, method, protocol, scene, min_quality)
     quality = reading.quality(overall)
     trusted = quality >= min_quality
     remarks = [] if trusted else [_doubt(reading, overall, stretches, method, min_quality)]
@@ -115,7 +114,7 @@ def read_pulse(
 
 def _best_reading(
     stretches: Sequence[Stretch], method: ClassicalMethod, protocol: pulse.Protocol, scene: Scene, min_quality: float
-) -> _Reading:
+) -> tuple[_Reading, Agreement]:
     """The traces without what keeps step with the key frames, or as they are, where that is the pulse.
 
     A heart that beats in step with the key frames goes with their rhythm. So the traces as coded are read too; but a
@@ -123,8 +122,9 @@ def _best_reading(
     """
     keys = scene.key_times
     as_coded = _Reading([_waveforms(method, s.rgb) for s in stretches], True, keys, method.fps, protocol)
+    there = as_coded.agreement()
     if key_frame_period(keys) is None:
-        return as_coded
+        return as_coded, there
     cleaned = _Reading(
         [_waveforms(method, without_key_frame_rhythm(s.rgb, s.times, keys)) for s in stretches],
         not all(can_be_removed(s.times, keys) for s in stretches),
@@ -132,13 +132,15 @@ def _best_reading(
         method.fps,
         protocol,
     )
-    here, there = cleaned.agreement(), as_coded.agreement()
+    here = cleaned.agreement()
     if not as_coded.in_step(there):
-        return cleaned
+        return cleaned, here
     if max(cleaned.quality(here), as_coded.quality(there)) < min_quality:
         # Neither is to be trusted: the clearer one is what there is to report.
-        return as_coded if trust(there) > trust(here) else cleaned
-    return as_coded if as_coded.quality(there) > cleaned.quality(here) else cleaned
+        better = trust(there) > trust(here)
+    else:
+        better = as_coded.quality(there) > cleaned.quality(here)
+    return (as_coded, there) if better else (cleaned, here)
 
 
 def _waveforms(method: ClassicalMethod, rgb: Floats) -> Floats:
