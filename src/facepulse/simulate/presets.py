@@ -1,0 +1,99 @@
+"""What recordings are drawn from: `calm` is like PURE and UBFC-rPPG, `complex` like MMPD, `unseen` is kept for tests.
+
+Shares and ranges come from the papers of those data sets, not from any video.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+PresetName = Literal["calm", "complex", "unseen"]
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One population of recordings.
+
+    Attributes:
+        quality: of cameras and encodings: see `camera.draw_camera`, `codec.draw_encoding`.
+        lights: keys of `light.LIGHTINGS`, each as often as it stands there.
+        motions: keys of `motion.MOTIONS`, likewise.
+        vigour: of what is done on purpose.
+        types: Fitzpatrick types, likewise.
+        bpm: mean and standard deviation of the heart rate at rest.
+        exercise: share of recordings after exercise.
+        ectopic: share of people with some extrasystoles.
+        sizes: (width, height) of pictures.
+        face: height of the face, hairline to chin, as a share of the picture's height.
+        distance: metres from camera to face.
+        moving_background: share of rooms in which something moves.
+    """
+
+    quality: Literal["calm", "complex"]
+    lights: tuple[str, ...]
+    motions: tuple[str, ...]
+    vigour: Range
+    types: tuple[int, ...]
+    bpm: Range
+    exercise: float
+    ectopic: float
+    sizes: tuple[tuple[int, int], ...]
+    face: Range
+    distance: Range
+    moving_background: float
+
+
+PRESETS: dict[PresetName, Preset] = {
+    # PURE (Stricker et al., RO-MAN 2014): ten people 1.1 m from an industrial camera, 640x480, daylight through a
+    # window; UBFC-rPPG (Bobbia et al., Pattern Recognit. Lett. 2019): a webcam at 1 m, 640x480, indoors, mostly light
+    # skin. Heart rates of both lie between 42 and 150 bpm, most of them between 60 and 110.
+    "calm": Preset(
+        quality="calm",
+        lights=("calm",),
+        motions=("Stationary",),
+        vigour=(0.5, 1.2),
+        types=(1, 2, 2, 2, 3, 3, 3, 4),
+        bpm=(82.0, 18.0),
+        exercise=0.0,
+        ectopic=0.03,
+        sizes=((640, 480),),
+        face=(0.30, 0.50),
+        distance=(0.9, 1.2),
+        moving_background=0.1,
+    ),
+    # MMPD (Tang et al., EMBC 2023): 33 people of Fitzpatrick types 3 to 6 (of 660 videos 339, 81, 120 and 120), a phone
+    # at arm's length, four lights, four motions, a fifth of it after exercise, 320x240.
+    "complex": Preset(
+        quality="complex",
+        lights=("LED-low", "LED-high", "Incandescent", "Nature"),
+        motions=("Stationary", "Rotation", "Talking", "Walking"),
+        vigour=(0.6, 1.3),
+        types=(3, 3, 3, 3, 4, 5, 6),
+        bpm=(80.0, 13.0),
+        exercise=0.2,
+        ectopic=0.05,
+        sizes=((320, 240), (640, 480), (480, 360)),
+        face=(0.32, 0.62),
+        distance=(0.4, 0.8),
+        moving_background=0.5,
+    ),
+    # A fifth light and a fifth motion, which no training set holds.
+    "unseen": Preset(
+        quality="complex",
+        lights=("Fluorescent",),
+        motions=("Nodding",),
+        vigour=(0.6, 1.3),
+        types=(1, 2, 3, 4, 5, 6),
+        bpm=(80.0, 15.0),
+        exercise=0.2,
+        ectopic=0.05,
+        sizes=((640, 480),),
+        face=(0.30, 0.60),
+        distance=(0.4, 1.0),
+        moving_background=0.5,
+    ),
+}
+EXERCISED_BPM = (112.0, 16.0)  # mean of a minute right after exercise, and its spread (MMPD: knees up for a minute)
+BPM_LIMITS = (45.0, 160.0)

@@ -1,0 +1,265 @@
+"""What a camera sees of a person: projection, light, and blood.
+
+For every pixel the face of the mesh is found that it looks at. What the surface sends back is, for each light by
+itself, the light that reaches it times what the skin there returns (`skin.SkinColours`), which goes down as the blood
+in it goes up; and what its surface mirrors, in which there is no pulse. Light is linear and in the camera's own raw
+channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepulse.simulate.appearance import Paint
+from facepulse.simulate.figure import Figure, directions
+from facepulse.simulate.light import Lighting
+from facepulse.simulate.raster import rasterise, shade, vertex_normals
+from facepulse.simulate.skin import SPECTRA, Sensor, SkinColours
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+# What the surface of skin returns at once, without a pulse: 4 to 7 % by Fresnel for an index of 1.42 to 1.55 (Anderson
+# & Parrish 1981; Jacques 2013). Part of it comes back in all directions, for skin is rough; part in a broad lobe.
+SURFACE = 0.02
+SPECULAR, ROUGH_EXPONENT = 0.025, 14.0  # Weyrich 2006
+MIRRORED_SOFTNESS = 1.2  # radians: softer lamps have no mirror image
+SMALLEST_SOFTNESS = 0.30  # radians: half the distance between `figure.directions`, below which lamps would flicker
+
+# Arrival of the pulse at the parts of a face: 0 at the carotid's side, some tens of milliseconds later at the forehead
+# and the middle of the face (Kamshilin 2013; Moco 2016 found up to about 40 ms across a face).
+DELAYS = 12  # steps of the table over which the wave is interpolated
+
+
+@dataclass(frozen=True)
+class View:
+    """Which part of a camera's picture is rendered, and how finely.
+
+    Attributes:
+        width: of the whole picture in pixels.
+        height: of the whole picture in pixels.
+        focal: length in pixels.
+        distance: metres from the lens to the head's rest place, straight ahead of the lens but for `offset`.
+        offset: (x, y) metres by which the rest place lies right of and above the optical axis.
+        window: (left, top, width, height) in pixels of the picture; all of it by default.
+        shape: (rows, columns) rendered of the window.
+    """
+
+    width: int
+    height: int
+    focal: float
+    distance: float
+    offset: tuple[float, float]
+    window: tuple[float, float, float, float]
+    shape: tuple[int, int]
+
+    @property
+    def binning(self) -> float:
+        """Pixels of the camera to one rendered pixel."""
+        return self.window[2] * self.window[3] / (self.shape[0] * self.shape[1])
+
+    def eyes(self) -> Floats:
+        """Unit vectors from each pixel's ray back towards the lens, (rows, columns, 3)."""
+        left, top, width, height = self.window
+        rows, columns = self.shape
+        x = (left + (np.arange(columns) + 0.5) * width / columns - self.width / 2) / self.focal
+        y = (self.height / 2 - top - (np.arange(rows) + 0.5) * height / rows) / self.focal
+        across, up = np.meshgrid(x, y)
+        towards = np.stack([-across, -up, np.ones_like(across)], axis=-1)
+        return np.asarray(towards / np.linalg.norm(towards, axis=-1, keepdims=True), np.float32)
+
+    def project(self, points: Doubles | Floats) -> Doubles:
+        """From metres relative to the lens to rendered pixels, (N, 2) x and y."""
+        left, top, width, height = self.window
+        depth = np.maximum(-points[:, 2], 1e-3)
+        x = (points[:, 0] / depth * self.focal + self.width / 2 - left) * self.shape[1] / width
+        y = (self.height / 2 - points[:, 1] / depth * self.focal - top) * self.shape[0] / height
+        return np.stack([x, y], axis=1)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where head and face are at one time.
+
+    Attributes:
+        rotation: yaw, pitch, roll in radians.
+        position: metres from the rest place.
+        expression: weight of each of the figure's facial actions, (A,).
+        shake: yaw, pitch, roll of the camera in radians.
+    """
+
+    rotation: Doubles
+    position: Doubles
+    expression: Floats
+    shake: Doubles
+
+
+def rotation_matrix(angles: Doubles) -> Doubles:
+    """Yaw about y (to the right of the picture), then pitch about x (upwards), then roll about z: (3, 3)."""
+    yaw, pitch, roll = angles
+    (cy, sy), (cp, sp), (cr, sr) = ((np.cos(a), np.sin(a)) for a in (yaw, -pitch, roll))
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    return np.asarray(about_y @ about_x @ about_z)
+
+
+class Renderer:
+    """Renders one person under one lighting for one camera.
+
+    Args:
+        figure: the person's mesh.
+        paint: their atlas.
+        lighting: the lamps.
+        sensor: of the camera.
+        view: what is rendered.
+    """
+
+    def __init__(self, figure: Figure, paint: Paint, lighting: Lighting, sensor: Sensor, view: View) -> None:
+        self.figure, self.view, self.lighting = figure, view, lighting
+        self._eyes = view.eyes()
+        self._towards = directions()
+        arrival_s = pulse_arrival(figure.template)
+        self.delays_s = np.linspace(0.0, float(arrival_s.max()) + 1e-6, DELAYS)
+        position = arrival_s / self.delays_s[-1] * (DELAYS - 1)
+        self._delay_step = np.minimum(position.astype(np.int64), DELAYS - 2)
+        self._delay_rest = (position - self._delay_step).astype(np.float32)
+        spectra = sorted({source.spectrum for source in lighting.sources})
+        self._spectrum = np.array([spectra.index(source.spectrum) for source in lighting.sources], np.int32)
+        # What covers the skin has a colour of its own, which no light but white needs to know more about.
+        solid = np.maximum(paint.reflectance @ np.linalg.inv(sensor.to_srgb).T.astype(np.float32), 0.0)
+        cover = paint.cover[..., None]
+        channels, whites = [paint.shine], []
+        for name in spectra:
+            colours = SkinColours(SPECTRA[name], sensor)
+            white = np.asarray(colours.white, np.float32)
+            blood = colours.pulse(paint.melanin, paint.blood) * paint.pulsatility[..., None]
+            skin = (1 - cover) * colours.colour(paint.melanin, paint.blood) + cover * solid * white
+            channels += [skin, (1 - cover) * blood]
+            whites.append(white)
+        self._atlas = np.ascontiguousarray(np.dstack(channels), np.float32)
+        self._whites = np.stack(whites)
+        self._seen = np.empty(view.shape, np.int32)
+        self._weights = np.empty((*view.shape, 2), np.float32)
+        self._expression = np.full(len(figure.action_names), np.nan, np.float32)
+
+    @property
+    def whites(self) -> Floats:
+        """Raw colour of a white diffuser under each source alone at level 1, (S, 3); the main one's first."""
+        return self._whites[self._spectrum]
+
+    def render(
+        self, pose: Pose, levels: Sequence[float], towards: Sequence[Doubles], volume: Doubles
+    ) -> tuple[Floats, Floats]:
+        """One picture.
+
+        Args:
+            pose: of head and face.
+            levels: irradiance of each source.
+            towards: unit vector in the world towards each source, (3,) each.
+            volume: of the blood at each of `delays_s` ago, (DELAYS,).
+
+        Returns:
+            raw float32 (rows, columns, 3), 0 where nobody is; and where somebody is, float32 (rows, columns), 0 or 1.
+        """
+        figure, view = self.figure, self.view
+        self._express(pose.expression)
+        turn, shake = rotation_matrix(pose.rotation), rotation_matrix(pose.shake)
+        pivot = figure.pivot.astype(np.float64)
+        # From the figure to the lens: p -> shake (turn (p - pivot) + centre), the torso without the turn.
+        centre = pivot + np.array([*view.offset, -view.distance]) + pose.position
+        points = self._blend(self._vertices - figure.pivot, turn, shake)
+        points += (shake @ centre).astype(np.float32)
+        pixels = view.project(points).astype(np.float32)
+        rasterise(
+            pixels[:, 0].copy(),
+            pixels[:, 1].copy(),
+            np.float32(-1) / points[:, 2],
+            figure.faces,
+            self._seen,
+            self._weights,
+        )
+
+        wave = np.asarray(volume, np.float32)
+        blood = wave[self._delay_step] * (1 - self._delay_rest) + wave[self._delay_step + 1] * self._delay_rest
+        normals = self._blend(self._normals, turn, shake)
+        features = np.concatenate(
+            [blood[:, None], normals, self._irradiance(turn, levels, towards)], axis=1, dtype=np.float32
+        )
+        raw = np.empty((*view.shape, 3), np.float32)
+        shade(
+            self._seen,
+            self._weights,
+            figure.faces,
+            figure.uv,
+            features,
+            self._eyes,
+            self._atlas,
+            self._lamps(shake, levels, towards),
+            self._spectrum,
+            self._whites,
+            SURFACE,
+            raw,
+        )
+        return raw, (self._seen >= 0).astype(np.float32)
+
+    def _express(self, weights: Floats) -> None:
+        """Move the vertices of the face, unless they are where they should be."""
+        if np.array_equal(weights, self._expression):
+            return
+        figure = self.figure
+        self._expression = weights
+        active = np.flatnonzero(weights)
+        self._vertices = np.array(figure.vertices)
+        self._vertices[figure.action_vertices] += np.tensordot(weights[active], figure.actions[active], 1)
+        self._normals = vertex_normals(self._vertices, figure.faces)
+
+    def _blend(self, vectors: Floats, turn: Doubles, shake: Doubles) -> Floats:
+        """Vectors of head, neck and torso, turned as far as each of them turns, as the camera has them."""
+        turned, still = vectors @ (shake @ turn).T.astype(np.float32), vectors @ shake.T.astype(np.float32)
+        return np.asarray(still + self.figure.turning[:, None] * (turned - still), np.float32)
+
+    def _irradiance(self, turn: Doubles, levels: Sequence[float], towards: Sequence[Doubles]) -> Floats:
+        """Of each vertex by each source, (V, S)."""
+        sources = list(zip(self.lighting.sources, towards, levels, strict=True))
+        spread = [
+            lamp(self._towards, turn.T @ direction, source.softness, level) for source, direction, level in sources
+        ]
+        spread += [lamp(self._towards, direction, source.softness, level) for source, direction, level in sources]
+        on_head, on_torso = np.split(self.figure.reach @ np.stack(spread, axis=1), 2, axis=1)
+        return np.asarray(on_torso + self.figure.turning[:, None] * (on_head - on_torso), np.float32)
+
+    def _lamps(self, shake: Doubles, levels: Sequence[float], towards: Sequence[Doubles]) -> Floats:
+        """Direction, irradiance and mirror image of each source, (S, 6), as `raster.shade` takes them."""
+        lamps = np.zeros((len(levels), 6), np.float32)
+        for row, source, direction, level in zip(lamps, self.lighting.sources, towards, levels, strict=True):
+            softness = max(source.softness, SMALLEST_SOFTNESS)
+            exponent = ROUGH_EXPONENT / (1 + 6 * softness**2)
+            row[:3], row[3], row[4] = shake @ direction, level, exponent
+            row[5] = (exponent + 8) / 8 * SPECULAR if softness < MIRRORED_SOFTNESS else 0.0
+        return lamps
+
+
+def lamp(towards: Floats, direction: Doubles, softness: float, level: float) -> Floats:
+    """How a lamp's light is spread over directions: (D,), so that a surface that faces it receives `level`.
+
+    Args:
+        towards: unit vectors, (D, 3).
+        direction: unit vector towards the lamp's middle.
+        softness: angular radius in radians.
+        level: irradiance.
+    """
+    cosine = towards @ direction.astype(np.float32)
+    width = max(softness, SMALLEST_SOFTNESS)
+    spread = np.exp((cosine - 1) / (1 - np.cos(width)) * 1.5)
+    return np.asarray(level * spread / np.maximum(spread @ np.maximum(cosine, 0.0), 1e-6), np.float32)
+
+
+def pulse_arrival(template: Floats) -> Doubles:
+    """Delay of the pulse at places on the average head, seconds: later towards the middle of the face and upwards."""
+    x, y = np.abs(template[:, 0]), template[:, 1]
+    return np.asarray(0.012 + 0.018 * np.clip((y - 6.4) / 1.8, 0, 1) + 0.012 * np.clip(1 - x / 0.8, 0, 1), np.float64)
