@@ -30,7 +30,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,6 +192,7 @@ def read_facepulse(recording: Recording, method: str) -> Reading:
     return Reading(judge, bpm, recording.bpm, note, measurement.bpm, measurement.quality)
 
 
+@cache
 def load_physnets(folder: Path) -> dict[str, PhysNet]:
     """PhysNet with each of the toolbox's released weights in a folder, by the name of what they were trained on."""
     import torch
@@ -280,9 +284,33 @@ def table(readings: Iterable[Reading], count: int) -> str:
     return "\n".join(lines)
 
 
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
 def _line(error: Exception) -> str:
     """An error in one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def read_here(recording: Recording, methods: Sequence[str], weights: Path) -> tuple[list[Reading], float]:
+    """What this environment's judges read, and the share of frames in which Haar's detector finds the face."""
+    detector = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+    crops, times, found = look(recording, detector)
+    fps = (len(times) - 1) / max(times[-1], 1e-3)
+    if len(times) < METHODS["POS"].min_seconds * fps + 1:
+        raise UsageError(f"{recording.video}: {times[-1]:.1f} s are too short for any judge")
+    colour = crops.mean((1, 2))
+    waves = {f"{name}, whole box": METHODS[name].waveform(colour, fps) for name in methods}
+    readings = [read_waveform(judge, recording, wave, times, fps) for judge, wave in waves.items()]
+    readings += [read_facepulse(recording, name) for name in methods]
+    for trained_on, network in load_physnets(weights).items():
+        waveform = physnet_waveform(network, crops)
+        readings.append(read_waveform(f"PhysNet, {trained_on}", recording, waveform, times[: len(waveform)], fps))
+    return readings, found
 
 
 def judge(options: argparse.Namespace) -> None:
@@ -292,24 +320,13 @@ def judge(options: argparse.Namespace) -> None:
     if options.json:
         check_writable(options.json)
     networks = load_physnets(options.weights)
-    detector = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
     readings: dict[str, list[Reading]] = {}
     found = {}
-    for number, recording in enumerate(recordings, 1):
-        print(f"{number} of {len(recordings)}: {recording.name}", file=sys.stderr, flush=True)
-        crops, times, found[recording.name] = look(recording, detector)
-        fps = (len(times) - 1) / max(times[-1], 1e-3)
-        if len(times) < METHODS["POS"].min_seconds * fps + 1:
-            raise UsageError(f"{recording.video}: {times[-1]:.1f} s are too short for any judge")
-        mine = readings[recording.name] = []
-        colour = crops.mean((1, 2))
-        for name in options.method:
-            waveform = METHODS[name].waveform(colour, fps)
-            mine.append(read_waveform(f"{name}, whole box", recording, waveform, times, fps))
-        mine.extend(read_facepulse(recording, name) for name in options.method)
-        for trained_on, network in networks.items():
-            waveform = physnet_waveform(network, crops)
-            mine.append(read_waveform(f"PhysNet, {trained_on}", recording, waveform, times[: len(waveform)], fps))
+    read = partial(read_here, methods=options.method, weights=options.weights)
+    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        for number, (recording, result) in enumerate(zip(recordings, pool.map(read, recordings), strict=True), 1):
+            print(f"{number} of {len(recordings)}: {recording.name}", file=sys.stderr, flush=True)
+            readings[recording.name], found[recording.name] = result
     for network in options.networks if options.open_rppg else ():
         print(f"open-rppg's {network}", file=sys.stderr, flush=True)
         for recording, reading in zip(recordings, read_open_rppg(options.open_rppg, network, recordings), strict=True):

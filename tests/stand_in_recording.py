@@ -65,6 +65,10 @@ class StandInRecording:
     def reference_bpm(self) -> np.ndarray:
         return self.bpm + self.reference_times
 
+    def face_box(self, index: int = 0) -> tuple[float, float, float, float]:
+        """Anywhere, for there is no face."""
+        return 8.0, 4.0, 32.0, 32.0
+
     def frames(self) -> Iterator[np.ndarray]:
         """A picture whose corners differ, which wanders to the right by a pixel a frame."""
         picture = gradient(self.width, self.height)

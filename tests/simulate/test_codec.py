@@ -161,7 +161,7 @@ def test_drawn_encodings_are_of_their_quality():
     for encoding in drawn["calm"]:
         assert encoding.drop == encoding.rate_swing == 0
         if encoding.codec == "libx264":
-            assert 14 <= float(encoding.options["crf"]) <= 20
+            assert 2 <= float(encoding.options["crf"]) <= 10
     complex_h264 = [encoding for encoding in drawn["complex"] if encoding.codec == "libx264"]
     assert any("b" in encoding.options for encoding in complex_h264)
     seconds = np.array([encoding.key_interval / encoding.fps for encoding in complex_h264])

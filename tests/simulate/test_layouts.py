@@ -244,6 +244,7 @@ def test_native_keeps_all_that_is_known(tmp_path: Path, encoding: Encoding, suff
     assert about.items() >= ABOUT.items()
     assert about["subject"] == 1
     assert about["mean_bpm"] == 72.0
+    assert about["face_box"] == list(recording.face_box())
     assert about["fps"] == pytest.approx((len(frames) - 1) / np.ptp(recording.times))
     assert about["attributes"] == vars(recording.attributes)
     assert Encoding(**about["encoding"]) == encoding

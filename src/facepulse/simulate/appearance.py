@@ -39,7 +39,7 @@ TILES = {
 }
 
 # Of the pulse in the whole face: median over people, relative to `SkinColours.pulse`, and spread of its logarithm.
-PERFUSION, PERFUSION_SPREAD = 1.25, 0.35
+PERFUSION, PERFUSION_SPREAD = 1.45, 0.33
 
 HAIR_STYLES = ("bald", "short", "full", "curly", "long", "fringe", "cap")
 EYE_RADIUS, IRIS_RADIUS = 0.145, 0.059  # dm; an iris is 11.8 mm across (Hashemi 2015)
@@ -67,8 +67,13 @@ class Look:
         return self.hair in ("fringe", "cap")
 
 
-def draw_look(identity: Identity) -> Look:
-    """The look of a person: the same in all their recordings."""
+def draw_look(identity: Identity, *, caps: bool = True) -> Look:
+    """The look of a person: the same in all their recordings.
+
+    Args:
+        identity: who.
+        caps: whether some wear one.
+    """
     rng = identity.rng(1)
     male = identity.gender == "male"
     # Shares as MMPD counts them: glasses 30 %, hair over the forehead 24 %, make-up 12 % (all of them women).
@@ -79,7 +84,7 @@ def draw_look(identity: Identity) -> Look:
         "curly": 0.3 * identity.ancestry[0] + 0.05,
         "long": 0.04 if male else 0.45,
         "fringe": 0.10 if male else 0.22,
-        "cap": 0.08 if male else 0.03,
+        "cap": (0.08 if male else 0.03) if caps else 0.0,
     }
     weights = np.array(list(styles.values()))
     style = str(rng.choice(list(styles), p=weights / weights.sum()))

@@ -10,9 +10,11 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import os
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -122,7 +124,7 @@ def _read(path: Path) -> HeadAssets | None:
             if int(stored["format"]) != FORMAT:
                 return None
             return HeadAssets(**{field.name: stored[field.name] for field in fields(HeadAssets)})
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile, zlib.error):  # not there, or damaged
         return None
 
 

@@ -264,8 +264,9 @@ def _brim(mesh: HeadMesh) -> tuple[Floats, Floats, Ints, Floats]:
     """The brim of a cap: a bent half-moon over the forehead."""
     angle, out = np.meshgrid(np.radians(np.linspace(-52, 52, 25)), np.linspace(0.0, 1.0, 6))
     length = 0.62 * np.cos(angle * 1.45) * out
-    x, z = 0.80 * np.sin(angle) * (1 + 0.15 * out), 0.12 + 1.10 * np.cos(angle) + length
-    y = 8.06 - 0.55 * np.sin(angle) ** 2 * 0.5 - 0.20 * out
+    # It starts inside the cap, so that nothing shows between them.
+    x, z = 0.76 * np.sin(angle) * (1 + 0.15 * out), 0.12 + 1.02 * np.cos(angle) + length
+    y = 8.03 - 0.20 * np.sin(angle) ** 2 - 0.16 * out
     return _surface(np.stack([x, y, z], -1).astype(np.float32), mesh, "headgear")
 
 

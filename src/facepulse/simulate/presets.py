@@ -23,8 +23,9 @@ class Preset:
         vigour: of what is done on purpose.
         types: Fitzpatrick types, likewise.
         bpm: mean and standard deviation of the heart rate at rest.
-        exercise: share of recordings after exercise.
+        exercise: share of the stationary recordings that are taken after exercise.
         ectopic: share of people with some extrasystoles.
+        caps: whether some wear one.
         sizes: (width, height) of pictures.
         face: height of the face, hairline to chin, as a share of the picture's height.
         distance: metres from camera to face.
@@ -39,6 +40,7 @@ class Preset:
     bpm: Range
     exercise: float
     ectopic: float
+    caps: bool
     sizes: tuple[tuple[int, int], ...]
     face: Range
     distance: Range
@@ -48,32 +50,34 @@ class Preset:
 PRESETS: dict[PresetName, Preset] = {
     # PURE (Stricker et al., RO-MAN 2014): ten people 1.1 m from an industrial camera, 640x480, daylight through a
     # window; UBFC-rPPG (Bobbia et al., Pattern Recognit. Lett. 2019): a webcam at 1 m, 640x480, indoors, mostly light
-    # skin. Heart rates of both lie between 42 and 150 bpm, most of them between 60 and 110.
+    # skin, nobody in a cap. The 42 hearts of UBFC-rPPG beat at 101 bpm with a deviation of 17, those of PURE slower.
     "calm": Preset(
         quality="calm",
         lights=("calm",),
         motions=("Stationary",),
-        vigour=(0.5, 1.2),
+        vigour=(0.4, 0.9),
         types=(1, 2, 2, 2, 3, 3, 3, 4),
-        bpm=(82.0, 18.0),
+        bpm=(90.0, 19.0),
         exercise=0.0,
         ectopic=0.03,
+        caps=False,
         sizes=((640, 480),),
         face=(0.30, 0.50),
         distance=(0.9, 1.2),
         moving_background=0.1,
     ),
     # MMPD (Tang et al., EMBC 2023): 33 people of Fitzpatrick types 3 to 6 (of 660 videos 339, 81, 120 and 120), a phone
-    # at arm's length, four lights, four motions, a fifth of it after exercise, 320x240.
+    # at arm's length, 320x240, four lights; in each, four motions once, and once stationary after exercise.
     "complex": Preset(
         quality="complex",
         lights=("LED-low", "LED-high", "Incandescent", "Nature"),
-        motions=("Stationary", "Rotation", "Talking", "Walking"),
-        vigour=(0.6, 1.3),
+        motions=("Stationary", "Stationary", "Rotation", "Talking", "Walking"),
+        vigour=(0.4, 1.0),
         types=(3, 3, 3, 3, 4, 5, 6),
         bpm=(80.0, 13.0),
-        exercise=0.2,
+        exercise=0.5,
         ectopic=0.05,
+        caps=True,
         sizes=((320, 240), (640, 480), (480, 360)),
         face=(0.32, 0.62),
         distance=(0.4, 0.8),
@@ -83,12 +87,13 @@ PRESETS: dict[PresetName, Preset] = {
     "unseen": Preset(
         quality="complex",
         lights=("Fluorescent",),
-        motions=("Nodding",),
-        vigour=(0.6, 1.3),
+        motions=("Nodding", "Nodding", "Nodding", "Nodding", "Stationary"),
+        vigour=(0.4, 1.0),
         types=(1, 2, 3, 4, 5, 6),
         bpm=(80.0, 15.0),
-        exercise=0.2,
+        exercise=0.5,
         ectopic=0.05,
+        caps=True,
         sizes=((640, 480),),
         face=(0.30, 0.60),
         distance=(0.4, 1.0),

@@ -7,7 +7,7 @@ function of time. So the same recording can be had without its pulse, to show th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -127,8 +127,8 @@ class Recording:
         """Where a frontal face detector's box would be in a frame: x, y, width, height in pixels of the picture."""
         middle = np.array([*self.view.offset, -self.view.distance]) + self.motion.position[index]
         # Such boxes are square, from the brows' upper edge to the lower lip and as wide: about the face's height.
-        centre = self.view.project((middle + np.array([0.0, -0.032, 0.09]))[None])[0]
-        side = 0.90 * FACE_HEIGHT_M * self.view.focal / self.view.distance
+        centre = self.view.project((middle + np.array([0.0, -0.020, 0.09]))[None])[0]
+        side = 0.98 * FACE_HEIGHT_M * self.view.focal / self.view.distance
         return float(centre[0] - side / 2), float(centre[1] - side / 2), float(side), float(side)
 
     def frames(self, *, pulse: bool = True) -> Iterator[Frames]:
@@ -238,11 +238,11 @@ def make_recording(
     scene, heart, moving, lamps, optics, storage = (np.random.default_rng([*entropy, 10 + part]) for part in range(6))
     subject = slot.subject if slot is not None else index + 1
     identity = draw_identity(split, seed * PEOPLE_A_SEED + subject, chosen.types)
-    look = draw_look(identity)
+    look = draw_look(identity, caps=chosen.caps)
 
     # Everything is drawn, also what the slot then overrides, so that the rest does not depend on the layout.
     light, motion = str(scene.choice(chosen.lights)), str(scene.choice(chosen.motions))
-    exercise = bool(scene.random() < chosen.exercise)
+    exercise = bool(scene.random() < chosen.exercise) and motion == "Stationary"
     width, height = chosen.sizes[scene.integers(len(chosen.sizes))]
     if slot is not None:
         light = slot.light or light
@@ -251,6 +251,8 @@ def make_recording(
         width, height = slot.width or width, slot.height or height
     encoding = draw_encoding(storage, chosen.quality, width=width, height=height)
     fps = (slot.fps if slot is not None else None) or encoding.fps
+    if slot is not None and slot.light is not None:  # MMPD's files hold no times: every frame is there
+        encoding = replace(encoding, drop=0.0, rate_swing=0.0)
     if times is None:
         times = capture_times(storage, seconds, fps, encoding)
 
@@ -262,6 +264,7 @@ def make_recording(
         course="recovery" if exercise else RESTING_COURSES[heart.choice(len(RESTING_COURSES), p=RESTING_SHARES)],
         ectopic_per_minute=float(heart.uniform(1, 6)) if heart.random() < chosen.ectopic else 0.0,
     )
+    lighting = draw_lighting(light, lamps, times)
     distance = float(scene.uniform(*chosen.distance))
     focal = float(scene.uniform(*chosen.face)) * height * distance / FACE_HEIGHT_M
     reach_x, reach_y = 0.12 * width / focal * distance, 0.08 * height / focal * distance
@@ -283,7 +286,7 @@ def make_recording(
         width=width,
         height=height,
         attributes=Attributes(
-            light=light,
+            light=_light_in_mmpds_terms(light, lighting),
             motion=motion,
             exercise=exercise,
             skin_color=identity.fitzpatrick,
@@ -298,9 +301,16 @@ def make_recording(
         identity=identity,
         look=look,
         motion=draw_motion(motion, moving, times, heartbeat, vigour=float(scene.uniform(*chosen.vigour))),
-        lighting=draw_lighting(light, lamps, times),
+        lighting=lighting,
         camera=draw_camera(optics, chosen.quality),
         view=view,
         moving_background=bool(scene.random() < chosen.moving_background),
         entropy=entropy,
     )
+
+
+def _light_in_mmpds_terms(kind: str, lighting: Lighting) -> str:
+    """MMPD has no word for steady good light; what comes nearest is named by its spectrum."""
+    if kind != "calm":
+        return kind
+    return "Nature" if lighting.sources[0].spectrum == "daylight" else "LED-high"

@@ -1,0 +1,128 @@
+"""How fast does the simulator make training clips, and does anything but blood give the pulse away?
+
+    python benchmarks/simulation.py clips [--clips 24] [--preset complex] [--size 128] [--frames 160]
+    python benchmarks/simulation.py leak [--recordings 20] [--seconds 20]
+
+`clips` prints clips a second over all cores, after each process has made one, and the memory of the largest process.
+`leak` renders recordings with their blood standing still and everything else as it is, the nod of the head at each beat
+included, writes them as files and measures those: no method may then be confident. All of it is simulated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+import facepulse
+from facepulse.errors import FacepulseError
+from facepulse.simulate.clips import training_clip
+from facepulse.simulate.recording import make_recording
+from facepulse.video_writer import VideoWriter
+
+METHODS = ("POS", "CHROM", "GREEN")
+CONFIDENT = 0.3
+
+
+def one_thread() -> None:
+    cv2.setNumThreads(1)
+
+
+def make_clip(index: int, *, preset: str, size: int, frames: int) -> float:
+    """Make a clip, and say how much memory this process has needed so far, in MB."""
+    training_clip(preset, 0, index, size=size, frames=frames)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def clips(count: int, preset: str, size: int, frames: int) -> None:
+    cores = len(os.sched_getaffinity(0))
+    work = partial(make_clip, preset=preset, size=size, frames=frames)
+    with ProcessPoolExecutor(cores, initializer=one_thread) as pool:
+        list(pool.map(work, range(1000, 1000 + 2 * cores)))
+        started = time.perf_counter()
+        memory = max(pool.map(work, range(count)))
+        seconds = time.perf_counter() - started
+    print(
+        f"{count} clips of {frames} frames, {size}x{size}, {preset}: {count / seconds:.2f} a second on {cores} cores, "
+        f"{memory:.0f} MB in the largest process"
+    )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a method read where no pulse was; the error is the distance from the heart that was not seen."""
+
+    preset: str
+    method: str
+    quality: float
+    error_bpm: float
+
+
+def measure_without_pulse(job: tuple[str, int], *, seconds: float) -> list[Reading]:
+    preset, index = job
+    recording = make_recording(preset, 11, index, split="validation", seconds=seconds)
+    readings = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"video{recording.encoding.suffix}"
+        with VideoWriter(path, recording.width, recording.height, **recording.encoding.writer_arguments()) as writer:
+            for frame, when in zip(recording.frames(pulse=False), recording.times, strict=True):
+                writer.write(frame, float(when))
+        for method in METHODS:
+            try:
+                found = facepulse.measure(path, method=method, min_quality=0.0)
+            except FacepulseError:
+                continue  # nobody found for long enough: nothing reported at all
+            error = abs(found.bpm - recording.bpm) if found.bpm is not None else np.nan
+            readings.append(Reading(preset, method, found.quality, error))
+    return readings
+
+
+def leak(count: int, seconds: float) -> None:
+    jobs = [(preset, index) for index in range(count) for preset in ("calm", "complex")]
+    with ProcessPoolExecutor(initializer=one_thread) as pool:
+        done = pool.map(partial(measure_without_pulse, seconds=seconds), jobs)
+        readings = [reading for readings in done for reading in readings]
+    print(f"simulated, {count} recordings of {seconds:g} s a preset, validation split, seed 11, pulse switched off")
+    for preset in ("calm", "complex"):
+        for method in METHODS:
+            mine = [reading for reading in readings if (reading.preset, reading.method) == (preset, method)]
+            quality = np.array([reading.quality for reading in mine])
+            right = np.array([reading.quality >= CONFIDENT and reading.error_bpm < 5 for reading in mine])
+            print(
+                f"{preset:8} {method:6} n {len(mine):3}  quality below {CONFIDENT}: {np.mean(quality < CONFIDENT):.0%},"
+                f" median {np.median(quality):.2f}, largest {quality.max():.2f};"
+                f" above it and within 5 bpm: {right.sum()}"
+            )
+    quality = np.array([reading.quality for reading in readings])
+    print(f"all      n {len(quality)}  quality below {CONFIDENT}: {np.mean(quality < CONFIDENT):.1%}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    fast = commands.add_parser("clips")
+    fast.add_argument("--clips", type=int, default=24)
+    fast.add_argument("--preset", default="complex")
+    fast.add_argument("--size", type=int, default=128)
+    fast.add_argument("--frames", type=int, default=160)
+    without = commands.add_parser("leak")
+    without.add_argument("--recordings", type=int, default=20)
+    without.add_argument("--seconds", type=float, default=20.0)
+    arguments = parser.parse_args()
+    if arguments.command == "clips":
+        clips(arguments.clips, arguments.preset, arguments.size, arguments.frames)
+    else:
+        leak(arguments.recordings, arguments.seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Faces are painted with what makes their colour, and wear what MMPD counts."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from facepulse.simulate.appearance import HAIR_STYLES, TILES, draw_look, paint
+from facepulse.simulate.assets import head_assets
+from facepulse.simulate.head import draw_identity
+from facepulse.simulate.skin import MELANIN, SENSORS, SPECTRA, SkinColours
+from simulated_people import PLAIN, SCALE, at, needs_heads, person, surface
+
+pytestmark = needs_heads
+
+FITZPATRICK = tuple(MELANIN)
+
+
+def island(texture):
+    """The part of a texture that is the head's skin."""
+    return texture[:, : surface().shape[1]]
+
+
+def lips():
+    rows, columns = surface().shape[:2]
+    return cv2.resize(head_assets().masks, (columns, rows), interpolation=cv2.INTER_AREA)[..., 0] > 200
+
+
+def whole_face():
+    x, y, z = np.moveaxis(surface(), -1, 0)
+    return (z > 0.7) & (y > 6.4) & (y < 8.2) & (np.abs(x) < 0.8)
+
+
+def painted(number=1, fitzpatrick=2, **look):
+    return paint(draw_identity("train", number, (fitzpatrick,)), replace(PLAIN, **look), SCALE)
+
+
+def test_people_wear_what_mmpd_counts():
+    one = draw_identity("train", 1, (3,))
+    people = [replace(one, number=n, gender=gender) for n in range(1000) for gender in ("male", "female")]
+    looks = [draw_look(someone) for someone in people]
+    assert looks[:10] == [draw_look(someone) for someone in people[:10]]
+    assert {look.hair for look in looks} == set(HAIR_STYLES)
+    assert np.mean([look.glasses for look in looks]) == pytest.approx(0.30, abs=0.05)
+    assert np.mean([look.covers_forehead for look in looks]) == pytest.approx(0.24, abs=0.06)
+    assert np.mean([look.makeup for look in looks]) == pytest.approx(0.12, abs=0.03)
+    men = [look for look in looks[::2] if look.makeup], [look for look in looks[::2] if look.beard > 0]
+    women = [look for look in looks[1::2] if look.makeup], [look for look in looks[1::2] if look.beard > 0]
+    assert not men[0]
+    assert not women[1]
+    assert 0.4 < len(men[1]) / 1000 < 0.7
+
+
+@pytest.mark.parametrize("hair", HAIR_STYLES)
+def test_hair_cover_is_hair_or_cap_over_the_forehead(hair):
+    cover, covered = island(painted(hair=hair).cover), float(replace(PLAIN, hair=hair).covers_forehead)
+    assert cover[at(0.0, 8.05)].mean() == pytest.approx(covered, abs=0.05)
+    assert cover[at(0.4, 7.05)].mean() < 0.05, "and never the cheeks"
+
+
+@pytest.mark.parametrize("fitzpatrick", FITZPATRICK)
+def test_melanin_is_that_of_the_skin_type(fitzpatrick):
+    low, high = MELANIN[fitzpatrick]
+    cheeks = [island(painted(number, fitzpatrick).melanin)[at(0.4, 7.05)].mean() for number in range(1, 6)]
+    assert low < np.mean(cheeks) < high
+    assert 0.9 * low < min(cheeks)
+    assert max(cheeks) < 1.1 * high
+    assert np.ptp(cheeks) > 0.1 * (high - low), "people of a type differ"
+
+
+@pytest.mark.parametrize("fitzpatrick", FITZPATRICK)
+def test_lips_are_redder_than_cheeks(fitzpatrick):
+    sensor, atlas = SENSORS["dslr"], painted(2, fitzpatrick)
+    colours = SkinColours(SPECTRA["daylight"], sensor)
+    for_each = colours.colour(island(atlas.melanin), island(atlas.blood)) / colours.white @ sensor.to_srgb.T
+    lip, cheek = (for_each[mask].mean(axis=0) for mask in (lips(), at(0.4, 7.05)))
+    assert lip[0] / lip[1] > 1.05 * cheek[0] / cheek[1]
+    assert (cheek > 0).all()
+    assert cheek[0] > cheek[1] > cheek[2]
+
+
+def test_nothing_pulsates_that_is_covered():
+    identity = draw_identity("train", 4, (2,))
+    for look in (replace(PLAIN, hair="cap", beard=0.9), replace(PLAIN, hair="long", makeup=True)):
+        atlas = paint(identity, look, SCALE)
+        assert atlas.pulsatility[atlas.cover == 1].max() == 0
+        assert atlas.pulsatility[atlas.cover > 0.98].max() < 0.05
+        assert island(atlas.pulsatility)[at(0.4, 7.05)].min() > 0.1
+        for name in set(TILES) - {"torso"}:
+            row, column, rows, columns = (round(SCALE * number) for number in TILES[name])
+            assert atlas.pulsatility[row : row + rows, column : column + columns].max() == 0, name
+
+
+def test_the_pulse_is_strong_on_cheeks_and_forehead_and_differs_from_person_to_person():
+    strengths = []
+    for number in range(1, 9):
+        pulsatility = island(painted(number).pulsatility)
+        strengths.append(pulsatility[whole_face()].mean())
+        middle = (pulsatility[at(0.4, 7.05)].mean() + pulsatility[at(0.0, 7.9)].mean()) / 2
+        assert middle > 1.3 * pulsatility[lips()].mean()
+        assert middle > 1.2 * pulsatility[at(0.75, 7.4, behind=0.2)].mean(), "the temples'"
+    assert 0.5 < np.median(strengths) < 2.0
+    assert 0.15 < np.std(np.log(strengths)) < 0.6
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_size_of_the_atlas_does_not_change_the_person(number):
+    identity = draw_identity("train", number, (3,))
+    fine, coarse = paint(identity, PLAIN, 1.0), paint(identity, PLAIN, 0.5)
+    for name in ("pulsatility", "melanin", "blood", "cover", "shine"):
+        reduced = cv2.resize(getattr(fine, name), coarse.cover.shape[::-1], interpolation=cv2.INTER_AREA)
+        mean, other = island(reduced)[whole_face()].mean(), island(getattr(coarse, name))[whole_face()].mean()
+        assert other == pytest.approx(mean, rel=0.1), name
+    reduced = cv2.resize(fine.pulsatility, coarse.cover.shape[::-1], interpolation=cv2.INTER_AREA)
+    alike = np.corrcoef(island(reduced)[whole_face()], island(coarse.pulsatility)[whole_face()])[0, 1]
+    assert alike > 0.9, "the same places pulsate"
+
+
+def test_the_same_person_is_painted_the_same():
+    identity, _, _, atlas = person()
+    again = paint(identity, PLAIN, SCALE)
+    for name, texture in vars(atlas).items():
+        assert texture.dtype == np.float32
+        assert np.isfinite(texture).all()
+        np.testing.assert_array_equal(texture, getattr(again, name))
+    assert 0 <= atlas.cover.min() <= atlas.cover.max() <= 1
+    assert atlas.reflectance.min() >= 0

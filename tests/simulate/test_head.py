@@ -1,0 +1,97 @@
+"""Each number is a person of its own, and has a head as people have them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial import cKDTree
+
+from facepulse.simulate.assets import PARTS
+from facepulse.simulate.head import SPLITS, average_head, draw_identity, head_mesh
+from simulated_people import needs_heads
+
+pytestmark = needs_heads
+
+TYPES = (1, 2, 3, 4, 5, 6)
+numbers, splits = st.integers(0, 10**9), st.sampled_from(SPLITS)
+
+
+def face(mesh):
+    """Vertices of the skin in front of the head."""
+    skin = np.isin(np.arange(len(mesh.vertices)), mesh.faces[mesh.parts == PARTS.index("skin")])
+    x, y, z = mesh.template.T
+    return skin & (z > 0.7) & (y > 6.3) & (y < 8.2) & (np.abs(x) < 0.8)
+
+
+@settings(max_examples=25, deadline=None)
+@given(split=splits, number=numbers)
+def test_a_number_is_a_person(split, number):
+    once, again = draw_identity(split, number, TYPES), draw_identity(split, number, TYPES)
+    assert once == again
+    np.testing.assert_array_equal(once.rng(7).random(3), again.rng(7).random(3))
+    assert 18 <= once.years <= 75
+    assert sum(once.ancestry) == pytest.approx(1)
+    assert all(0 <= weight <= 1 for weight in (*once.traits.values(), once.muscle, once.weight))
+    assert once.fitzpatrick in TYPES
+
+
+@settings(max_examples=25, deadline=None)
+@given(number=numbers, other=numbers)
+def test_no_person_of_one_split_is_in_another(number, other):
+    people = [draw_identity(split, n, (3,)) for split in SPLITS for n in {number, other}]
+    traits = np.array([[person.traits.get(name, 0.0) for name in people[0].traits] for person in people])
+    distance = np.abs(traits[:, None] - traits).max(axis=2) + np.eye(len(people))
+    assert distance.min() > 0.05
+    assert len({person.years for person in people}) == len({person.rng(1).random() for person in people}) == len(people)
+
+
+def test_meshes_are_the_persons_own():
+    meshes = [head_mesh(draw_identity(split, number, (3,))) for split in SPLITS for number in (1, 2)]
+    np.testing.assert_array_equal(meshes[0].vertices, head_mesh(draw_identity("train", 1, (3,))).vertices)
+    shapes = np.array([mesh.vertices[face(mesh)] for mesh in meshes])
+    apart = np.linalg.norm(shapes[:, None] - shapes, axis=-1).mean(axis=-1)
+    assert apart[np.triu_indices(len(meshes), 1)].min() > 1e-3, "more than a millimetre on average over the face"
+
+
+@settings(max_examples=12, deadline=None)
+@given(split=splits, number=numbers)
+def test_heads_are_as_large_and_as_even_as_heads_are(split, number):
+    mesh = head_mesh(draw_identity(split, number, TYPES))
+    assert np.isfinite(mesh.vertices).all()
+    chin = np.argmin(np.linalg.norm(mesh.template - [0, 6.37, 1.2], axis=1))
+    height = mesh.vertices[:, 1].max() - mesh.vertices[chin, 1]
+    assert 0.19 < height < 0.29
+    right, left = mesh.eyes
+    assert 0.050 < left[0] - right[0] < 0.075, "between pupils: 54 to 74 mm (Dodgson 2004)"
+    assert right[0] < 0 < left[0], "the person's right eye is on the picture's left"
+    assert abs(mesh.eyes.mean(axis=0)[0]) < 0.003
+    assert np.abs(mesh.eyes[:, 1]).max() < 0.003
+    assert 0.04 < mesh.eyes[:, 2].mean() < 0.11
+    assert mesh.pivot[1] < -0.03
+
+    here = face(mesh)
+    template, vertices = mesh.template[here], mesh.vertices[here]
+    mirrored = cKDTree(template).query(template * [-1, 1, 1])[1]
+    uneven = np.linalg.norm(vertices[mirrored] * [-1, 1, 1] - vertices, axis=1)
+    assert 1e-5 < np.median(uneven) < 2.5e-3, "nearly the same on both sides, and no more than nearly"
+    assert uneven.max() < 0.012
+
+
+def test_the_average_head_has_its_landmarks_where_appearance_expects_them():
+    head = average_head()
+    nose = head[np.argmax(np.where(head[:, 1] < 7.4, head[:, 2], 0.0))]
+    np.testing.assert_allclose(nose, [0.0, 7.1, 1.65], atol=0.06)
+    assert head[:, 1].max() == pytest.approx(8.55, abs=0.06)
+
+
+def test_the_old_and_the_heavy_differ_from_the_young_and_the_slight():
+    mesh = head_mesh(identity := draw_identity("train", 3, (2,)))
+    here = face(mesh)
+    for change in ({"years": 75.0}, {"weight": 1.0}, {"gender": "male" if identity.gender == "female" else "female"}):
+        other = head_mesh(type(identity)(**{**vars(identity), **change}))
+        assert np.linalg.norm((other.vertices - mesh.vertices)[here], axis=1).max() > 1e-3, change
+
+
+def test_an_unknown_split_is_refused():
+    with pytest.raises(ValueError, match="split must be one of train, validation, test"):
+        draw_identity("holdout", 1, (2,))

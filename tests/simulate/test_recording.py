@@ -1,0 +1,288 @@
+"""One recording: the same again anywhere, true about its pulse, and the same without it but for the skin."""
+
+import hashlib
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import PurePosixPath
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facepulse.detectors import DETECTORS
+from facepulse.simulate.appearance import draw_look, paint
+from facepulse.simulate.codec import Encoding, through_codec
+from facepulse.simulate.figure import build_figure
+from facepulse.simulate.head import head_mesh
+from facepulse.simulate.layouts import LAYOUTS, Slot
+from facepulse.simulate.light import LIGHTINGS
+from facepulse.simulate.motion import FACE_HEIGHT_M, MOTIONS
+from facepulse.simulate.presets import BPM_LIMITS, PRESETS
+from facepulse.simulate.recording import make_recording
+from facepulse.simulate.render import Pose, Renderer
+from simulated_people import SCALE, marked, middle, needs_heads, surface
+
+pytestmark = needs_heads
+
+FEW = np.arange(8) / 30
+PARTS = """
+import hashlib
+from dataclasses import replace
+import numpy as np
+from facepulse.simulate.recording import make_recording
+recording = make_recording("complex", 3, 5, split="validation", times=np.arange(8) / 30)
+pictures = replace(recording, view=replace(recording.view, shape=(48, 64))).frames()
+print(hashlib.sha256(b"".join(picture.tobytes() for picture in pictures)).hexdigest(), recording.bpm)
+"""
+
+
+def small(*arguments, rows=48, columns=64, times=FEW, **options):
+    """A recording whose camera sees everything in few pixels."""
+    recording = make_recording(*arguments, times=times, **options)
+    return replace(recording, view=replace(recording.view, shape=(rows, columns)))
+
+
+def digest(recording):
+    return hashlib.sha256(b"".join(picture.tobytes() for picture in recording.frames())).hexdigest()
+
+
+# --- the same again, and others
+
+
+def test_the_same_bytes_again_in_any_order_and_in_a_fresh_process():
+    first = digest(small("complex", 3, 5, split="validation"))
+    others = [
+        digest(small("complex", 3, 6, split="validation")),
+        digest(small("complex", 4, 5, split="validation")),
+        digest(small("complex", 3, 5, split="test")),
+        digest(small("unseen", 3, 5, split="validation")),
+    ]
+    again = small("complex", 3, 5, split="validation")
+    assert digest(again) == digest(again) == first
+    assert len({first, *others}) == 5
+    fresh = subprocess.run([sys.executable, "-c", PARTS], capture_output=True, text=True, check=True)
+    assert fresh.stdout.split() == [first, str(again.bpm)]
+
+
+def test_people_belong_to_their_split_and_seed():
+    drawn_from = [(0, "train"), (1, "train"), (0, "test")]
+    people = [make_recording("calm", seed, 4, split=split, times=FEW).identity for seed, split in drawn_from]
+    assert len({person.years for person in people}) == 3
+    slots = [LAYOUTS["mmpd"].slot(index) for index in (0, 1, 20)]
+    first, same, other = (
+        make_recording("complex", 0, index, slot=slot, times=FEW) for index, slot in zip((0, 1, 20), slots, strict=True)
+    )
+    assert first.identity == same.identity != other.identity
+    assert first.heartbeat.beats_s[0] != same.heartbeat.beats_s[0]
+    assert len({make_recording("calm", 0, index, times=FEW).name for index in range(5)}) == 5
+
+
+@pytest.mark.parametrize("wrong", [{"preset": "stormy"}, {"split": "holdout"}])
+def test_unknown_presets_and_splits_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"must be one of .*, not '(stormy|holdout)'"):
+        make_recording(**{"preset": "calm", "seed": 0, "index": 0, "times": FEW, **wrong})
+
+
+# --- what is said of it
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_attributes_are_true_and_in_the_terms_of_mmpd(name):
+    preset = PRESETS[name]
+    for index in range(15):
+        recording = make_recording(name, 0, index, times=FEW)
+        said = recording.attributes
+        assert said.light in preset.lights
+        assert said.motion in preset.motions
+        assert said.skin_color == recording.identity.fitzpatrick
+        assert said.skin_color in preset.types
+        assert said.gender == recording.identity.gender
+        look = recording.look
+        assert look == draw_look(recording.identity, caps=preset.caps)
+        assert preset.caps or look.hair != "cap"
+        assert (said.glasser, said.makeup) == (look.glasses, look.makeup)
+        assert said.hair_cover == (look.hair in ("fringe", "cap"))
+        assert type(said.exercise) is bool
+        assert recording.seconds == 30
+        assert (recording.width, recording.height) in preset.sizes
+        assert BPM_LIMITS[0] - 15 < recording.bpm < BPM_LIMITS[1] + 15
+        share = FACE_HEIGHT_M * recording.view.focal / recording.view.distance / recording.height
+        assert preset.face[0] <= share <= preset.face[1]
+        assert not said.exercise or (preset.exercise > 0 and said.motion == "Stationary")
+
+
+def test_what_presets_name_exists_and_the_unseen_is_in_no_other():
+    for preset in PRESETS.values():
+        assert set(preset.lights) <= set(LIGHTINGS)
+        assert set(preset.motions) <= set(MOTIONS)
+    assert "Nodding" in PRESETS["unseen"].motions
+    for name in ("calm", "complex"):
+        assert not set(PRESETS[name].lights) & set(PRESETS["unseen"].lights)
+        assert "Nodding" not in PRESETS[name].motions
+    assert {*PRESETS["complex"].lights} == {"LED-low", "LED-high", "Incandescent", "Nature"}
+    assert {*PRESETS["complex"].motions} == {"Stationary", "Rotation", "Talking", "Walking"}
+
+
+def test_a_slot_overrides_and_the_rest_stays():
+    free = Slot(PurePosixPath("a"), 3)
+    fixed = replace(free, light="Nature", motion="Rotation", exercise=True, width=160, height=120, fps=25.0)
+    left, set_ = (make_recording("calm", 1, 2, slot=slot, seconds=5.0) for slot in (free, fixed))
+    said = set_.attributes
+    assert (said.light, said.motion, said.exercise, set_.width, set_.height) == ("Nature", "Rotation", True, 160, 120)
+    assert (set_.view.width, set_.view.height, set_.view.shape) == (160, 120, (120, 160))
+    assert len(set_.times) == pytest.approx(125, abs=1)
+    assert (set_.subject, set_.identity, set_.look) == (3, left.identity, left.look)
+    assert set_.camera.full_well_e == left.camera.full_well_e
+    assert set_.view.distance == left.view.distance
+    assert (left.attributes.light, left.attributes.motion, left.attributes.exercise) == ("calm", "Stationary", False)
+    assert set_.bpm != left.bpm
+    assert set_.coded
+    assert not left.coded
+
+
+# --- truth
+
+
+@cache
+def drawn(index):
+    return make_recording("calm", 0, index, seconds=13.0, times=FEW)
+
+
+@settings(max_examples=50, deadline=None)
+@given(gaps=st.lists(st.floats(0.01, 0.2), min_size=1, max_size=60), index=st.integers(0, 2))
+def test_the_reference_covers_all_frames(gaps, index):
+    times = np.concatenate([[0.0], np.cumsum(gaps)])
+    recording = replace(drawn(index), times=times)
+    reference = recording.reference_times
+    assert reference[0] == 0 == times[0]
+    assert reference[-1] >= times[-1] - 1e-9
+    np.testing.assert_allclose(np.diff(reference), 1 / 60)
+    for curve in (recording.reference_ppg, recording.reference_bpm):
+        assert curve.shape == reference.shape
+        assert np.isfinite(curve).all()
+
+
+def test_rate_and_finger_tell_of_the_same_heart():
+    recording = make_recording("calm", 0, 1, seconds=20.0)
+    rate = recording.reference_bpm
+    assert recording.bpm == pytest.approx(rate.mean(), rel=0.03)
+    finger = recording.reference_ppg - recording.reference_ppg.mean()
+    spectrum = np.abs(np.fft.rfft(finger * np.hanning(len(rate)), 2**14))
+    hz = np.fft.rfftfreq(2**14, 1 / 60)
+    band = (hz > 0.7) & (hz < 3)
+    assert 60 * hz[band][spectrum[band].argmax()] == pytest.approx(recording.bpm, abs=6)
+
+
+# --- pictures
+
+
+def where_nobody_is(recording, index):
+    """Pixels of background, well away from the person."""
+    figure = build_figure(recording.identity, head_mesh(recording.identity), recording.look)
+    atlas = paint(recording.identity, recording.look, SCALE)
+    drawn = Renderer(figure, atlas, recording.lighting, recording.camera.sensor, recording.view)
+    covered = drawn.render(*moment(recording, figure, index), np.zeros(len(drawn.delays_s)))[1]
+    return cv2.dilate(covered, np.ones((9, 9))) == 0
+
+
+def moment(recording, figure, index):
+    """Pose, levels and directions of the lamps in a frame; the face at rest."""
+    motion, sources = recording.motion, recording.lighting.sources
+    rest = np.zeros(len(figure.action_names), np.float32)
+    pose = Pose(motion.rotation[index], motion.position[index], rest, motion.shake[index])
+    return pose, [source.level[index] for source in sources], [source.direction[index] for source in sources]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_without_the_pulse_all_but_the_skin_is_the_same(index):
+    recording = small("calm", 2, index, rows=72, columns=96, times=np.arange(20) / 30)
+    on, off = (np.stack(list(recording.frames(pulse=pulse))) for pulse in (True, False))
+    assert on.shape == (20, 72, 96, 3)
+    assert on.dtype == np.uint8
+    assert (on != off).any(axis=-1).mean() > 0.005, "the skin does change"
+    for frame in range(0, 20, 5):
+        away = where_nobody_is(recording, frame)
+        assert away.mean() > 0.3
+        np.testing.assert_array_equal(on[frame][away], off[frame][away])
+    # Above the forehead is hair.
+    x, y, side, _ = np.array(make_recording("calm", 2, index, times=np.arange(20) / 30).face_box()) * 96 / 640
+    top = slice(max(int(y - 0.45 * side), 0), int(y - 0.30 * side)), slice(int(x + 0.35 * side), int(x + 0.65 * side))
+    face = slice(int(y + 0.3 * side), int(y + side)), slice(int(x + 0.2 * side), int(x + 0.8 * side))
+    changed = (on != off).any(axis=-1)
+    assert changed[:, *top].mean() < 0.2 * changed[:, *face].mean()
+
+
+def test_a_heart_without_volume_is_no_pulse():
+    class Still:
+        def volume(self, times, delay_s=0.0):
+            return np.zeros(np.broadcast_shapes(np.shape(times), np.shape(delay_s)))
+
+    recording = replace(small("complex", 2, 1), heartbeat=Still())
+    for on, off in zip(recording.frames(), recording.frames(pulse=False), strict=True):
+        np.testing.assert_array_equal(on, off)
+
+
+def test_other_frames_do_not_change_what_is_seen():
+    """The first frames of a longer recording are those of a shorter one, but for the camera's noise."""
+    short, long = (next(iter(small("calm", 2, 3, times=times).frames())) for times in (FEW[:2], FEW))
+    assert np.abs(short.astype(float) - long).mean() < 3
+
+
+def iou(a, b):
+    width, height = (min(a[k] + a[k + 2], b[k] + b[k + 2]) - max(a[k], b[k]) for k in (0, 1))
+    shared = max(width, 0) * max(height, 0)
+    return shared / (a[2] * a[3] + b[2] * b[3] - shared)
+
+
+def test_the_face_box_is_a_detectors_and_holds_the_nose():
+    detect = DETECTORS["haar"]()
+    found = []
+    for index in range(5):
+        recording = small("calm", 1, index, rows=240, columns=320, times=np.zeros(1))
+        box = np.array(make_recording("calm", 1, index, times=np.zeros(1)).face_box()) * 320 / recording.width
+        faces = [face.box for face in detect(next(iter(recording.frames())))]
+        found.append(max((iou((face.x, face.y, face.width, face.height), box) for face in faces), default=0.0))
+
+        figure = build_figure(recording.identity, head_mesh(recording.identity), recording.look)
+        nose = np.linalg.norm(surface() - [0.0, 7.11, 1.65], axis=-1) < 0.1
+        atlas = marked(paint(recording.identity, recording.look, SCALE), nose)
+        drawn = Renderer(figure, atlas, recording.lighting, recording.camera.sensor, recording.view)
+        x, y = middle(drawn.render(*moment(recording, figure, 0), np.zeros(len(drawn.delays_s)))[0][..., 1])
+        assert abs(x - box[0] - box[2] / 2) < 0.15 * box[2]
+        assert 0.45 * box[3] < y - box[1] < 0.8 * box[3]
+    assert min(found) > 0.4, found
+    assert np.median(found) > 0.7, found
+
+
+def test_the_face_box_follows_the_head():
+    recording = make_recording("complex", 0, 1, times=FEW)
+    position = np.array(recording.motion.position)
+    position[1] = position[0] + [0.05, 0.03, 0.0]
+    moved = replace(recording, motion=replace(recording.motion, position=position))
+    (x, y, *_), (later_x, later_y, *_) = moved.face_box(0), moved.face_box(1)
+    metre = recording.view.focal / recording.view.distance
+    assert later_x - x == pytest.approx(0.05 * metre, rel=0.2)
+    assert later_y - y == pytest.approx(-0.03 * metre, rel=0.2)
+
+
+@pytest.mark.parametrize("key_interval", [None, 7, 30])
+@pytest.mark.parametrize("count", [1, 59, 64])
+def test_coded_recordings_have_as_many_frames_as_times(monkeypatch, count, key_interval):
+    recording = small("complex", 2, 1, times=np.arange(count) / 30, rows=32, columns=32)
+    plain = np.random.default_rng(0).integers(90, 110, (count, 32, 32, 3)).astype(np.uint8)
+    monkeypatch.setattr(type(recording), "render", lambda self, view, pulse: iter(plain))
+    options = {"crf": "20", "preset": "ultrafast", "threads": "1"}
+    encoding = Encoding("libx264", options, key_interval=key_interval)
+    pictures = np.stack(list(replace(recording, coded=True, encoding=encoding).frames()))
+    assert pictures.shape == plain.shape
+    assert 0 < np.abs(pictures.astype(float) - plain).mean() < 8
+    assert all((a == b).all() for a, b in zip(replace(recording, coded=False).frames(), plain, strict=True))
+    if key_interval:
+        piece = key_interval * (60 // key_interval)
+        np.testing.assert_array_equal(
+            pictures[:piece], through_codec(plain[:piece], recording.times[:piece], encoding), "cut at a key frame"
+        )
