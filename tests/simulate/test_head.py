@@ -23,6 +23,13 @@ def face(mesh):
     return skin & (z > 0.7) & (y > 6.3) & (y < 8.2) & (np.abs(x) < 0.8)
 
 
+def height(mesh):
+    """From chin to crown, metres."""
+    x, y, z = mesh.template.T
+    chin = (np.abs(x) < 0.15) & (y > 6.2) & (y < 6.6) & (z > 1.0)
+    return mesh.vertices[:, 1].max() - mesh.vertices[chin, 1].min()
+
+
 @settings(max_examples=25, deadline=None)
 @given(split=splits, number=numbers)
 def test_a_number_is_a_person(split, number):
@@ -58,9 +65,7 @@ def test_meshes_are_the_persons_own():
 def test_heads_are_as_large_and_as_even_as_heads_are(split, number):
     mesh = head_mesh(draw_identity(split, number, TYPES))
     assert np.isfinite(mesh.vertices).all()
-    chin = np.argmin(np.linalg.norm(mesh.template - [0, 6.37, 1.2], axis=1))
-    height = mesh.vertices[:, 1].max() - mesh.vertices[chin, 1]
-    assert 0.19 < height < 0.29
+    assert 0.18 < height(mesh) < 0.29
     right, left = mesh.eyes
     assert 0.050 < left[0] - right[0] < 0.075, "between pupils: 54 to 74 mm (Dodgson 2004)"
     assert right[0] < 0 < left[0], "the person's right eye is on the picture's left"
@@ -75,6 +80,12 @@ def test_heads_are_as_large_and_as_even_as_heads_are(split, number):
     uneven = np.linalg.norm(vertices[mirrored] * [-1, 1, 1] - vertices, axis=1)
     assert 1e-5 < np.median(uneven) < 2.5e-3, "nearly the same on both sides, and no more than nearly"
     assert uneven.max() < 0.012
+
+
+def test_heads_are_on_average_as_high_as_heads_are():
+    heights = np.array([height(head_mesh(draw_identity("train", number, TYPES))) for number in range(40)])
+    assert heights.mean() == pytest.approx(0.225, abs=0.01)
+    assert ((heights > 0.19) & (heights < 0.29)).mean() > 0.95
 
 
 def test_the_average_head_has_its_landmarks_where_appearance_expects_them():

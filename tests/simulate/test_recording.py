@@ -57,21 +57,20 @@ def test_the_same_bytes_again_in_any_order_and_in_a_fresh_process():
     first = digest(small("complex", 3, 5, split="validation"))
     others = [
         digest(small("complex", 3, 6, split="validation")),
-        digest(small("complex", 4, 5, split="validation")),
         digest(small("complex", 3, 5, split="test")),
-        digest(small("unseen", 3, 5, split="validation")),
     ]
     again = small("complex", 3, 5, split="validation")
-    assert digest(again) == digest(again) == first
-    assert len({first, *others}) == 5
+    assert digest(again) == first
+    assert len({first, *others}) == 3
     fresh = subprocess.run([sys.executable, "-c", PARTS], capture_output=True, text=True, check=True)
     assert fresh.stdout.split() == [first, str(again.bpm)]
 
 
 def test_people_belong_to_their_split_and_seed():
     drawn_from = [(0, "train"), (1, "train"), (0, "test")]
-    people = [make_recording("calm", seed, 4, split=split, times=FEW).identity for seed, split in drawn_from]
-    assert len({person.years for person in people}) == 3
+    made = [make_recording("calm", seed, 4, split=split, times=FEW) for seed, split in drawn_from]
+    assert len({recording.identity.years for recording in made}) == 3
+    assert len({recording.heartbeat.beats_s[0] for recording in made}) == 3
     slots = [LAYOUTS["mmpd"].slot(index) for index in (0, 1, 20)]
     first, same, other = (
         make_recording("complex", 0, index, slot=slot, times=FEW) for index, slot in zip((0, 1, 20), slots, strict=True)
@@ -96,7 +95,9 @@ def test_attributes_are_true_and_in_the_terms_of_mmpd(name):
     for index in range(15):
         recording = make_recording(name, 0, index, times=FEW)
         said = recording.attributes
-        assert said.light in preset.lights
+        main = recording.lighting.sources[0].spectrum
+        nearest = {"calm": "Nature" if main == "daylight" else "LED-high"}  # MMPD has no steady good light
+        assert said.light in {nearest.get(light, light) for light in preset.lights}
         assert said.motion in preset.motions
         assert said.skin_color == recording.identity.fitzpatrick
         assert said.skin_color in preset.types
@@ -138,10 +139,13 @@ def test_a_slot_overrides_and_the_rest_stays():
     assert (set_.subject, set_.identity, set_.look) == (3, left.identity, left.look)
     assert set_.camera.full_well_e == left.camera.full_well_e
     assert set_.view.distance == left.view.distance
-    assert (left.attributes.light, left.attributes.motion, left.attributes.exercise) == ("calm", "Stationary", False)
+    assert left.attributes.light in ("Nature", "LED-high")
+    assert (left.attributes.motion, left.attributes.exercise) == ("Stationary", False)
     assert set_.bpm != left.bpm
     assert set_.coded
     assert not left.coded
+    lossy = [make_recording("complex", 1, index, slot=fixed, times=FEW).encoding for index in range(10)]
+    assert all(encoding.drop == encoding.rate_swing == 0 for encoding in lossy), "MMPD's files hold no times"
 
 
 # --- truth

