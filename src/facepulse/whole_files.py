@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from facepulse.errors import UsageError
+
+try:
+    import fcntl
+except ImportError:  # Windows, which does not let anybody remove a file that another process has open
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -64,3 +70,41 @@ def check_folder(path: Path) -> None:
     if path.is_file() or path.suffix:
         raise UsageError(f"cannot write into {path}: give the name of a folder, not of a file")
     check_writable(path / "file")
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold a folder, which is made if missing, so that no other run writes into it at the same time.
+
+    Raises:
+        UsageError: another run holds it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY) if fcntl is not None else None
+    except OSError as error:
+        raise UsageError(
+            f"cannot write into {folder} ({error.strerror}): give a folder that you may write to"
+        ) from error
+    if handle is None:
+        yield
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system, however this run ends
+        except BlockingIOError:
+            raise UsageError(f"another run is writing into {folder}: wait for it, or give another folder") from None
+        except OSError:
+            pass  # a network's file system that has no locks
+        yield
+    finally:
+        os.close(handle)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what it stems from, says that a disk is full."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False

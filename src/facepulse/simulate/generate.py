@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -26,12 +25,7 @@ from facepulse.errors import UsageError
 from facepulse.extras import require_extra
 from facepulse.simulate.layouts import LAYOUTS, Layout, remove_leftovers, store
 from facepulse.simulate.presets import PresetName
-from facepulse.whole_files import written_whole
-
-try:
-    import fcntl
-except ImportError:  # Windows, which does not let anybody remove a file that another process has open
-    fcntl = None  # type: ignore[assignment]
+from facepulse.whole_files import exclusive, is_full, written_whole
 
 if TYPE_CHECKING:
     from facepulse.simulate.recording import Recording
@@ -140,17 +134,8 @@ def generate(
 def _open_root(root: Path, settings: Settings, stack: ExitStack) -> None:
     """Make the folder ours: no other run writes into it, all in it has these settings, nothing is half-written."""
     about = root / ABOUT
+    stack.enter_context(exclusive(root))
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        if fcntl is not None:
-            handle = os.open(root, os.O_RDONLY)
-            stack.callback(os.close, handle)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system, however this run ends
-            except BlockingIOError:
-                raise UsageError(f"another run is writing into {root}: wait for it, or give another folder") from None
-            except OSError:
-                pass  # a network's file system that has no locks
         present = None
         if about.exists():
             present = json.loads(about.read_text(encoding="utf-8"))
@@ -269,8 +254,7 @@ def _simulate_one(root: Path, settings: Settings, index: int, place: int, make: 
     except MemoryError:
         raise UsageError("out of memory: repeat the command with fewer --jobs or --seconds") from None
     except (OSError, UsageError) as error:  # FFmpeg's are behind those of the writer of videos
-        cause = error if isinstance(error, OSError) else error.__cause__
-        if getattr(cause, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_full(error):
             raise
         raise UsageError(
             f"the disk is full: free some space in {root} and repeat the command, and it goes on with what is missing"
