@@ -9,7 +9,7 @@ demo: $(BIN)/facepulse
 	$(BIN)/facepulse demo
 
 test: $(VENV)/.dev check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

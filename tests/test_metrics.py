@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.metrics import Estimate, evaluate, macc, mean, pearson
+from facepulse.metrics import Estimate, bland_altman, evaluate, macc, mean, pearson
 from facepulse.pulse import PROTOCOLS, filtered, heart_rate, snr_db
 
 UBFC = Path(__file__).resolve().parents[2] / "shared" / "data" / "ubfc_deepphys"
@@ -99,6 +99,37 @@ def test_the_papers_protocol(subjects):
     assert values == pytest.approx((1.5302, 4.6569, 1.6030, 0.9653), abs=5e-5)
 
 
+@needs_ubfc
+@pytest.mark.parametrize(
+    ("name", "seconds", "tails", "n", "values"),
+    [
+        ("toolbox-2023", 5, True, 556, (2.4407, 9.4155)),
+        ("toolbox-2023", 10, True, 279, (1.5247, 7.4563, 1.4839, 0.9100)),
+        ("toolbox-2023", 20, True, 159, (1.2714, 4.2168)),
+        ("toolbox-2023", 30, True, 117, (1.5174, 5.5373)),
+        ("toolbox-2023", 10, False, 240, (1.5088, 7.6318)),
+        ("toolbox-2023", 20, False, 120, (1.1572, 3.2846)),
+        ("toolbox-2023", 30, False, 78, (1.7353, 6.2212)),
+        ("toolbox", 10, True, 279, (1.6633, 7.5654)),
+    ],
+)
+def test_windows_agree_with_the_toolbox(subjects, name, seconds, tails, n, values):
+    protocol = PROTOCOLS[name]
+    length = 30 * seconds
+    windows = [
+        (label[start : start + length], x[start : start + length])
+        for x, label, _ in subjects.values()
+        for start in range(0, len(x), length)
+        if len(x) - start >= (9 if tails else length)
+    ]
+    errors = evaluate(
+        *zip(*[(heart_rate(y, 30, protocol), heart_rate(x, 30, protocol)) for y, x in windows], strict=True)
+    )
+    assert errors.n == n
+    found = (errors.mae.value, errors.rmse.value, errors.mape.value, errors.pearson.value)
+    assert found[: len(values)] == pytest.approx(values, abs=5.1e-5)
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), length=st.integers(3, 200))
 def test_macc_equals_the_loop(seed, length):
@@ -135,6 +166,72 @@ def test_too_few_entries_give_none_and_never_nan():
     assert "±" in str(one.mae)
 
 
+def test_limits_of_agreement_by_hand():
+    limits = bland_altman([60, 70, 80, 90], [61, 73, 79, 93])  # differences 1, 3, -1, 3
+    deviation = (((1 - 1.5) ** 2 + (3 - 1.5) ** 2 + (-1 - 1.5) ** 2 + (3 - 1.5) ** 2) / 3) ** 0.5
+    assert limits.bias == pytest.approx(1.5)
+    assert (limits.low, limits.high) == pytest.approx((1.5 - 1.96 * deviation, 1.5 + 1.96 * deviation))
+    assert bland_altman([60], [61]) is None
+
+
+def people(rng, count, entries):
+    """Values that resemble each other within a person, around 0; whose each is."""
+    values = rng.normal(0, 2, (count, 1)) + rng.normal(0, 1, (count, entries))
+    return values.ravel(), [f"p{person}" for person in range(count) for _ in range(entries)]
+
+
+def test_the_interval_holds_for_other_people():
+    rng = np.random.default_rng(0)
+    covered = [low <= 0 <= high for low, high in (mean(*people(rng, 30, 6)).interval for _ in range(400))]
+    assert 0.89 < np.mean(covered) < 0.97
+
+
+def test_an_interval_that_takes_entries_for_people_is_too_narrow():
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(200):
+        values, _ = people(rng, 30, 6)
+        low, high = mean(values, [str(entry) for entry in range(len(values))]).interval
+        covered.append(low <= 0 <= high)
+    assert np.mean(covered) < 0.75
+
+
+def test_more_recordings_of_the_same_people_do_not_shrink_the_interval():
+    rng = np.random.default_rng(1)
+    reference = rng.uniform(50, 120, 12)
+    estimate = reference + rng.normal(0, 6, 12)
+    who = [f"p{person}" for person in range(12)]
+    once, thrice = evaluate(reference, estimate, who), evaluate(np.tile(reference, 3), np.tile(estimate, 3), who * 3)
+    for figure in ("mae", "rmse", "mape", "pearson"):
+        assert getattr(thrice, figure).interval == pytest.approx(getattr(once, figure).interval)
+        assert getattr(thrice, figure).standard_error < getattr(once, figure).standard_error
+
+
+def test_intervals_equal_a_plain_bootstrap_and_are_the_same_every_time():
+    rng = np.random.default_rng(2)
+    reference = rng.uniform(50, 120, 40)
+    estimate = reference + rng.normal(0, 8, 40)
+    who = np.array([f"p{person}" for person in rng.integers(0, 15, 40)])
+    errors = evaluate(reference, estimate, list(who))
+    assert errors == evaluate(reference, estimate, list(who))
+    names = np.unique(who)
+    plain = []
+    for _ in range(4000):
+        drawn = np.concatenate([np.flatnonzero(who == name) for name in rng.choice(names, len(names))])
+        again = evaluate(reference[drawn], estimate[drawn])
+        plain.append([again.mae.value, again.rmse.value, again.mape.value, again.pearson.value])
+    expected = np.percentile(plain, (2.5, 97.5), axis=0)
+    found = np.transpose([e.interval for e in (errors.mae, errors.rmse, errors.mape, errors.pearson)])
+    assert found == pytest.approx(expected, rel=0.05)
+
+
+def test_of_two_people_nothing_is_learned_about_others():
+    assert mean([1, 2, 3, 4], ["a", "a", "b", "b"]).interval is None
+    assert mean([1, 2, 3, 4], ["a", "a", "b", "c"]).interval is not None
+    assert mean([1, 2, 3, 4]).interval is None
+    assert str(mean([1, 2, 3], ["a", "b", "c"])) == "2.00 ± 0.47 [1.00, 3.00]"
+
+
 @pytest.mark.parametrize(
     ("call", "named"),
     [
@@ -145,6 +242,8 @@ def test_too_few_entries_give_none_and_never_nan():
         (lambda: macc([1, 2], [1, 2, 3]), "a holds 2 values and b 3"),
         (lambda: macc(np.ones((2, 2)), [1, 2]), "a must be a one-dimensional"),
         (lambda: mean([float("inf")]), "values holds NaN or infinity"),
+        (lambda: mean([1.0, 2.0], ["a"]), "there are 2 entries, but 1 subjects"),
+        (lambda: bland_altman([60, 70], [60]), "reference_bpm holds 2 values and estimated_bpm 1"),
     ],
 )
 def test_bad_arguments_are_named(call, named):

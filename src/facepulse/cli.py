@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_lines
 import os
+import re
 import signal
 import sys
 import time
@@ -24,6 +25,7 @@ from facepulse.scene import Progress
 from facepulse.whole_files import check_folder, check_writable, written_whole
 
 EXIT_USAGE = 2
+EXIT_UNREADABLE = 3
 EXIT_UNTRUSTED = 6  # there is a face, but no pulse that can be trusted
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
@@ -222,6 +224,122 @@ def simulate(
 
 
 @app.command
+def prepare(
+    dataset: str,
+    root: Path,
+    /,
+    *,
+    cache: Path,
+    jobs: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    size: Annotated[int | None, Parameter(validator=Number(gte=32, lte=512))] = None,
+    fps: Annotated[float | None, Parameter(validator=Number(gte=10, lte=120))] = None,
+    margin: Annotated[float | None, Parameter(validator=Number(gte=0, lte=1))] = None,
+    detector: Literal["auto", "haar", "rfb"] | None = None,
+    align: bool | None = None,
+    scheduler: str | None = None,
+) -> int:
+    """Prepare a dataset once for training and evaluation: crops of the main face on a uniform clock, with labels.
+
+    Stopped at any moment, the same command goes on where it was. What could not be prepared is named, with its reason,
+    and tried again by the next run.
+
+    Datasets: pure, ubfc-rppg, mmpd, mmpd-corrected, mcd-rppg, ubfc-phys, scamps, ibvp, cohface, simulated, and folder:
+    any videos, with NAME.csv (time_s, ppg and/or bpm) beside NAME.mp4, or without.
+
+    Example: facepulse prepare mcd-rppg MCD-rPPG --cache cache
+
+    Exit codes: 0 all recordings prepared; 2 wrong usage; 3 a recording could not be prepared, the others were.
+
+    Args:
+        dataset: Which dataset it is.
+        root: Where it is.
+        cache: Where to write; a folder for the dataset is made in it.
+        jobs: Recordings at work at a time; all cores if not given.
+        size: Side of the crops in pixels; 128 for a new cache.
+        fps: Rate of their clock in Hz; 30 for a new cache.
+        margin: Widening of the face box to each side, as a fraction of its size; 0.25 for a new cache.
+        detector: Face detector: auto for a new cache, haar, or rfb (turned heads, low light).
+        align: Correct a reference whose clock evidently disagrees with the pulse in the video; yes for a new cache.
+        scheduler: Address of a dask scheduler whose workers shall do it, for example tcp://head:8786.
+    """
+    from facepulse.datasets.prepare import SUMMARY
+    from facepulse.datasets.prepare import prepare as run
+
+    asked = {"size": size, "fps": fps, "margin": margin, "detector": detector, "align": align}
+    with _dask_workers(scheduler), _progress_bar("preparing", "recordings") as progress:
+        summary = run(
+            dataset,
+            root,
+            cache,
+            settings={name: value for name, value in asked.items() if value is not None},
+            jobs=jobs,
+            progress=progress,
+        )
+    for outcome in summary.outcomes:
+        if outcome.result == "failed":
+            _say(f"{outcome.recording} failed: {outcome.notes}")
+        elif outcome.notes:
+            print(_printable(f"note      {outcome.recording}: {outcome.notes}"))
+    print(f"prepared  {summary.written}, {summary.already} were there already, {len(summary.failed)} failed")
+    print(f"cache     {summary.folder}, what became of each recording is in {SUMMARY}")
+    return EXIT_UNREADABLE if summary.failed else 0
+
+
+@app.command
+def evaluate(
+    model: str,
+    /,
+    *,
+    data: Path,
+    protocol: Literal["facepulse", "paper", "toolbox", "toolbox-2023"] = "facepulse",
+    split: str = "all",
+    part: Literal["train", "validation", "test"] = "test",
+    window: Annotated[float, Parameter(validator=Number(gte=5))] = 10.0,
+    where: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    out: Path | None = None,
+) -> int:
+    """Evaluate a method or a network on recordings with a reference, and report its errors.
+
+    Writes recordings.csv, windows.csv, result.json and report.html.
+
+    Example: facepulse evaluate POS --data cache/pure --split pure-60-40
+
+    Exit codes: 0 all recordings evaluated; 2 wrong usage; 3 a recording could not be evaluated, the others were.
+
+    Args:
+        model: A classical method, a .safetensors or .onnx file, or the name of weights that come with the package.
+        data: What `facepulse prepare` wrote: the folder of one dataset in the cache.
+        protocol: How heart rates are read from waveforms, the same for estimate and reference.
+        split: Who is tested on: all, pure-60-40, ubfc-30-12, mmpd-7-1-2, ..., or one fold of several: 5-fold/2.
+        part: Which part of the split.
+        window: Length in seconds of the windows that are evaluated besides whole recordings.
+        where: Only recordings with these attributes, KEY=VALUE,VALUE, once for each attribute; or mmpd-simple.
+        out: The folder to write into; by default evaluations/MODEL-DATASET-SPLIT-PROTOCOL.
+    """
+    from facepulse.datasets.cache import open_cache
+    from facepulse.evaluate import choose
+    from facepulse.evaluate import evaluate as run
+    from facepulse.pulse import PROTOCOLS
+    from facepulse.readers import find_reader
+
+    recordings, selection = choose(open_cache(data), split, part, _wanted(where))
+    reader = find_reader(model, PROTOCOLS[protocol])
+    if out is None:
+        name = Path(model).stem if os.path.isfile(model) else reader.name
+        pieces = [name, recordings[0].dataset, split, *([part] if part != "test" else []), *where, protocol]
+        out = Path("evaluations") / re.sub(r"[^\w=,-]+", "_", "-".join(pieces))
+    check_folder(out)
+    with _progress_bar("evaluating", "recordings") as progress:
+        evaluation = run(reader, recordings, protocol=protocol, window_s=window, selection=selection, progress=progress)
+    print(_printable(str(evaluation)))
+    for path in evaluation.write(out):
+        print(f"  wrote {path}")
+    for failure in evaluation.failed:
+        _say(failure.reason)
+    return EXIT_UNREADABLE if evaluation.failed else 0
+
+
+@app.command
 def export(weights: str, onnx: Path, /) -> int:
     """Write trained weights as an ONNX file, with their model card inside, that OpenVINO, ONNX Runtime and torch run.
 
@@ -274,6 +392,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
+@contextmanager
+def _dask_workers(scheduler: str | None) -> Iterator[None]:
+    """Let the workers of a dask cluster do what is spread by joblib; nothing where no scheduler is named."""
+    if scheduler is None:
+        yield
+        return
+    from facepulse.extras import require_extra
+
+    require_extra("cluster", ["distributed"], "--scheduler")
+    from distributed import Client
+    from joblib import parallel_config
+
+    try:
+        client: Any = Client(scheduler, timeout="10s")  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no dask scheduler answers at {scheduler}: start one with `dask scheduler`") from error
+    with client, parallel_config(backend="dask"):
+        yield
+
+
 def _forget_output() -> None:
     """Let what is still buffered go nowhere, instead of failing once more at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -287,6 +425,22 @@ def _failure(video: str, error: FacepulseError) -> str:
     """What stands in the JSON for a video that could not be measured."""
     failure = {"source": _printable(video), "error": _printable(str(error)), "exit_code": error.exit_code}
     return json_lines.dumps(failure, ensure_ascii=False)
+
+
+def _wanted(where: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Attributes and their wanted values, of texts like KEY=VALUE,VALUE or the name of a filter."""
+    from facepulse.datasets.splits import FILTERS
+
+    wanted: dict[str, tuple[str, ...]] = {}
+    for text in where:
+        key, equals, values = text.partition("=")
+        if text in FILTERS:
+            wanted.update(FILTERS[text])
+        elif equals and key and values:
+            wanted[key] = (*wanted.get(key, ()), *values.split(","))
+        else:
+            raise UsageError(f"--where takes KEY=VALUE,VALUE or {', '.join(FILTERS)}, not {text!r}")
+    return wanted
 
 
 def _distinct_name(video: str, face: int | None, used: set[str]) -> str:

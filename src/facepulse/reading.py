@@ -121,12 +121,14 @@ def _best_reading(
     rate in step that they show has to be far clearer than a codec ever makes it.
     """
     keys = scene.key_times
-    as_coded = _Reading([_waveforms(method, s.rgb) for s in stretches], True, keys, method.fps, protocol)
+    as_coded = _Reading(
+        [region_waveforms(method, s.rgb, method.fps) for s in stretches], True, keys, method.fps, protocol
+    )
     there = as_coded.agreement()
     if key_frame_period(keys) is None:
         return as_coded, there
     cleaned = _Reading(
-        [_waveforms(method, without_key_frame_rhythm(s.rgb, s.times, keys)) for s in stretches],
+        [region_waveforms(method, without_key_frame_rhythm(s.rgb, s.times, keys), method.fps) for s in stretches],
         not all(can_be_removed(s.times, keys) for s in stretches),
         keys,
         method.fps,
@@ -143,9 +145,14 @@ def _best_reading(
     return (as_coded, there) if better else (cleaned, here)
 
 
-def _waveforms(method: ClassicalMethod, rgb: Floats) -> Floats:
+def region_waveforms(method: ClassicalMethod, rgb: Floats, fps: float) -> Floats:
+    """The waveform (regions, T) of each region's colour (T, regions, 3); zeros where a region does not change.
+
+    Raises:
+        ValueError: `rgb` is shorter than the method needs.
+    """
     moving = np.ptp(rgb, axis=0).max(axis=1) > STILL_LEVELS
-    waves = [method.waveform(rgb[:, region], method.fps) for region in range(rgb.shape[1])]
+    waves = [method.waveform(rgb[:, region], fps) for region in range(rgb.shape[1])]
     return np.where(moving[:, None], np.stack(waves), 0.0)
 
 

@@ -1,0 +1,109 @@
+"""Any videos below a folder, each with a reference beside it or none.
+
+    NAME.mp4 (mov, avi, mkv, ...) and NAME.csv: time_s, and ppg or bpm or both; see `signals.read_reference`
+    recordings.csv at the root, if wanted: video (its path), subject, and any attributes
+
+Without that, a person is the folder that a video lies in, or, at the root itself, the video.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording, natural
+from facepulse.datasets.roots import check_root
+from facepulse.datasets.signals import read_reference, unreadable
+from facepulse.video import open_video
+
+VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts"}
+
+_TABLE = "recordings.csv"
+_TRUTHS = {"true": True, "false": False}
+
+
+def _find(root: Path) -> list[Recording]:
+    layout = f"videos ({', '.join(sorted(VIDEO_SUFFIXES))})"
+    check_root(root, layout)
+    if found := _look(root):
+        return found
+    raise DatasetError(f"{root}: holds no video; expected are {layout}")
+
+
+def _look(root: Path) -> list[Recording]:
+    table = _read_table(root / _TABLE)
+    found = {
+        path.relative_to(root)
+        for path in root.rglob("*")
+        if path.suffix.lower() in VIDEO_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+    }
+    videos = sorted(found | table.keys(), key=lambda video: natural(video.as_posix()))
+    names = [video.with_suffix("").as_posix() for video in videos]
+    return [
+        # Of two videos that differ in their endings only, the endings tell.
+        _recording(root, video, name if names.count(name) == 1 else video.as_posix(), table.get(video, {}))
+        for video, name in zip(videos, names, strict=True)
+    ]
+
+
+def _recording(root: Path, video: Path, name: str, row: Mapping[str, str]) -> Recording:
+    reference = (root / video).with_suffix(".csv")
+    files = (root / video, reference) if reference.is_file() else (root / video,)
+    attributes = {key: _value(cell) for key, cell in row.items() if key not in ("video", "subject") and cell}
+    return Recording(
+        dataset="folder",
+        name=name,
+        subject=row.get("subject") or (video.parent.as_posix() if video.parent.name else video.stem),
+        files=files,
+        open_frames=partial(open_video, root / video),
+        read_labels=partial(_read_labels, reference, attributes),
+    )
+
+
+def _read_labels(reference: Path, attributes: Mapping[str, Attribute]) -> Labels:
+    notes: list[str] = []
+    ppg, bpm = read_reference(reference, notes) if reference.is_file() else (None, None)
+    return Labels(ppg, bpm, attributes, tuple(notes))
+
+
+def _read_table(path: Path) -> dict[Path, dict[str, str]]:
+    """The rows of `recordings.csv` by the paths of their videos; none where there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if "video" not in (reader.fieldnames or []):
+                raise DatasetError(
+                    f"{path}: its first line lacks video; expected are video, subject, and any attributes"
+                )
+            rows = [{key: (cell or "").strip() for key, cell in row.items() if key} for row in reader]
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(
+            f"{path}: is not a CSV file; expected are lines of video, subject, and any attributes"
+        ) from error
+    return {Path(row["video"]): row for row in rows if row["video"]}
+
+
+def _value(cell: str) -> Attribute:
+    if cell.lower() in _TRUTHS:
+        return _TRUTHS[cell.lower()]
+    for kind in (int, float):
+        try:
+            return kind(cell)
+        except ValueError:
+            continue
+    return cell
+
+
+FOLDER = Dataset(
+    name="folder",
+    title="any videos, with or without a reference beside each",
+    licence="your own",
+    find=_find,
+)

@@ -1,0 +1,131 @@
+"""Frames of datasets that come as pictures or arrays, or as video files whose clock is not the camera's."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facepulse.datasets.recording import DatasetError, Floats
+from facepulse.errors import VideoError
+from facepulse.video import Frame, Image, Video, open_video
+
+_BLOCK = 32  # frames that are turned at once: half a cache line
+
+
+class TimedFrames(Video):
+    """Pictures with times of their own.
+
+    Args:
+        path: where they come from.
+        codec: how they are stored there.
+        images: uint8 (H, W, 3) RGB each, None for one that cannot be read.
+        times: (T,) seconds, one an image.
+    """
+
+    def __init__(self, path: Path, codec: str, images: Iterable[Image | None], times: Floats) -> None:
+        self._images, self._times = images, times
+        super().__init__(path, codec, len(times), float(times[-1] - times[0]) if len(times) else None)
+
+    def _decode(self) -> Generator[Frame, None, None]:
+        unreadable = 0
+        for image, time in zip(self._images, self._times.tolist(), strict=True):
+            if image is None:
+                unreadable += 1
+            else:
+                yield Frame(image, time, True)
+        if unreadable:
+            self.warnings.append(f"damaged: images that could not be read, skipped: {unreadable}")
+
+
+class RetimedVideo(Video):
+    """A video file whose frames were taken at other times than it says.
+
+    Frames are told by their places in the file, so that one that is lost does not shift the others.
+
+    Args:
+        path: the file, an AVI: it counts periods of one length.
+        times: (T,) seconds, one a place; frames beyond the last are left out.
+
+    Raises:
+        VideoError: the file is missing or unreadable, or holds no frame.
+    """
+
+    def __init__(self, path: Path, times: Floats) -> None:
+        self._video = open_video(path)
+        self._period_s = frame_period_s(path)
+        self._times = times
+        super().__init__(path, self._video.codec, self._video.expected_frames, float(times[-1] - times[0]))
+
+    def _decode(self) -> Generator[Frame, None, None]:
+        untimed = 0
+        with self._video:
+            for frame in self._video:
+                place = round(frame.time / self._period_s)
+                if place < len(self._times):
+                    yield Frame(frame.image, float(self._times[place]), frame.key)
+                else:
+                    untimed += 1
+        self.warnings += self._video.warnings
+        if untimed:
+            self.warnings.append(f"timestamps: frames beyond the last known time, left out: {untimed}")
+
+
+def frame_period_s(path: Path) -> float:
+    """Seconds from one frame to the next, as an AVI states it: the unit in which it counts.
+
+    Raises:
+        VideoError: the file is missing or not a video.
+    """
+    try:
+        with av.open(path.absolute()) as container:
+            return float(container.streams.video[0].time_base or 0) or 1 / 30
+    except (av.error.FFmpegError, OSError, IndexError) as error:
+        raise VideoError(f"{path}: cannot be read as video; check that it plays elsewhere") from error
+
+
+def read_rgb(path: Path) -> Image | None:
+    """A picture file as uint8 (H, W, 3) RGB, or None where it cannot be read."""
+    try:
+        bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        return None
+    return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def as_pixels(values: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    """Stored pixels as 0..255: floating ones are 0..1, whole ones are taken as they are.
+
+    Args:
+        values: of any shape.
+        path: where they come from, for messages.
+
+    Raises:
+        DatasetError: values beyond those, or NaN.
+    """
+    floating = values.dtype.kind == "f"
+    top = 1 if floating else 255
+    low, high = float(values.min()), float(values.max())
+    if not (low >= -1e-3 and high <= top + 1e-3):
+        raise DatasetError(f"{path}: pixels from {low:g} to {high:g}, expected are 0 to {top}; copy the file again")
+    scaled = np.rint(255 * values) if floating else values
+    return np.asarray(np.clip(scaled, 0, 255), np.uint8)
+
+
+def frames_of(stack: NDArray[np.uint8]) -> Iterator[Image]:
+    """Frames of an array as MATLAB stores it: (3, W, H, T), the frames running fastest.
+
+    They are turned in blocks: frame by frame, each byte of each would be fetched from memory anew.
+    """
+    channels, width, height, count = stack.shape
+    pixels = stack.reshape(-1, count)
+    for start in range(0, count, _BLOCK):
+        block = np.asarray(cv2.transpose(pixels[:, start : start + _BLOCK]), np.uint8)
+        for frame in block.reshape(-1, channels, width, height):
+            yield np.ascontiguousarray(frame.transpose(2, 1, 0))

@@ -1,0 +1,261 @@
+"""Evaluate: any model on prepared recordings under a named protocol, heart rate by heart rate against its reference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepulse import metrics, pulse
+from facepulse.datasets import splits
+from facepulse.datasets.cache import PreparedRecording
+from facepulse.errors import FacepulseError, TooShortError, UsageError
+from facepulse.evaluation import Evaluation, Failure, Selection, Trace
+from facepulse.readers import Reader, Reading, find_reader
+from facepulse.scores import Row
+
+Floats = NDArray[np.float64]
+
+MINIMUM_S = 5.0  # as in run time: fewer seconds hold too few beats to count
+
+
+def evaluate(
+    model: str | Reader,
+    recordings: Sequence[PreparedRecording],
+    *,
+    protocol: str = "facepulse",
+    window_s: float = 10.0,
+    selection: Selection | None = None,
+    progress: Callable[[float, float | None], None] | None = None,
+) -> Evaluation:
+    """Run a model on prepared recordings and set its heart rates beside their references.
+
+    Waveforms are read part by part, never across a gap. Estimate and reference go through the same protocol over the
+    same samples, where the reference has no hole: a whole recording over its longest such stretch, and windows of
+    `window_s` that do not overlap; a rest that is shorter is left out. A recording without a stretch of that length is
+    one window. Where only the device's own heart rate is known, the reference is its mean over the window.
+
+    Args:
+        model: a classical method, the name or path of weights, an exported network (see
+            `facepulse.readers.find_reader`), or whatever else reads crops.
+        recordings: of one dataset, prepared in one way.
+        protocol: a key of `facepulse.pulse.PROTOCOLS`.
+        window_s: length of the windows in seconds, at least 5.
+        selection: how the recordings were chosen, to be kept with the result.
+        progress: called with the number of recordings done and of all.
+
+    Returns:
+        The evaluation. A recording that cannot be evaluated (damaged, too short) is among its `failed`.
+
+    Raises:
+        UsageError: an argument is out of its range, the model cannot be loaded, or it cannot read such crops.
+    """
+    if protocol not in pulse.PROTOCOLS:
+        raise UsageError(f"no protocol is called {protocol!r}: choose one of {', '.join(pulse.PROTOCOLS)}")
+    if not MINIMUM_S <= window_s < math.inf:
+        raise UsageError(f"the windows can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
+    if not recordings:
+        raise UsageError("there is no recording to evaluate on: choose some")
+    if len({(recording.dataset, recording.settings) for recording in recordings}) > 1:
+        names = ", ".join(sorted({recording.dataset for recording in recordings}))
+        raise UsageError(f"the recordings are of several datasets or caches ({names}): evaluate one at a time")
+    recipe = pulse.PROTOCOLS[protocol]
+    settings = recordings[0].settings
+    reader = find_reader(model, recipe) if isinstance(model, str) else model
+    reader.check(settings)
+
+    wholes: list[Row] = []
+    windows: list[Row] = []
+    failed: list[Failure] = []
+    traces: dict[str, Trace] = {}
+    for done, recording in enumerate(recordings):
+        if progress is not None:
+            progress(done, len(recordings))
+        try:
+            stretches = _stretches(recording, reader)
+            longest = max(stretches, key=len)
+            whole = longest.row(recording, recipe)
+            within = [window.row(recording, recipe) for window in _windows(stretches, window_s)]
+        except FacepulseError as error:
+            failed.append(Failure(recording.name, recording.subject, str(error)))
+            continue
+        except OSError as error:
+            reason = f"{recording.path}: cannot be read ({error.strerror}); prepare it again"
+            failed.append(Failure(recording.name, recording.subject, reason))
+            continue
+        wholes.append(whole)
+        windows += within
+        traces[recording.name] = longest.trace(recipe)
+    if progress is not None:
+        progress(len(recordings), len(recordings))
+    return Evaluation(
+        model=reader.name,
+        how=reader.how,
+        card=reader.card,
+        protocol=str(recipe),
+        dataset=recordings[0].dataset,
+        settings=settings,
+        simulated=any(_is_simulated(recording) for recording in recordings),
+        selection=selection,
+        sha256={recording.name: recording.sha256 for recording in recordings},
+        window_s=window_s,
+        recordings=tuple(wholes),
+        windows=tuple(windows),
+        failed=tuple(failed),
+        traces=traces,
+    )
+
+
+def choose(
+    recordings: Sequence[PreparedRecording], split: str, part: str, where: Mapping[str, tuple[str, ...]]
+) -> tuple[list[PreparedRecording], Selection]:
+    """One part of a split, filtered, and a note of how it was chosen.
+
+    Args:
+        recordings: to choose from.
+        split: one of `facepulse.datasets.splits.SPLITS`, with the number of the fold where it has several: `5-fold/2`.
+        part: `train`, `validation` or `test`.
+        where: attribute to wanted values. The filter is laid over the split: it moves nobody to another part.
+
+    Raises:
+        UsageError: there is no such split, fold, part, attribute or value, or nothing is left.
+    """
+    found = {fold.name: fold for fold in splits.folds(recordings, split.partition("/")[0])}
+    if split not in found:
+        raise UsageError(f"the split {split} has to be one of its folds: {', '.join(found)}")
+    if part not in found[split].parts:
+        raise UsageError(f"the split {split} has no part {part!r}: choose {' or '.join(found[split].parts)}")
+    chosen = splits.where(found[split].parts[part], where)
+    if not chosen:
+        raise UsageError(f"no recording in {part} of {split} has all that is wanted: want less at a time")
+    return chosen, Selection(split, part, where, found[split].ids())
+
+
+@dataclass(frozen=True, eq=False)
+class _Stretch:
+    """Consecutive crops as a model reads them, beside their reference.
+
+    Attributes:
+        start_s: time of the first crop in seconds from the first frame of the video.
+        fps: rate in Hz.
+        reading: what the model makes of them.
+        reference: (T,) PPG or bpm at each crop's time; NaN without a reference.
+        kind: which of the two.
+    """
+
+    start_s: float
+    fps: float
+    reading: Reading
+    reference: Floats
+    kind: Literal["ppg", "bpm"] | None
+
+    def __len__(self) -> int:
+        return len(self.reference)
+
+    def cut(self, begin: int, end: int) -> _Stretch:
+        """The crops from `begin` to before `end`."""
+        start_s = self.start_s + begin / self.fps
+        return _Stretch(start_s, self.fps, self.reading.cut(begin, end), self.reference[begin:end], self.kind)
+
+    def reference_bpm(self, protocol: pulse.Protocol) -> float | None:
+        """None without a reference, or where its PPG is flat: a sensor that has come off."""
+        if self.kind == "bpm":
+            return float(self.reference.mean())
+        if self.kind == "ppg" and np.ptp(self.reference) > 0:
+            return pulse.heart_rate(self.reference, self.fps, protocol)
+        return None
+
+    def row(self, recording: PreparedRecording, protocol: pulse.Protocol) -> Row:
+        """Heart rate, reference and errors."""
+        wave, fps = self.reading.waveform, self.fps
+        bpm, quality = self.reading.heart_rate(fps, protocol)
+        reference_bpm = self.reference_bpm(protocol)
+        error = snr_db = macc = None
+        if reference_bpm is not None:
+            error = bpm - reference_bpm
+            snr_db = pulse.snr_db(wave, fps, reference_bpm, protocol)
+            if self.kind == "ppg":
+                macc = metrics.macc(pulse.filtered(wave, fps, protocol), pulse.filtered(self.reference, fps, protocol))
+        return Row(
+            recording=recording.name,
+            subject=recording.subject,
+            attributes=recording.attributes,
+            start_s=self.start_s,
+            end_s=self.start_s + len(self) / fps,
+            reference=None if reference_bpm is None else self.kind,
+            reference_bpm=reference_bpm,
+            bpm=bpm,
+            error=error,
+            snr_db=snr_db,
+            macc=macc,
+            quality=quality,
+            own_snr_db=pulse.snr_db(wave, fps, bpm, protocol),
+        )
+
+    def trace(self, protocol: pulse.Protocol) -> Trace:
+        """The waveforms, for the eye."""
+        return Trace(
+            self.start_s + np.arange(len(self)) / self.fps,
+            pulse.filtered(self.reading.waveform, self.fps, protocol),
+            pulse.filtered(self.reference, self.fps, protocol) if self.kind == "ppg" else None,
+        )
+
+
+def _stretches(recording: PreparedRecording, reader: Reader) -> list[_Stretch]:
+    """The recording as the model reads it, part by part, cut where its reference has holes.
+
+    Raises:
+        FacepulseError: its files are not as they were prepared, or no stretch is long enough.
+    """
+    recording.verify()
+    fps, frames, times = recording.fps, recording.frames, recording.times
+    reference, kind = _reference(recording)
+    known = np.isfinite(reference) if kind else np.ones(len(times), np.bool_)
+    shortest = math.ceil(MINIMUM_S * fps)
+    found = []
+    for start, stop in _runs(recording.part):
+        inside = [run for run in _runs(known[start:stop]) if known[start + run[0]] and run[1] - run[0] >= shortest]
+        if inside:
+            reading = reader.read(frames[start:stop], recording.settings)
+            part = _Stretch(float(times[start]), fps, reading, reference[start:stop], kind)
+            found += [part.cut(*run) for run in inside]
+    if not found:
+        what = "face with a reference" if kind else "face"
+        raise TooShortError(f"{recording.path}: holds no {what} for {MINIMUM_S:g} s without a break; leave it out")
+    return found
+
+
+def _windows(stretches: Sequence[_Stretch], seconds: float) -> list[_Stretch]:
+    """Windows side by side within the stretches; the longest stretch where none holds a window."""
+    windows = []
+    for stretch in stretches:
+        length = round(seconds * stretch.fps)
+        windows += [stretch.cut(begin, begin + length) for begin in range(0, len(stretch) - length + 1, length)]
+    return windows or [max(stretches, key=len)]
+
+
+def _reference(recording: PreparedRecording) -> tuple[Floats, Literal["ppg", "bpm"] | None]:
+    """Its PPG, or else the device's heart rate, at every crop, NaN where it has none; and which of the two it is."""
+    if recording.ppg is not None and np.isfinite(recording.ppg).any():
+        return recording.ppg.astype(np.float64), "ppg"
+    if recording.bpm is not None:
+        bpm = recording.bpm.astype(np.float64)
+        bpm[~(bpm > 0)] = np.nan  # a device that has lost the pulse says 0
+        if np.isfinite(bpm).any():
+            return bpm, "bpm"
+    return np.full(len(recording.times), np.nan), None
+
+
+def _runs(values: NDArray[np.generic]) -> list[tuple[int, int]]:
+    """Begin and end of every run of one value."""
+    return list(pairwise([0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]))
+
+
+def _is_simulated(recording: PreparedRecording) -> bool:
+    told = recording.details.get("simulated") or recording.attributes.get("simulated")
+    return recording.dataset == "simulated" or bool(told)

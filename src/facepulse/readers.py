@@ -1,0 +1,223 @@
+"""From prepared crops to waveforms: classical methods as run time or as the literature reads them, and networks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facepulse import pulse
+from facepulse.agreement import agree, trust
+from facepulse.classical import METHODS, ClassicalMethod, get_method
+from facepulse.clip import FaceClip
+from facepulse.datasets.cache import CacheSettings, margin_edge, within_margin
+from facepulse.engine import Engine, Frames, Waveform, load_engine
+from facepulse.errors import UsageError
+from facepulse.reading import region_waveforms
+from facepulse.skin import SkinTrace
+from facepulse.weights import list_models, load_model, read_card
+
+Floats = NDArray[np.float64]
+
+CHUNK = 256  # frames at a time, so that memory does not grow with length
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """The pulse in an unbroken stretch.
+
+    Attributes:
+        waveform: (T,).
+        regions: (K, T), the waveforms of those regions of the face that have to agree on a heart rate; None where the
+            waveform alone is read.
+    """
+
+    waveform: Floats
+    regions: Floats | None = None
+
+    def cut(self, begin: int, end: int) -> Reading:
+        """The samples from `begin` to before `end`."""
+        return Reading(self.waveform[begin:end], None if self.regions is None else self.regions[:, begin:end])
+
+    def heart_rate(self, fps: float, protocol: pulse.Protocol) -> tuple[float, float | None]:
+        """Bpm, and how far to trust it (0..1; None where there are no regions to agree)."""
+        if self.regions is None:
+            return pulse.heart_rate(self.waveform, fps, protocol), None
+        agreement = agree([self.regions], fps, protocol)
+        return agreement.bpm, trust(agreement)
+
+
+class Reader(Protocol):
+    """A model that reads prepared recordings."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def how(self) -> str:
+        """How it reads, in one line."""
+        ...
+
+    @property
+    def card(self) -> Mapping[str, Any] | None:
+        """The model card of a network."""
+        ...
+
+    def check(self, settings: CacheSettings) -> None:
+        """Make sure that it can read crops which were made this way; raises `UsageError`."""
+        ...
+
+    def read(self, frames: Frames, settings: CacheSettings) -> Reading:
+        """Crops of an unbroken stretch, uint8 (T, size, size, 3), at least five seconds, to the pulse in it."""
+        ...
+
+
+def find_reader(model: str, protocol: pulse.Protocol) -> Reader:
+    """The reader that a name or a path stands for.
+
+    Args:
+        model: a key of `facepulse.classical.METHODS`, a name of `facepulse.list_models()`, or a file of weights
+            (.safetensors) or of an exported network (.onnx).
+        protocol: decides from what a classical method reads: under `facepulse` from the skin in four regions of the
+            face, as run time does; under all others from the mean colour of the whole crop, as the literature does.
+
+    Raises:
+        UsageError: it is none of these, or the file cannot be loaded.
+    """
+    if model.upper() in METHODS:
+        method = get_method(model)
+        return SkinReader(method) if protocol.name == "facepulse" else CropReader(method)
+    if model.endswith(".onnx"):
+        return NetworkReader(load_engine(model, precision="f32"))  # the same figures on every machine
+    if model in list_models() or os.path.isfile(model):
+        return NetworkReader(Engine("torch", read_card(model), _Torch(load_model(model))))
+    raise UsageError(
+        f"no model is called {model!r}: give a classical method ({', '.join(METHODS)}), a .safetensors or .onnx file, "
+        f"or the name of weights ({', '.join(list_models()) or 'none in this installation'})"
+    )
+
+
+@dataclass(frozen=True)
+class SkinReader:
+    """A classical method on the skin of the face and of its regions, as `facepulse measure` reads it.
+
+    Only the rhythm of a codec's key frames stays in: crops do not know where those were.
+    """
+
+    method: ClassicalMethod
+    how: str = "skin of the face, heart rate where four regions agree"
+    card: None = None
+
+    @property
+    def name(self) -> str:
+        """The method's."""
+        return self.method.name
+
+    def check(self, settings: CacheSettings) -> None:
+        """Crops of any size do."""
+
+    def read(self, frames: Frames, settings: CacheSettings) -> Reading:
+        """See `Reader.read`."""
+        trace = SkinTrace()
+        for start in range(0, len(frames), CHUNK):
+            chunk = within_margin(frames[start : start + CHUNK], settings.margin)
+            trace.push(FaceClip(chunk, start / settings.fps, settings.fps, part=0))
+        [part] = trace.parts
+        waves = region_waveforms(self.method, part.rgb, settings.fps)
+        return Reading(waves[0], waves[1:])
+
+
+@dataclass(frozen=True)
+class CropReader:
+    """A classical method on the mean colour of whole crops, with hair and background, as in the literature's tables."""
+
+    method: ClassicalMethod
+    how: str = "mean colour of the whole crop"
+    card: None = None
+
+    @property
+    def name(self) -> str:
+        """The method's."""
+        return self.method.name
+
+    def check(self, settings: CacheSettings) -> None:
+        """Crops of any size do."""
+
+    def read(self, frames: Frames, settings: CacheSettings) -> Reading:
+        """See `Reader.read`."""
+        chunks = (frames[start : start + CHUNK] for start in range(0, len(frames), CHUNK))
+        rgb = np.concatenate([chunk.mean(axis=(1, 2), dtype=np.float64) for chunk in chunks])
+        return Reading(self.method.waveform(rgb, settings.fps))
+
+
+@dataclass(frozen=True)
+class NetworkReader:
+    """A network on windows of the length, size, margin and rate that it was trained on, joined by overlap-add."""
+
+    engine: Engine
+
+    @property
+    def name(self) -> str:
+        """What its weights are called."""
+        return self.engine.card.name
+
+    @property
+    def how(self) -> str:
+        """Its input, and what runs it."""
+        card = self.engine.card
+        return (
+            f"{card.network} in half-overlapping windows of {card.frames} frames of {card.size} px, margin "
+            f"{card.margin:g}, by {self.engine.name} in {self.engine.precision}"
+        )
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """The model card."""
+        return asdict(self.engine.card)
+
+    def check(self, settings: CacheSettings) -> None:
+        """See `Reader.check`: the rate has to be the network's own, and crops can only lose pixels."""
+        card = self.engine.card
+        side = settings.size - 2 * margin_edge(settings.size, settings.margin, card.margin)
+        if settings.fps != card.fps:
+            problem = f"at {card.fps:g} fps, but they are at {settings.fps:g}"
+        elif side > settings.size:
+            problem = f"with a margin of {card.margin:g}, but they have {settings.margin:g}"
+        elif side < card.size:
+            problem = f"of {card.size} px at margin {card.margin:g}, but they have {side} px there"
+        else:
+            return
+        raise UsageError(f"{card.name} reads crops {problem}: prepare the recordings anew for it")
+
+    def read(self, frames: Frames, settings: CacheSettings) -> Reading:
+        """See `Reader.read`."""
+        card = self.engine.card
+        crops = within_margin(frames, settings.margin, card.margin)
+        if crops.shape[1] != card.size:
+            to = (card.size, card.size)
+            crops = np.stack([cv2.resize(frame, to, interpolation=cv2.INTER_AREA) for frame in crops])
+        return Reading(self.engine(crops).astype(np.float64))
+
+
+class _Torch:
+    """Weights in torch, as one of the engines."""
+
+    precision = "f32"
+
+    def __init__(self, network: Callable[[Any], Any]) -> None:
+        self.metadata: dict[str, str] = {}
+        self._network = network
+
+    def __call__(self, frames: Frames) -> Waveform:
+        import torch
+
+        with torch.inference_mode():
+            waveforms: Waveform = self._network(torch.tensor(frames).permute(0, 4, 1, 2, 3)).numpy()
+        return waveforms

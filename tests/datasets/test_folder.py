@@ -1,0 +1,73 @@
+"""Any videos: a reference beside each or none, people by folders or by a table."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataset_writers import find, pulse, read, times_of, write_folder
+from facepulse.datasets import DatasetError
+from facepulse.errors import FacepulseError
+
+
+def test_a_video_is_read_with_the_reference_beside_it(tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    [recording] = find("folder", tmp_path)
+    frames, labels, _ = read(recording)
+    assert (recording.name, recording.subject) == ("face", "face")
+    assert recording.files == (tmp_path / "face.mp4", tmp_path / "face.csv")
+    np.testing.assert_allclose(times_of(frames), np.arange(60) / 30, atol=1e-3)
+    np.testing.assert_allclose(labels.ppg.values, pulse(labels.ppg.times), atol=1e-4)
+    np.testing.assert_array_equal(labels.bpm.times, [0, 1])
+    assert labels.attributes == {}
+
+
+def test_a_video_without_a_reference_is_one_without(tmp_path: Path) -> None:
+    write_folder(tmp_path).with_suffix(".csv").unlink()
+    [recording] = find("folder", tmp_path)
+    assert recording.files == (tmp_path / "face.mp4",)
+    labels = recording.read_labels()
+    assert labels.ppg is None
+    assert labels.bpm is None
+
+
+def test_people_are_folders_where_there_are_folders(tmp_path: Path) -> None:
+    for name in ("ann/rest", "ann/run", "bob/rest", "alone"):
+        write_folder(tmp_path, name, 0.2)
+    (tmp_path / ".trash").mkdir()
+    (tmp_path / ".trash" / "old.mp4").touch()
+    subjects = {recording.name: recording.subject for recording in find("folder", tmp_path)}
+    assert subjects == {"alone": "alone", "ann/rest": "ann", "ann/run": "ann", "bob/rest": "bob"}
+
+
+def test_a_table_names_people_and_attributes(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        write_folder(tmp_path, name, 0.2)
+    (tmp_path / "recordings.csv").write_text(
+        "video,subject,light,exercise,skin_color,lux\na.mp4,Ann,lamp,true,3,80.5\nb.mp4,,window,False,,\nd.mp4,Dan,,,,\n"
+    )
+    recordings = find("folder", tmp_path)
+    assert [(each.name, each.subject) for each in recordings] == [("a", "Ann"), ("b", "b"), ("c", "c"), ("d", "Dan")]
+    attributes = [each.read_labels().attributes for each in recordings]
+    assert attributes[:3] == [
+        {"light": "lamp", "exercise": True, "skin_color": 3, "lux": 80.5},
+        {"light": "window", "exercise": False},
+        {},
+    ]
+    with pytest.raises(FacepulseError, match=r"d\.mp4: no such file"):
+        recordings[3].open_frames()
+
+
+def test_videos_that_differ_in_their_endings_have_names_of_their_own(tmp_path: Path) -> None:
+    path = write_folder(tmp_path, seconds=0.2)
+    (tmp_path / "face.MOV").write_bytes(path.read_bytes())
+    assert [recording.name for recording in find("folder", tmp_path)] == ["face.MOV", "face.mp4"]
+
+
+@pytest.mark.parametrize("content", [b"file,subject\na.mp4,Ann\n", b"", b"\xff\xfe"])
+def test_a_table_of_something_else_is_an_error_in_one_line(tmp_path: Path, content: bytes) -> None:
+    write_folder(tmp_path, seconds=0.2)
+    (tmp_path / "recordings.csv").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"recordings\.csv: .*; expected are .*video, subject") as error:
+        find("folder", tmp_path)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,45 @@
+"""iBVP: a row of the reference a picture, bad ones too."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataset_writers import find, pictures, pulse, read, times_of, write_ibvp
+from facepulse.datasets import DatasetError
+
+
+def test_frames_and_reference_are_those_that_were_written_bad_ones_too(tmp_path: Path) -> None:
+    write_ibvp(tmp_path)
+    [recording] = find("ibvp", tmp_path)
+    frames, labels, _ = read(recording)
+    assert (recording.name, recording.subject) == ("p01_a", "p01")
+    np.testing.assert_array_equal([frame.image for frame in frames], pictures(60))
+    np.testing.assert_allclose(times_of(frames), np.arange(60) / 30)
+    np.testing.assert_array_equal(labels.ppg.times, np.arange(60) / 30)
+    np.testing.assert_allclose(labels.ppg.values, pulse(labels.ppg.times), atol=1e-6)
+    assert labels.attributes == {"task": "slow breathing"}
+    assert labels.notes == ("ppg: samples of bad quality (SQ2 up to 0.3), kept: 25%",)
+
+
+def test_a_picture_that_is_lost_is_a_gap_and_one_that_is_missing_is_noted(tmp_path: Path) -> None:
+    folder = write_ibvp(tmp_path)
+    (folder / "p01_a_rgb" / "10.bmp").write_bytes(b"BM")
+    frames, _, warnings = read(find("ibvp", tmp_path)[0])
+    np.testing.assert_allclose(times_of(frames), np.delete(np.arange(60), 10) / 30)
+    assert warnings == ["damaged: images that could not be read, skipped: 1"]
+    (folder / "p01_a_rgb" / "59.bmp").unlink()
+    assert "ppg: 60 samples for 59 frames, taken to span the same time" in find("ibvp", tmp_path)[0].read_labels().notes
+
+
+def test_a_recording_without_pictures_or_reference_is_an_error_in_one_line(tmp_path: Path) -> None:
+    folder = write_ibvp(tmp_path)
+    [recording] = find("ibvp", tmp_path)
+    (folder / "p01_a_bvp.csv").write_text("BVP\n1\n")
+    with pytest.raises(DatasetError, match=r"p01_a_bvp\.csv: expected are a header and lines of BVP") as error:
+        recording.read_labels()
+    assert "\n" not in str(error.value)
+    for picture in (folder / "p01_a_rgb").iterdir():
+        picture.unlink()
+    with pytest.raises(DatasetError, match=r"p01_a_rgb: holds no picture; expected are \.bmp"):
+        recording.open_frames()

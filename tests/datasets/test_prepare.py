@@ -1,0 +1,412 @@
+import csv
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataset_writers import find
+from facepulse.classical import METHODS
+from facepulse.clip import crop
+from facepulse.datasets import cache as cache_module
+from facepulse.datasets.cache import CacheSettings, content_hash, open_cache, remove_leftovers
+from facepulse.datasets.crops import prepare_recording
+from facepulse.datasets.prepare import SUMMARY, prepare
+from facepulse.datasets.recording import DatasetError, Labels, Signal
+from facepulse.demo import PaintedFace, pulse_wave, render
+from facepulse.errors import FacepulseError, UsageError
+from facepulse.face import Box
+from facepulse.pulse import PROTOCOLS, heart_rate
+
+BPM = {"ann/rest": 66.0, "ann/talk": 84.0, "bob/rest": 105.0}
+WIDTH, HEIGHT = 320, 240
+TINY = {"size": 36, "detector": "haar"}
+# A pulse that the codec leaves in place; x264's code for AVX-512 gives another file every few runs.
+CLEAR = {"width": WIDTH, "height": HEIGHT, "options": {"crf": "12", "preset": "veryfast", "x264-params": "asm=avx2"}}
+
+
+def painted(beats: np.ndarray) -> list[PaintedFace]:
+    return [PaintedFace(beats, height=0.8, strength=0.02, sway=0.002)]
+
+
+def irregular(bpm: float, seconds: float, seed: int = 0) -> np.ndarray:
+    """Beats of a heart that keeps no even time."""
+    rng = np.random.default_rng(seed)
+    return np.concatenate([[-2.0], -2.0 + np.cumsum(60 / bpm * (1 + 0.05 * rng.normal(size=int(seconds * 4))))])
+
+
+def write_video(path: Path, bpm: float, seconds: float = 7.0, **options) -> np.ndarray:
+    """A painted face with a reference beside it; gives the beats."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beats = irregular(bpm, seconds, round(bpm))
+    render(path, painted(beats), seconds=seconds, **CLEAR, **options)
+    write_reference(path.with_suffix(".csv"), np.arange(-0.5, seconds + 0.5, 0.01), beats)
+    return beats
+
+
+def write_reference(path: Path, times: np.ndarray, beats: np.ndarray, told: np.ndarray | None = None) -> None:
+    rows = np.stack([times if told is None else told, pulse_wave(times, beats)], axis=1)
+    np.savetxt(path, rows, "%.5f", delimiter=",", header="time_s,ppg", comments="")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("videos")
+    for name, bpm in BPM.items():
+        write_video(root / f"{name}.mp4", bpm)
+    return root
+
+
+@pytest.fixture(scope="module")
+def prepared(root, tmp_path_factory) -> Path:
+    """What an undisturbed run makes of it."""
+    cache = tmp_path_factory.mktemp("undisturbed")
+    prepare("folder", root, cache, settings=TINY, jobs=1)
+    return cache
+
+
+def files(cache: Path) -> dict[str, bytes]:
+    """Every file of a cache, hidden ones included."""
+    return {str(path.relative_to(cache)): path.read_bytes() for path in sorted(cache.rglob("*")) if path.is_file()}
+
+
+def test_crops_times_and_labels_are_those_of_the_video(prepared, root):
+    recordings = open_cache(prepared)
+    assert [recording.name for recording in recordings] == list(BPM)
+    assert [recording.subject for recording in recordings] == ["ann", "ann", "bob"]
+    for recording in recordings:
+        assert recording.frames.shape == (210, 36, 36, 3)
+        assert recording.frames.dtype == np.uint8
+        assert isinstance(recording.frames, np.memmap)
+        np.testing.assert_allclose(recording.times, np.arange(210) / 30, atol=1e-3)
+        assert recording.part.tolist() == [0] * 210
+        beats = irregular(BPM[recording.name], 7.0, round(BPM[recording.name]))
+        np.testing.assert_allclose(recording.ppg, pulse_wave(recording.times, beats), atol=0.01)
+        assert recording.bpm is None
+        recording.verify()
+
+
+def test_the_boxes_are_where_the_face_is_and_the_crops_what_is_in_them(prepared, root):
+    [recording, *_] = open_cache(prepared)
+    x, y, width, height = recording.boxes[60]
+    assert abs(x + width / 2 - WIDTH / 2) < 12
+    assert 0.4 * HEIGHT < height < 0.9 * HEIGHT
+    [source, *_] = find("folder", root)
+    with source.open_frames() as video:
+        frame = list(video)[60]
+    wanted = crop(frame.image, Box(x, y, width, height), 36, 0.25)
+    assert np.abs(recording.frames[60] - wanted).max() <= 1.0
+
+
+def test_a_method_reads_the_true_rate_from_the_crops(prepared):
+    for recording in open_cache(prepared):
+        colour = np.concatenate([clip.frames.mean((1, 2)) for clip in recording.face_clips()])
+        waveform = METHODS["POS"].waveform(colour, recording.fps)
+        truth = heart_rate(recording.ppg, recording.fps, PROTOCOLS["facepulse"])
+        assert abs(heart_rate(waveform, recording.fps, PROTOCOLS["facepulse"]) - truth) < 1.5
+        assert recording.details["pulse_quality"] > 0.5
+
+
+def test_a_second_run_finds_everything_and_changes_nothing(prepared, root, tmp_path):
+    before = files(prepared)
+    summary = prepare("folder", root, prepared, settings=TINY, jobs=1)
+    assert (summary.written, summary.already, summary.failed) == (0, 3, [])
+    assert files(prepared) == before
+
+
+def test_two_processes_make_the_same_bytes_as_one(prepared, root, tmp_path):
+    prepare("folder", root, tmp_path, settings=TINY, jobs=2)
+    assert files(tmp_path) == files(prepared)
+
+
+@pytest.mark.slow
+def test_two_dask_workers_make_the_same_bytes_as_joblib(prepared, root, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    from joblib import parallel_config
+
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster),
+        parallel_config(backend="dask"),
+    ):
+        prepare("folder", root, tmp_path, settings=TINY)
+    assert files(tmp_path) == files(prepared)
+
+
+KILLER = """
+import os, random, signal, sys, time
+import cv2
+cv2.setNumThreads(1)
+from facepulse.datasets import crops  # what is imported late would be so in each child anew
+from facepulse.datasets.prepare import prepare
+import facepulse.beats, joblib, pathlib, shutil
+
+root, cache, longest_s, times = sys.argv[1], pathlib.Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+def files(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+def run(folder):
+    child = os.fork()
+    if child == 0:
+        prepare("folder", root, folder, settings={"size": 36, "detector": "haar"}, jobs=1)
+        os._exit(0)
+    return child
+began = time.monotonic()
+assert os.waitpid(run(cache / "calm"), 0)[1] == 0
+longest_s = time.monotonic() - began
+undisturbed, interrupted = files(cache / "calm"), 0
+random.seed(1)
+for number in range(times):
+    folder = cache / str(number)
+    child = run(folder)
+    time.sleep(random.uniform(0, longest_s))
+    os.kill(child, signal.SIGKILL)
+    interrupted += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    assert os.waitpid(run(folder), 0)[1] == 0
+    assert files(folder) == undisturbed, number
+    shutil.rmtree(folder)
+print(interrupted)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_moments_it_ends_with_the_same_bytes(root, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, str(root), str(tmp_path), "2.0", "20"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 15
+
+
+@pytest.mark.slow
+def test_the_command_killed_with_its_workers_at_work_goes_on(prepared, root, tmp_path):
+    command = [sys.executable, "-m", "facepulse", "prepare", "folder", str(root), "--cache", str(tmp_path)]
+    command += ["--size", "36", "--detector", "haar", "--jobs", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("folder/.*partial")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)  # its workers live on for a while
+    process.wait()
+    done = subprocess.run(command, capture_output=True, text=True)
+    os.killpg(process.pid, signal.SIGKILL) if _alive(process.pid) else None
+    assert done.returncode == 0, done.stderr
+    remove_leftovers(tmp_path / "folder")  # of such a worker, should it just now have begun another
+    assert files(tmp_path) == files(prepared)
+
+
+def _alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_what_fails_is_named_with_its_reason_and_the_rest_is_prepared(root, tmp_path, capsys):
+    for name in BPM:
+        for suffix in (".mp4", ".csv"):
+            target = tmp_path / "videos" / f"{name}{suffix}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(root / f"{name}{suffix}")
+    (tmp_path / "videos" / "bob" / "broken.mp4").write_bytes(b"no video at all" * 100)
+    render(tmp_path / "videos" / "bob" / "nobody.mp4", [], seconds=6, width=WIDTH, height=HEIGHT)
+    from facepulse.cli import main
+
+    with pytest.raises(SystemExit) as ended:
+        main(f"prepare folder {tmp_path}/videos --cache {tmp_path}/cache --jobs 1 --size 36 --detector haar".split())
+    assert ended.value.code == 3
+    said = capsys.readouterr()
+    assert "bob/broken failed: " in said.err
+    assert "bob/nobody failed: " in said.err
+    assert "no face was found" in said.err
+    assert "Traceback" not in said.err
+    assert "prepared  3, 0 were there already, 2 failed" in said.out
+    assert len(open_cache(tmp_path / "cache")) == 3
+    with (tmp_path / "cache" / "folder" / SUMMARY).open() as file:
+        rows = {row["recording"]: row for row in csv.DictReader(file)}
+    assert [row["result"] for row in rows.values()] == ["prepared"] * 2 + ["failed"] * 2 + ["prepared"]
+    assert float(rows["ann/rest"]["face_s"]) == 7.0
+
+    write_video(tmp_path / "videos" / "bob" / "broken.mp4", 75.0)  # mended, it is prepared by the next run
+    summary = prepare("folder", tmp_path / "videos", tmp_path / "cache", jobs=1)
+    assert (summary.written, summary.already) == (1, 3)
+    assert [outcome.recording for outcome in summary.failed] == ["bob/nobody"]
+
+
+def test_a_file_that_has_changed_is_prepared_anew(tmp_path):
+    write_video(tmp_path / "videos" / "one.mp4", 66.0)
+    prepare("folder", tmp_path / "videos", tmp_path / "cache", settings=TINY, jobs=1)
+    [before] = open_cache(tmp_path / "cache")
+    write_video(tmp_path / "videos" / "one.mp4", 90.0)
+    summary = prepare("folder", tmp_path / "videos", tmp_path / "cache", settings=TINY, jobs=1)
+    [after] = open_cache(tmp_path / "cache")
+    assert (summary.written, summary.already) == (1, 0)
+    assert before.sha256 != after.sha256
+
+
+def test_a_full_disk_is_said_and_what_was_done_stays(root, prepared, tmp_path, monkeypatch):
+    written = 0
+
+    def append(self, frames):
+        nonlocal written
+        written += len(frames)
+        if written > 300:  # in the second recording
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(self, frames)
+
+    real = cache_module.FramesWriter.append
+    with monkeypatch.context() as patched:
+        patched.setattr(cache_module.FramesWriter, "append", append)
+        with pytest.raises(UsageError, match=r"the disk is full: free some space .* goes on with what is missing"):
+            prepare("folder", root, tmp_path, settings=TINY, jobs=1)
+    assert [recording.name for recording in open_cache(tmp_path)] == ["ann/rest"]
+    assert not list(tmp_path.glob("folder/.*"))
+    prepare("folder", root, tmp_path, settings=TINY, jobs=1)
+    assert files(tmp_path) == files(prepared)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("puree", "."), "no dataset is called 'puree': choose one of pure, "),
+        (("folder", "nowhere"), "nowhere"),
+    ],
+)
+def test_wrong_usage_is_said_in_one_line(arguments, says, tmp_path):
+    with pytest.raises(FacepulseError, match=says) as caught:
+        prepare(arguments[0], tmp_path / arguments[1], tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cache_keeps_its_settings(prepared, root):
+    with pytest.raises(UsageError, match="prepared with other settings \\(size 36, not 72\\)"):
+        prepare("folder", root, prepared, settings={"size": 72})
+
+
+def test_a_cache_of_another_version_is_refused(root, tmp_path):
+    prepare("folder", root, tmp_path, settings=TINY, jobs=1)
+    about = tmp_path / "folder" / "cache.json"
+    about.write_text(about.read_text().replace('"format": 1', '"format": 99'))
+    with pytest.raises(DatasetError, match="format 99, wanted is 1; prepare into an empty folder"):
+        prepare("folder", root, tmp_path)
+    with pytest.raises(DatasetError, match="format 99"):
+        open_cache(tmp_path)
+
+
+def test_a_folder_of_somebody_else_is_left_alone(root, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match="holds other files"):
+        prepare("folder", root, tmp_path)
+    assert (tmp_path / "folder" / "thesis.txt").read_text() == "years of work"
+
+
+def test_two_runs_do_not_write_into_one_cache(root, tmp_path):
+    from facepulse.whole_files import exclusive
+
+    with (
+        exclusive(tmp_path / "folder"),
+        pytest.raises(UsageError, match="another run is writing into"),
+    ):
+        prepare("folder", root, tmp_path)
+
+
+def test_damaged_arrays_are_noticed(root, tmp_path):
+    prepare("folder", root, tmp_path, settings=TINY, jobs=1)
+    [first, *_] = open_cache(tmp_path)
+    with (first.path / "frames.npy").open("r+b") as file:
+        file.seek(5000)
+        file.write(b"\xff\x00\xff")
+    with pytest.raises(DatasetError, match="have changed since"):
+        first.verify()
+    assert content_hash(first.path) != first.sha256
+
+
+# --- Clocks.
+
+
+def one(tmp_path: Path, **changes) -> cache_module.PreparedRecording:
+    """The only recording below a folder, prepared."""
+    [recording] = find("folder", tmp_path / "videos")
+    prepare_recording(replace(recording, **changes), tmp_path / "out", CacheSettings(size=36, detector="haar"))
+    return cache_module.read_recording(tmp_path / "out", CacheSettings(size=36, detector="haar"))
+
+
+def test_a_reference_that_is_late_drifts_and_a_video_that_drops_frames_meet_within_a_frame(tmp_path):
+    seconds = 40.0
+    beats = irregular(70.0, seconds, 4)
+    rng = np.random.default_rng(0)
+    times = np.sort(rng.choice(np.arange(round(30 * seconds)), round(27 * seconds), replace=False)) / 30
+    video = tmp_path / "videos" / "one.mp4"
+    video.parent.mkdir()
+    times -= times[0]
+    render(video, painted(beats), times=times, **CLEAR)
+    true = np.arange(-1.0, seconds, 0.01)
+    # Its clock is 200 ms late, and runs 1 % fast.
+    write_reference(video.with_suffix(".csv"), true, beats, told=(true + 0.2) * 1.01)
+    recording = one(tmp_path)
+    truth = pulse_wave(recording.times, beats)
+    lags = np.arange(-10, 11)
+    for stretch in (slice(30, 330), slice(400, 700), slice(-330, -30)):  # at the beginning, in the middle, at the end
+        told = recording.ppg[stretch].astype(np.float64)
+        fits = [np.corrcoef(told, np.roll(truth, lag)[stretch])[0, 1] for lag in lags]
+        assert abs(lags[int(np.argmax(fits))]) <= 1
+        assert max(fits) > 0.97
+    assert recording.alignment["evident"]
+    shift = recording.alignment["offset_s"] + (1 + recording.alignment["drift"]) * (
+        (true + 0.2) * 1.01 - recording.alignment["middle_s"]
+    )
+    assert np.abs(shift + recording.alignment["middle_s"] - true).max() < 1 / 30
+    assert any(note.startswith("clocks: the reference is") for note in recording.notes)
+
+
+def test_a_hole_in_the_video_makes_two_parts_that_keep_their_times(tmp_path):
+    seconds = 16.0
+    beats = irregular(70.0, seconds)
+    times = np.arange(round(30 * seconds)) / 30
+    times = times[(times < 6.5) | (times > 9.5)]
+    video = tmp_path / "videos" / "one.mp4"
+    video.parent.mkdir()
+    render(video, painted(beats), times=times, **CLEAR)
+    write_reference(video.with_suffix(".csv"), np.arange(-0.5, 17, 0.01), beats)
+    recording = one(tmp_path)
+    assert np.unique(recording.part).tolist() == [0, 1]
+    first, second = (recording.times[recording.part == number] for number in (0, 1))
+    assert first[-1] < 6.6
+    assert second[0] > 9.4
+    np.testing.assert_allclose(recording.ppg, pulse_wave(recording.times, beats), atol=0.02)
+
+
+def test_a_reference_that_never_meets_the_video_is_an_error(tmp_path):
+    write_video(tmp_path / "videos" / "one.mp4", 66.0)
+    away = Signal(np.arange(100.0, 110.0, 0.01), np.zeros(1000))
+    with pytest.raises(DatasetError, match=r"covers 100\.0 to 110\.0 s, the video shows 0\.0 to 7\.0 s"):
+        one(tmp_path, read_labels=partial(Labels, ppg=away))
+
+
+def test_where_the_reference_is_silent_the_labels_are_nan_and_a_note_says_so(tmp_path):
+    write_video(tmp_path / "videos" / "one.mp4", 66.0)
+    short = Signal(np.arange(0.0, 5.0, 0.01), np.sin(np.arange(500)))
+    recording = one(tmp_path, read_labels=partial(Labels, ppg=short, attributes={"light": "LED"}))
+    assert np.isnan(recording.ppg[recording.times > 5.0]).all()
+    assert np.isfinite(recording.ppg[recording.times < 4.9]).all()
+    assert any("lacks 2.0 of 7.0 s" in note for note in recording.notes)
+    assert recording.attributes == {"light": "LED"}
+
+
+def test_without_a_reference_there_are_no_labels(tmp_path):
+    write_video(tmp_path / "videos" / "one.mp4", 66.0)
+    recording = one(tmp_path, read_labels=Labels)
+    assert recording.ppg is None
+    assert recording.bpm is None
+    assert recording.alignment is None

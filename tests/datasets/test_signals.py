@@ -1,0 +1,67 @@
+"""References in text files: what is left out, and what is an error."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facepulse.datasets import DatasetError
+from facepulse.datasets.signals import as_signal, read_reference
+
+HERE = Path("reference")
+
+
+def test_samples_without_a_number_or_a_place_in_time_are_left_out_and_counted() -> None:
+    notes: list[str] = []
+    times = np.array([0.0, 1.0, 1.0, 2.0, np.nan, 1.5, 3.0, 4.0])
+    values = np.array([0.0, 1.0, 9.0, 2.0, 9.0, 9.0, np.inf, 4.0])
+    signal = as_signal(HERE, "ppg", times, values, notes)
+    np.testing.assert_array_equal(signal.times, [0, 1, 2, 4])
+    np.testing.assert_array_equal(signal.values, [0, 1, 2, 4])
+    assert notes == [
+        "ppg: samples without a number, left out: 2",
+        "ppg: samples not later than the one before, left out: 2",
+    ]
+
+
+def test_a_reference_needs_two_samples_that_differ() -> None:
+    with pytest.raises(DatasetError, match="reference: a reference takes two samples of ppg at least, not 0"):
+        as_signal(HERE, "ppg", np.empty(0), np.empty(0), [])
+    notes: list[str] = []
+    as_signal(HERE, "ppg", np.arange(3.0), np.full(3, 512.0), notes)
+    assert notes == ["ppg: one value throughout, 512"]
+
+
+def test_a_csv_may_have_either_signal_or_both_in_any_order(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text("\ufeffbpm, note ,ppg,time_s\n72,x,1,0\n,y,2,0.5\n 75 ,,3,1.0\n", encoding="utf-8")
+    ppg, bpm = read_reference(path, notes := [])
+    np.testing.assert_array_equal(ppg.times, [0, 0.5, 1])
+    np.testing.assert_array_equal(ppg.values, [1, 2, 3])
+    np.testing.assert_array_equal(bpm.times, [0, 1])
+    np.testing.assert_array_equal(bpm.values, [72, 75])
+    assert notes == []
+    path.write_text("time_s,bpm\n0,72\n1,73\n")
+    assert read_reference(path, [])[0] is None
+    path.write_text("time_s,ppg\n0,72\n1,73\n")
+    assert read_reference(path, [])[1] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "its first line names nothing; expected are time_s and ppg or bpm"),
+        (b"0,1\n1,2\n", "its first line names 0, 1; expected are time_s"),
+        (b"time_s,pulse\n0,1\n", "its first line names time_s, pulse"),
+        (b"time_s,ppg\n0,1\n1,high\n", "line 3 holds 'high' where a number is expected"),
+        (b"time_s,ppg\n0,1\n", "takes two samples of ppg"),
+        (b"time_s,ppg\n", "takes two samples of ppg"),
+        (b"\xff\xfe\x00", "is not a CSV file"),
+    ],
+)
+def test_a_csv_that_is_none_is_an_error_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "f.csv"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=rf"f\.csv: .*{words}") as error:
+        read_reference(path, [])
+    assert "\n" not in str(error.value)
