@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,9 @@ def pulse(times: Any) -> np.ndarray:
     return np.sin(2 * np.pi * 1.2 * np.asarray(times))
 
 
-def pictures(count: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+def pictures(count: int, fps: float = 30.0) -> np.ndarray:
     """uint8 (T, H, W, 3): no two frames, corners or colours are alike."""
-    return np.stack([np.roll(gradient(width, height), index, axis=1) for index in range(count)])
+    return np.stack([np.roll(gradient(WIDTH, HEIGHT), index, axis=1) for index in range(count)])
 
 
 def find(dataset: str, root: Path) -> list[Recording]:
@@ -58,7 +57,7 @@ def simulate(layout: str, root: Path, recording: StandInRecording | None = None,
 def write_avi(path: Path, count: int, fps: float, codec: str = "mjpeg") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixel_format = {"rawvideo": "bgr24", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
-    return write(path, pictures(count), np.arange(count) / fps, codec, fps=fps, pixel_format=pixel_format)
+    return write(path, pictures(count, fps), np.arange(count) / fps, codec, fps=fps, pixel_format=pixel_format)
 
 
 def write_ubfc_first_set(root: Path, name: str = "5-gt", seconds: float = 2.0) -> Path:
@@ -70,13 +69,12 @@ def write_ubfc_first_set(root: Path, name: str = "5-gt", seconds: float = 2.0) -
     return folder
 
 
-def write_mmpd(root: Path, number: int = 0, subject: int = 1, **changes: Any) -> Path:
+def write_mmpd(root: Path, number: int = 0, subject: int = 1, count: int = 40, **changes: Any) -> Path:
     """One file by SciPy, uncompressed, in double precision; changes replace variables."""
     from scipy.io import savemat
 
     folder = root / f"subject{subject}"
     folder.mkdir(parents=True, exist_ok=True)
-    count = 40
     variables = {
         "video": pictures(count) / 255.0,
         "GT_ppg": pulse(np.arange(count) / 30)[np.newaxis],
@@ -94,11 +92,13 @@ def write_mmpd(root: Path, number: int = 0, subject: int = 1, **changes: Any) ->
     return path
 
 
-def write_ubfc_phys(root: Path, subject: int = 1, tasks: Iterator[str] | tuple[str, ...] = ("T1", "T2", "T3")) -> Path:
+def write_ubfc_phys(
+    root: Path, subject: int = 1, tasks: tuple[str, ...] = ("T1", "T2", "T3"), seconds: float = 2.0
+) -> Path:
     folder = root / f"s{subject}"
     for task in tasks:
-        write_avi(folder / f"vid_s{subject}_{task}.avi", 70, 35.0)
-        bvp = 50 * pulse(np.arange(128) / 64)
+        write_avi(folder / f"vid_s{subject}_{task}.avi", round(35 * seconds), 35.0)
+        bvp = 50 * pulse(np.arange(round(64 * seconds)) / 64)
         np.savetxt(folder / f"bvp_s{subject}_{task}.csv", bvp, "%.2f")
     (folder / f"info_s{subject}.txt").write_text(f"s{subject}\nf\ntest\n2019-10-01\n10:30\n")
     return folder
@@ -125,12 +125,12 @@ def write_ibvp(root: Path, name: str = "p01_a", frames: int = 60) -> Path:
     return folder
 
 
-def write_cohface(root: Path, subject: int = 1, session: int = 0) -> Path:
+def write_cohface(root: Path, subject: int = 1, session: int = 0, seconds: float = 2.0) -> Path:
     folder = root / str(subject) / str(session)
-    write_avi(folder / "data.avi", 40, 20.0, "mpeg4")
+    write_avi(folder / "data.avi", round(20 * seconds), 20.0, "mpeg4")
     with h5py.File(folder / "data.hdf5", "w") as file:
-        file["pulse"] = pulse(np.arange(512) / 256)
-        file["respiration"] = np.zeros(512)
+        file["pulse"] = pulse(np.arange(round(256 * seconds)) / 256)
+        file["respiration"] = np.zeros(round(256 * seconds))
     return folder
 
 

@@ -11,6 +11,7 @@ ENCODER_OPTIONS = {
     "libx265": {"preset": "ultrafast", "crf": "10", "x265-params": "log-level=none:scenecut=0"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "10", "b": "0"},
     "mjpeg": {"qmin": "1", "q": "2"},
+    "mpeg4": {"qmin": "1", "qmax": "2"},
 }
 
 
