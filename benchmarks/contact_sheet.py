@@ -41,7 +41,7 @@ def labelled(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
 
 
 def main() -> None:
-    out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("docs/simulation-people.png")
+    out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("docs/simulation-people.jpg")
     sheet = []
     for index in range(24):
         # Half of them are drawn as for `calm`, half as for `complex`, in the light of `calm`.

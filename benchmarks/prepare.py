@@ -19,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ENV = os.environ | {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+ENV = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 PEAK = """
 import os, resource, sys, time
@@ -40,7 +40,8 @@ from facepulse.datasets.cache import CacheSettings
 from facepulse.datasets.crops import prepare_recording
 import cv2, pathlib
 cv2.setNumThreads(1)
-prepare_recording(DATASETS["ubfc-rppg"].find(pathlib.Path(root))[0], pathlib.Path(out) / "one", CacheSettings(size=size))
+[recording, *_] = DATASETS["ubfc-rppg"].find(pathlib.Path(root))
+prepare_recording(recording, pathlib.Path(out) / "one", CacheSettings(size=size))
 import numpy
 report(start, out, len(numpy.load(out + "/one/labels.npz")["times"]))
 """

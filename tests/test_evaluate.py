@@ -358,3 +358,13 @@ def test_the_verb_knows_every_protocol() -> None:
 
 def test_the_pulse_of_the_small_cache_is_upright() -> None:
     assert wave(60.0, np.array([0.25]))[0] > 0.9
+
+
+def test_a_missing_last_frame_does_not_cost_a_window(tmp_path):
+    write_cache(tmp_path, [SmallRecording("a", "1", seconds=(599 / 30,)), SmallRecording("b", "2", seconds=(19.5,))])
+    windows = evaluate("POS", open_cache(tmp_path), window_s=10.0).windows
+    assert [(row.recording, round(row.start_s), round(row.end_s, 1)) for row in windows] == [
+        ("a", 0, 10.0),
+        ("a", 10, 20.0),
+        ("b", 0, 10.0),
+    ]

@@ -22,6 +22,7 @@ from facepulse.scores import Row
 Floats = NDArray[np.float64]
 
 MINIMUM_S = 5.0  # as in run time: fewer seconds hold too few beats to count
+ROUNDING_S = 0.2  # by which the last window may be shorter than the others
 
 
 def evaluate(
@@ -37,8 +38,9 @@ def evaluate(
 
     Waveforms are read part by part, never across a gap. Estimate and reference go through the same protocol over the
     same samples, where the reference has no hole: a whole recording over its longest such stretch, and windows of
-    `window_s` that do not overlap; a rest that is shorter is left out. A recording without a stretch of that length is
-    one window. Where only the device's own heart rate is known, the reference is its mean over the window.
+    `window_s` that do not overlap; a rest that is shorter by over 0.2 s is left out. A recording without a stretch of
+    that length is one window. Where only the device's own heart rate is known, the reference is its mean over the
+    window.
 
     Args:
         model: a classical method, the name or path of weights, an exported network (see
@@ -235,7 +237,9 @@ def _windows(stretches: Sequence[_Stretch], seconds: float) -> list[_Stretch]:
     windows = []
     for stretch in stretches:
         length = round(seconds * stretch.fps)
-        windows += [stretch.cut(begin, begin + length) for begin in range(0, len(stretch) - length + 1, length)]
+        # Two windows fit into 20 s also where the last frame is missing.
+        last = len(stretch) - length + round(ROUNDING_S * stretch.fps)
+        windows += [stretch.cut(begin, min(begin + length, len(stretch))) for begin in range(0, last + 1, length)]
     return windows or [max(stretches, key=len)]
 
 
