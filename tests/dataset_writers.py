@@ -24,9 +24,9 @@ def pulse(times: Any) -> np.ndarray:
     return np.sin(2 * np.pi * 1.2 * np.asarray(times))
 
 
-def pictures(count: int, fps: float = 30.0) -> np.ndarray:
+def pictures(count: int, fps: float = 30.0, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
     """uint8 (T, H, W, 3): no two frames, corners or colours are alike."""
-    return np.stack([np.roll(gradient(WIDTH, HEIGHT), index, axis=1) for index in range(count)])
+    return np.stack([np.roll(gradient(width, height), index, axis=1) for index in range(count)])
 
 
 def find(dataset: str, root: Path) -> list[Recording]:
