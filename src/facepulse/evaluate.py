@@ -17,11 +17,11 @@ from facepulse.datasets.cache import PreparedRecording
 from facepulse.errors import FacepulseError, TooShortError, UsageError
 from facepulse.evaluation import Evaluation, Failure, Selection, Trace
 from facepulse.readers import Reader, Reading, find_reader
+from facepulse.scene import MINIMUM_S
 from facepulse.scores import Row
 
 Floats = NDArray[np.float64]
 
-MINIMUM_S = 5.0  # as in run time: fewer seconds hold too few beats to count
 ROUNDING_S = 0.2  # by which the last window may be shorter than the others
 
 

@@ -342,6 +342,10 @@ def _parabola_offset(power: Floats, peak: int) -> float:
     """Distance in bins from `peak` to the top of the parabola through it and its neighbours, in log power."""
     if not 0 < peak < len(power) - 1 or min(power[peak - 1 : peak + 2]) <= 0:
         return 0.0
-    left, middle, right = np.log(power[peak - 1 : peak + 2])
+    return parabola_top(*np.log(power[peak - 1 : peak + 2]))
+
+
+def parabola_top(left: float, middle: float, right: float) -> float:
+    """Distance from the middle of three evenly spaced values to the top of the parabola through them, in steps."""
     curvature = left - 2 * middle + right
     return float(np.clip(0.5 * (left - right) / curvature, -0.5, 0.5)) if curvature < 0 else 0.0

@@ -105,23 +105,32 @@ def find_reader(model: str, protocol: pulse.Protocol) -> Reader:
 
 
 @dataclass(frozen=True)
-class SkinReader:
-    """A classical method on the skin of the face and of its regions, as `facepulse measure` reads it.
-
-    Only the rhythm of a codec's key frames stays in: crops do not know where those were.
-    """
+class _ClassicalReader:
+    """What both ways to read by a classical method have in common."""
 
     method: ClassicalMethod
-    how: str = "skin of the face, heart rate where four regions agree"
-    card: None = None
 
     @property
     def name(self) -> str:
         """The method's."""
         return self.method.name
 
+    @property
+    def card(self) -> None:
+        """Methods have none."""
+
     def check(self, settings: CacheSettings) -> None:
         """Crops of any size do."""
+
+
+@dataclass(frozen=True)
+class SkinReader(_ClassicalReader):
+    """A classical method on the skin of the face and of its regions, as `facepulse measure` reads it.
+
+    Only the rhythm of a codec's key frames stays in: crops do not know where those were.
+    """
+
+    how: str = "skin of the face, heart rate where four regions agree"
 
     def read(self, frames: Frames, settings: CacheSettings) -> Reading:
         """See `Reader.read`."""
@@ -135,20 +144,10 @@ class SkinReader:
 
 
 @dataclass(frozen=True)
-class CropReader:
+class CropReader(_ClassicalReader):
     """A classical method on the mean colour of whole crops, with hair and background, as in the literature's tables."""
 
-    method: ClassicalMethod
     how: str = "mean colour of the whole crop"
-    card: None = None
-
-    @property
-    def name(self) -> str:
-        """The method's."""
-        return self.method.name
-
-    def check(self, settings: CacheSettings) -> None:
-        """Crops of any size do."""
 
     def read(self, frames: Frames, settings: CacheSettings) -> Reading:
         """See `Reader.read`."""

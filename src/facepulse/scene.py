@@ -15,7 +15,7 @@ from facepulse.clip import ClipBuilder
 from facepulse.errors import NoFaceError, TooShortError, VideoError
 from facepulse.face import Box, Detector, FaceTracker, Track, TrackedFrames, largest, left_to_right
 from facepulse.skin import SkinTrace, TracePart
-from facepulse.video import MAX_TIME_GAP_S, Frame, open_video
+from facepulse.video import MAX_TIME_GAP_S, Frame, frame_rate, length_s, open_video
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float, float | None], None]
@@ -114,14 +114,12 @@ class Scene:
     @property
     def fps(self) -> float:
         """Frames a second while frames came, as the timestamps say; 0 where they hardly ever did."""
-        steps = np.diff(self.times)
-        steps = steps[steps <= MAX_TIME_GAP_S]
-        return float(len(steps) / steps.sum()) if len(steps) else 0.0
+        return frame_rate(self.times)
 
     @property
     def duration_s(self) -> float:
         """From the first frame to the end of the last."""
-        return float(self.times[-1] - self.times[0]) + (1.0 / self.fps if self.fps else 0.0)
+        return length_s(self.times)
 
     def measurable(self, which: str) -> list[Measurable]:
         """The faces to measure.

@@ -38,6 +38,19 @@ class Frame:
     key: bool
 
 
+def frame_rate(times: NDArray[np.float64]) -> float:
+    """Frames a second while frames came, as their times (N,) in seconds say; 0 where they hardly ever did."""
+    steps = np.diff(times)
+    steps = steps[steps <= MAX_TIME_GAP_S]
+    return float(len(steps) / steps.sum()) if len(steps) else 0.0
+
+
+def length_s(times: NDArray[np.float64]) -> float:
+    """Seconds from the first frame to the end of the last."""
+    rate = frame_rate(times)
+    return float(times[-1] - times[0]) + (1.0 / rate if rate else 0.0)
+
+
 class Video:
     """Frames of one source, decoded as they are asked for; made by `open_video`, iterated once, as a file is.
 

@@ -146,9 +146,7 @@ def _top(values: Floats, peak: int) -> float:
     """Distance in steps from a peak to the top of the parabola through it and its neighbours."""
     if not 0 < peak < len(values) - 1:
         return 0.0
-    left, middle, right = values[peak - 1 : peak + 2]
-    curvature = left - 2 * middle + right
-    return float(np.clip(0.5 * (left - right) / curvature, -0.5, 0.5)) if curvature < 0 else 0.0
+    return pulse.parabola_top(*values[peak - 1 : peak + 2])
 
 
 def _height(values: Floats, peak: int) -> float:

@@ -24,7 +24,6 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse.clip import FaceClip
 from facepulse.datasets.recording import Attribute, DatasetError, natural
 from facepulse.whole_files import written_whole
 
@@ -130,15 +129,6 @@ class PreparedRecording:
     def bpm(self) -> NDArray[np.float32] | None:
         """Heart rate that the reference device gave at each crop's time, (T,); NaN where it gave none, or None."""
         return self.labels.get("bpm")
-
-    def face_clips(self, length: int = 256) -> Iterator[FaceClip]:
-        """The crops without their margin, the face box itself, in clips of at most `length` frames."""
-        frames, times, part = self.frames, self.times, self.part
-        for number in np.unique(part).tolist():
-            [rows] = np.nonzero(part == number)
-            for first in range(int(rows[0]), int(rows[-1]) + 1, length):
-                clip = frames[first : min(first + length, int(rows[-1]) + 1)]
-                yield FaceClip(within_margin(clip, self.settings.margin), float(times[first]), self.fps, number)
 
     def verify(self) -> None:
         """Make sure that the arrays are those that were prepared.

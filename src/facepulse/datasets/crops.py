@@ -33,7 +33,7 @@ from facepulse.face import Box, FaceTracker, Track, largest
 from facepulse.reading import region_waveforms
 from facepulse.scene import MINIMUM_FPS, MINIMUM_S
 from facepulse.skin import SkinTrace
-from facepulse.video import MAX_TIME_GAP_S, Frame
+from facepulse.video import Frame, frame_rate, length_s
 
 NOTED_UNCOVERED_S = 1.0  # of the video by the reference
 SIMULATED = "simulated.json"  # at the root of what `facepulse simulate` wrote, in whichever layout
@@ -172,13 +172,11 @@ class _Seen:
 
     @property
     def fps(self) -> float:
-        steps = np.diff(self.times)
-        steps = steps[steps <= MAX_TIME_GAP_S]
-        return float(len(steps) / steps.sum()) if len(steps) else 0.0
+        return frame_rate(self.times)
 
     @property
     def seconds(self) -> float:
-        return float(self.times[-1] - self.times[0]) + (1 / self.fps if self.fps else 0.0)
+        return length_s(self.times)
 
     def main_face(self) -> tuple[Track, _Crops]:
         """The largest face that stays; the others are discarded."""

@@ -140,8 +140,8 @@ def prepare(
                 progress(done, len(recordings))
         all_of_them = tuple(outcome for outcome in outcomes.values() if outcome is not None)
         _write(folder / SUMMARY, all_of_them)
-    summary = Summary(folder, all_of_them, 0, already)
-    return Summary(folder, all_of_them, len(missing) - len(summary.failed), already)
+    there = sum(outcome.result == "prepared" for outcome in all_of_them)
+    return Summary(folder, all_of_them, there - already, already)
 
 
 def _settle(folder: Path, asked: Mapping[str, Any]) -> CacheSettings:
@@ -225,9 +225,7 @@ def _prepare_one(recording: Recording, folder: Path, settings: CacheSettings) ->
         if is_full(error):
             return Outcome(recording.name, recording.subject, "disk full")
         why = f"cannot be read or written: {error}"
-    except (
-        Exception
-    ) as error:  # a defect of ours, or a file that nobody thought of: the others are prepared all the same
+    except Exception as error:  # a defect of ours, or a file that nobody thought of: it does not stop the others
         why = f"unexpected {type(error).__name__}: {error}"
     return Outcome(recording.name, recording.subject, "failed", notes=" ".join(why.split()))
 

@@ -11,6 +11,7 @@ photoplethysmography"; its readme for the columns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -37,23 +38,22 @@ def _look(root: Path) -> list[Recording]:
     ]
 
 
+def _recording(
+    video: Path, reference: Path, open_frames: Callable[[], Video], read_labels: Callable[[], Labels]
+) -> list[Recording]:
+    """The one recording of a folder; none where neither of its files is there."""
+    if not (video.is_file() or reference.is_file()):
+        return []
+    person = reference.parent.name
+    return [Recording("ubfc-rppg", person, person, (video, reference), open_frames, read_labels)]
+
+
 # --- DATASET_2
 
 
 def _second_set(folder: Path) -> list[Recording]:
     video, reference = _video_in(folder), folder / "ground_truth.txt"
-    if not (video.is_file() or reference.is_file()):
-        return []
-    return [
-        Recording(
-            dataset="ubfc-rppg",
-            name=folder.name,
-            subject=folder.name,
-            files=(video, reference),
-            open_frames=partial(_open_frames, video, reference),
-            read_labels=partial(_read_lines, video, reference),
-        )
-    ]
+    return _recording(video, reference, partial(_open_frames, video, reference), partial(_read_lines, video, reference))
 
 
 def _open_frames(video: Path, reference: Path) -> Video:
@@ -97,18 +97,7 @@ def _frames_promised(video: Path) -> int | None:
 
 def _first_set(folder: Path) -> list[Recording]:
     video, reference = _video_in(folder), folder / "gtdump.xmp"
-    if not (video.is_file() or reference.is_file()):
-        return []
-    return [
-        Recording(
-            dataset="ubfc-rppg",
-            name=folder.name,
-            subject=folder.name,
-            files=(video, reference),
-            open_frames=partial(open_video, video),
-            read_labels=partial(_read_dump, reference),
-        )
-    ]
+    return _recording(video, reference, partial(open_video, video), partial(_read_dump, reference))
 
 
 def _read_dump(reference: Path) -> Labels:
