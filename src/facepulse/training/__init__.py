@@ -1,0 +1,1 @@
+"""Training of networks on prepared or simulated recordings."""

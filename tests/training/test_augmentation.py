@@ -1,0 +1,448 @@
+"""Augmentation: each change changes something, the pulse and its rate stay, and the same seed gives the same bytes."""
+
+import math
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facepulse.classical import METHODS
+from facepulse.datasets.cache import open_cache
+from facepulse.pulse import PROTOCOLS, heart_rate
+from facepulse.simulate.codec import through_codec
+from facepulse.training.augmentation import FPS, NORMAL, Augmentation, _encoding, played
+from small_cache import SmallRecording, wave, write_cache
+
+BPM = 84.0
+STRONG = {
+    "flip": 1.0,
+    "crop": 0.3,
+    "brightness": 2.0,
+    "contrast": 0.6,
+    "temperature": 0.6,
+    "noise": 10.0,
+    "compression": 1.0,
+    "occlusion": 1.0,
+}
+QUICK = {name: value for name, value in STRONG.items() if name != "compression"}
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    """Twelve seconds of skin with a pulse."""
+    recordings = [SmallRecording("1-a", "1", BPM, seconds=(12.0,))]
+    return open_cache(write_cache(tmp_path_factory.mktemp("cache"), recordings, size=48))[0]
+
+
+@pytest.fixture(scope="module")
+def clip(recording):
+    return np.array(recording.frames)
+
+
+def textured(count=12, size=40, seed=0):
+    """Frames that all differ, with structure, from dark to bright."""
+    rng = np.random.default_rng(seed)
+    texture = cv2.resize(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8), (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.stack([np.roll(texture, t, axis=1) for t in range(count)])
+
+
+def random(seed=0):
+    return np.random.default_rng(seed)
+
+
+def rate(trace, method="POS"):
+    return heart_rate(METHODS[method].waveform(trace, FPS), FPS, PROTOCOLS["facepulse"])
+
+
+def relative_pulse(frames, bpm=BPM):
+    """How strongly green follows a heart rate, relative to its level."""
+    green = frames[..., 1].mean((1, 2))
+    turns = np.exp(-2j * np.pi * bpm / 60 * np.arange(len(green)) / FPS) * np.hanning(len(green))
+    return abs(turns @ (green - green.mean())) / green.mean()
+
+
+# Off
+
+
+def test_all_is_off_by_default_and_then_nothing_is_touched(clip):
+    off = Augmentation()
+    assert all(value == 0 for value in msgspec.structs.asdict(off).values())
+    assert off.changed(clip, random()) is clip
+    assert all(off.factor(bpm, 2.0, random(seed)) == 1 for seed, bpm in enumerate((50.0, 75.0, 120.0)))
+    ppg = np.arange(len(clip), dtype=np.float32)
+    frames, ppg_played = played(clip, ppg, 1.0, 160)
+    assert np.shares_memory(frames, clip)
+    np.testing.assert_array_equal(frames, clip[:160])
+    np.testing.assert_array_equal(ppg_played, ppg[:160])
+
+
+# What every change has to keep
+
+
+@pytest.mark.parametrize("field", STRONG)
+def test_each_field_alone_changes_something(field):
+    frames = textured()
+    new = Augmentation(**{field: STRONG[field]}).changed(frames, random(3))
+    assert new.dtype == np.uint8
+    assert new.shape == frames.shape
+    assert (new != frames).any()
+
+
+@given(
+    st.fixed_dictionaries({}, optional={name: st.floats(0, value) for name, value in QUICK.items()}),
+    SEEDS,
+    st.integers(1, 50),
+    st.integers(8, 24),
+)
+@settings(deadline=None)
+def test_same_seed_same_bytes_and_the_input_stays(fields, seed, count, size):
+    frames = textured(count, size)
+    frames.flags.writeable = False
+    before = frames.copy()
+    augmentation = Augmentation(**fields)
+    new = augmentation.changed(frames, random(seed))
+    assert (new.dtype, new.shape) == (np.uint8, frames.shape)
+    np.testing.assert_array_equal(new, augmentation.changed(frames, random(seed)))
+    np.testing.assert_array_equal(frames, before)
+
+
+def test_compression_too_gives_the_same_bytes():
+    frames = textured()
+    for seed in range(6):
+        one, other = (Augmentation(compression=1).changed(frames, random(seed)) for _ in range(2))
+        np.testing.assert_array_equal(one, other)
+
+
+def test_another_seed_gives_other_bytes():
+    frames = textured()
+    made = {Augmentation(**STRONG).changed(frames, random(seed)).tobytes() for seed in range(5)}
+    assert len(made) == 5
+
+
+@pytest.mark.parametrize("field", [name for name in STRONG if name != "occlusion"])
+def test_the_pulse_survives_each_change(clip, field):
+    for seed in range(4):
+        new = Augmentation(**{field: STRONG[field]}).changed(clip, random(seed))
+        trace = new.mean((1, 2))
+        assert rate(trace, "POS") == pytest.approx(BPM, abs=0.5)
+        assert rate(trace, "GREEN") == pytest.approx(BPM, abs=0.5)
+        assert 0.4 < relative_pulse(new) / relative_pulse(clip) < 2.5
+
+
+def test_the_pulse_survives_all_of_them_where_nothing_is_in_front(clip):
+    for seed in range(4):
+        bare = Augmentation(**STRONG | {"occlusion": 0}).changed(clip, random(seed))
+        assert rate(bare.mean((1, 2))) == pytest.approx(BPM, abs=1)
+
+
+@given(SEEDS)
+@settings(deadline=None, max_examples=30)
+def test_light_never_clips_the_brightest_skin(seed):
+    """The pulse of a level near white would be cut off by a plain gain."""
+    light = 245 + 5 * wave(BPM, np.arange(240) / FPS)[:, None, None, None]
+    bright = np.rint(np.broadcast_to(light, (240, 8, 8, 3)) + random(0).uniform(-1, 1, (240, 8, 8, 3))).astype(np.uint8)
+    new = Augmentation(brightness=2, contrast=0.5, temperature=0.5).changed(bright, random(seed))
+    assert rate(new.mean((1, 2)), "GREEN") == pytest.approx(BPM, abs=1)
+    assert relative_pulse(new) > 0.15 * relative_pulse(bright)
+
+
+@given(SEEDS)
+@settings(deadline=None, max_examples=30)
+def test_what_stands_still_stays_still(seed):
+    """Drawn once a clip: no change may move from frame to frame, or it could look like a heart."""
+    still = np.repeat(textured(1), 20, axis=0)
+    steady = {name: value for name, value in QUICK.items() if name not in ("noise", "occlusion")}
+    new = Augmentation(**steady).changed(still, random(seed))
+    assert (new == new[0]).all()
+
+
+def test_compression_adds_no_rhythm():
+    """Key frames would; what is left of a clip without a pulse keeps step with nothing."""
+    noise = random(0).normal(0, 1.5, (240, 48, 48, 3))
+    still = np.rint(textured(1, 48).clip(20, 235) + noise).clip(0, 255).astype(np.uint8)
+    for seed in range(8):
+        new = Augmentation(compression=1).changed(still, random(seed))
+        green = new[30:, ..., 1].mean((1, 2))  # an encoder takes some frames to settle
+        power = np.abs(np.fft.rfft((green - green.mean()) * np.hanning(len(green)))) / len(green) * 4
+        assert power[5:].max() < 0.25  # amplitude in grey levels, from 43 bpm
+
+
+def test_both_codecs_are_drawn_and_only_the_first_frame_is_a_key_frame():
+    encodings = [_encoding(160, random(seed)) for seed in range(40)]
+    assert {encoding.codec for encoding in encodings} == {"libx264", "mjpeg"}
+    assert {encoding.key_interval for encoding in encodings if encoding.codec == "libx264"} == {160}
+
+
+# Each change by itself
+
+
+def test_flip_mirrors_left_and_right():
+    frames = textured()
+    np.testing.assert_array_equal(Augmentation(flip=1).changed(frames, random()), frames[:, :, ::-1])
+
+
+def test_probabilities_are_probabilities():
+    frames = textured(2, 8)
+    flipped = sum(Augmentation(flip=0.3).changed(frames, rng) is not frames for rng in [random()] * 2000)
+    assert flipped == pytest.approx(600, abs=70)
+
+
+@given(SEEDS, st.floats(0.05, 0.5))
+@settings(deadline=None)
+def test_crop_shows_a_part_enlarged_from_within(seed, crop):
+    """On a ramp, positions can be read from the levels."""
+    size = 100
+    across = np.arange(size, dtype=np.uint8) * 2
+    frames = np.empty((2, size, size, 3), np.uint8)
+    frames[..., 0], frames[..., 1:] = across, across[:, None, None]
+    new = Augmentation(crop=crop).changed(frames, random(seed))[0].astype(float) / 2
+    for position in (new[50, :, 0], new[:, 50, 1]):
+        cut = 1 - (position[80] - position[20]) / 60
+        assert -0.02 <= cut <= crop + 0.02
+        assert position.min() >= 0
+        assert position.max() <= size - 1
+
+
+def test_crop_moves_to_every_side():
+    across = np.arange(0, 200, 2, dtype=np.uint8)
+    frames = np.empty((1, 100, 100, 3), np.uint8)
+    frames[..., 0], frames[..., 1:] = across, across[:, None, None]
+    made = np.stack([Augmentation(crop=0.3).changed(frames, random(seed))[0] for seed in range(200)])
+    middles = made[:, 49:51, 49:51, :2].mean((1, 2)) / 2
+    assert (middles.min(axis=0) < 44).all()
+    assert (middles.max(axis=0) > 55).all()
+    np.testing.assert_allclose(middles.mean(axis=0), 49.5, atol=1)
+    assert abs(np.corrcoef(middles.T)[0, 1]) < 0.3
+
+
+def test_brightness_is_light_in_stops():
+    """Middle grey, a level of 0.46, becomes what sRGB makes of half or twice the light, for small changes."""
+    grey = np.full((1, 4, 4, 3), 117, np.uint8)
+    levels = np.array([Augmentation(brightness=0.5).changed(grey, random(seed))[0, 0, 0, 0] for seed in range(300)])
+
+    def srgb(light):
+        return 255 * (1.055 * light ** (1 / 2.4) - 0.055)
+
+    assert levels.min() == pytest.approx(srgb(0.18 / math.sqrt(2)), abs=4)
+    assert levels.max() == pytest.approx(srgb(0.18 * math.sqrt(2)), abs=4)
+    assert np.median(levels) == pytest.approx(117, abs=4)
+
+
+def test_contrast_turns_about_the_middle_of_the_clip():
+    frames = np.empty((1, 4, 4, 3), np.uint8)
+    frames[:, :2], frames[:, 2:] = 90, 150
+    for seed in range(50):
+        new = Augmentation(contrast=0.5).changed(frames, random(seed))[0].astype(float)
+        spread = new[3, 0, 0] - new[0, 0, 0]
+        assert 60 / 1.5 - 2 <= spread <= 60 * 1.5 + 2
+        assert new.mean() == pytest.approx(120, abs=2)
+
+
+def test_temperature_changes_red_against_blue_and_leaves_green():
+    frames = np.full((1, 4, 4, 3), 117, np.uint8)
+    reds = []
+    for seed in range(50):
+        red, green, blue = Augmentation(temperature=0.5).changed(frames, random(seed))[0, 0, 0].astype(int)
+        assert green == 117
+        assert np.sign(red - 117) == -np.sign(blue - 117)
+        reds.append(red)
+    # Half of the change of 1.5 is red's: a level of 0.46 under 1.22 times the light, or under 1 / 1.22 of it.
+    assert max(reds) == pytest.approx(127.5, abs=2)
+    assert min(reds) == pytest.approx(106.5, abs=2)
+
+
+def test_noise_is_new_on_every_pixel_and_frame():
+    grey = np.full((40, 32, 32, 3), 128, np.uint8)
+    deviations = []
+    for seed in range(20):
+        noise = Augmentation(noise=6).changed(grey, random(seed)).astype(np.float32) - 128
+        deviations.append(noise.std())
+        values = len(noise[0].ravel())
+        assert np.abs(noise.mean((1, 2, 3))).max() < 5 * noise.std() / math.sqrt(values) + 0.02  # no frame is lighter
+        if noise.std() > 1:
+            between = np.corrcoef(noise.reshape(len(noise), -1)) - np.eye(len(noise))
+            assert np.abs(between).max() < 6 / math.sqrt(values)
+            beside = np.corrcoef(noise[:, :, :-1].ravel(), noise[:, :, 1:].ravel())[0, 1]
+            assert abs(beside) < 0.02
+    assert max(deviations) == pytest.approx(6, abs=1.2)
+    assert max(deviations) < 6.1
+
+
+def test_the_noise_is_normal():
+    assert NORMAL.mean() == pytest.approx(0, abs=1e-12)
+    assert NORMAL.std() == pytest.approx(1)
+    assert (NORMAL**4).mean() == pytest.approx(3, abs=0.15)
+
+
+def test_compression_is_a_codec_and_loses_little(clip):
+    for seed in range(4):
+        new = Augmentation(compression=1).changed(clip, random(seed))
+        rng = random(seed)
+        rng.random(3)  # the flip, the occlusion, the compression
+        expected = through_codec(clip, np.arange(len(clip)) / FPS, _encoding(len(clip), rng))
+        np.testing.assert_array_equal(new, expected)
+        error = new.astype(np.float32) - clip
+        assert 0.3 < error.std() < 8
+
+
+@given(SEEDS, st.integers(1, 120))
+@settings(deadline=None, max_examples=60)
+def test_something_is_in_front_of_a_part_for_a_short_time(seed, count):
+    frames = np.full((count, 40, 40, 3), 3, np.uint8)
+    frames[:, :, :, 1] = 251
+    new = Augmentation(occlusion=1).changed(frames, random(seed))
+    covered = (new != frames).any(axis=3)
+    share = covered.mean((1, 2))
+    touched = np.flatnonzero(share)
+    assert len(touched)
+    assert touched[-1] - touched[0] < max(1.5 * FPS, 1)
+    assert share.max() < 0.4
+
+
+def test_it_comes_stays_and_goes():
+    """Seen for long enough, it grows into the picture, rests, and shrinks out of it."""
+    frames = np.full((300, 64, 64, 3), 3, np.uint8)
+    lengths = []
+    for seed in range(60):
+        share = (Augmentation(occlusion=1).changed(frames, random(seed)) != frames).any(axis=3).mean((1, 2))
+        touched = np.flatnonzero(share)
+        lengths.append(len(touched) / FPS)
+        if len(touched) < 12:
+            continue
+        seen = share[touched]
+        assert seen[0] < seen.max()
+        assert seen[-1] < seen.max()
+        rest = np.abs(np.diff(seen[len(seen) // 2 - len(seen) // 8 : len(seen) // 2 + len(seen) // 8]))
+        assert rest.max() < 0.01
+    assert min(lengths) > 0.1
+    assert 0.8 < max(lengths) <= 1.5
+
+
+def test_what_is_not_covered_keeps_its_bytes_and_pulse(clip):
+    for seed in range(6):
+        new = Augmentation(occlusion=1).changed(clip, random(seed))
+        free = (new == clip).all(axis=(0, 3))
+        assert free.mean() > 0.25
+        assert (new != clip).any()
+        assert rate(new[:, free].mean(1)) == pytest.approx(BPM, abs=0.5)
+
+
+# Speed
+
+
+@given(SEEDS, st.floats(20, 300), st.floats(1, 5))
+def test_a_new_rate_is_one_that_hearts_have_and_the_recording_is_long_enough(seed, bpm, longest):
+    factor = Augmentation(speed=1).factor(bpm, longest, random(seed))
+    assert 0.5 - 1e-9 <= factor <= min(2, longest) + 1e-9
+    assert factor <= longest
+    assert factor == 1 or 40 - 1e-9 <= bpm * factor <= 180 + 1e-9
+
+
+def test_rare_rates_become_more_common():
+    rng = random(0)
+    rates = rng.normal(80, 12, 5000).clip(50, 120)
+    new = np.array([bpm * Augmentation(speed=0.5).factor(bpm, 2.0, rng) for bpm in rates])
+
+    def rare(all_rates):
+        return np.mean((all_rates < 55) | (all_rates > 110))
+
+    assert rare(rates) < 0.03
+    assert rare(new) > 0.2
+    assert np.mean(new == rates) == pytest.approx(0.5, abs=0.03)
+
+
+def test_without_a_longer_recording_clips_are_only_slowed_down():
+    factors = [Augmentation(speed=1).factor(100.0, 1.0, random(seed)) for seed in range(200)]
+    assert max(factors) <= 1
+    assert min(factors) < 0.6
+
+
+@pytest.mark.parametrize(("bpm", "longest"), [(0.0, 2.0), (-60.0, 2.0), (math.nan, 2.0), (math.inf, 2.0), (70.0, 0.9)])
+def test_impossible_requests_are_refused(bpm, longest):
+    with pytest.raises(ValueError, match="bpm must be positive and longest at least 1"):
+        Augmentation(speed=1).factor(bpm, longest, random())
+
+
+@given(SEEDS, st.floats(1, 3), st.integers(2, 200))
+def test_a_drawn_factor_can_be_played(seed, longest, count):
+    there = math.floor(longest * count)
+    factor = Augmentation(speed=1).factor(70.0, there / count, random(seed))
+    frames, ppg = played(np.zeros((there, 2, 2, 3), np.uint8), np.zeros(there, np.float32), factor, count)
+    assert len(frames) == len(ppg) == count
+
+
+@given(st.floats(0.4, 2.5), st.integers(1, 60))
+@settings(deadline=None)
+def test_played_reads_between_the_frames(factor, count):
+    there = math.ceil((count - 1) * factor) + 1
+    levels = np.arange(there, dtype=np.float32)
+    frames = np.broadcast_to(levels.astype(np.uint8)[:, None, None, None], (there, 4, 4, 3))
+    frames, ppg = played(frames, levels, factor, count)
+    assert (frames.dtype, frames.shape, ppg.dtype) == (np.uint8, (count, 4, 4, 3), np.float32)
+    np.testing.assert_allclose(ppg, np.arange(count) * factor, atol=1e-4)
+    np.testing.assert_allclose(frames[:, 1, 2, 0], np.arange(count) * factor, atol=0.51)
+
+
+def test_a_frame_that_is_hit_exactly_stays_whatever_comes_after():
+    """Also where the wave has no value after it."""
+    frames = textured(9)
+    ppg = np.array([0, np.nan, 2, np.nan, 4, np.nan, 6, np.nan, 8], np.float32)
+    new, wave_played = played(frames, ppg, 2.0, 5)
+    np.testing.assert_array_equal(new, frames[::2])
+    np.testing.assert_array_equal(wave_played, ppg[::2])
+
+
+@pytest.mark.parametrize("factor", [0.55, 0.8, 1.3, 1.9])
+def test_speed_multiplies_the_rate_of_both_and_keeps_the_phase(recording, factor):
+    count = math.floor((len(recording.frames) - 1) / factor)
+    count = min(count, 240)
+    frames, ppg = played(recording.frames, recording.ppg, factor, count)
+    seen = METHODS["POS"].waveform(frames.mean((1, 2)), FPS)
+    assert heart_rate(seen, FPS, PROTOCOLS["facepulse"]) == pytest.approx(BPM * factor, abs=1)
+    assert heart_rate(ppg, FPS, PROTOCOLS["facepulse"]) == pytest.approx(BPM * factor, abs=1)
+    # No jump: it is the same wave on a clock that runs faster, from the first sample to the last.
+    expected = wave(BPM, np.arange(count) * factor / FPS - 0.15)
+    np.testing.assert_allclose(ppg, expected, atol=0.06)
+    assert np.corrcoef(seen, wave(BPM, np.arange(count) * factor / FPS))[0, 1] > 0.9
+
+
+def test_played_refuses_what_is_too_short():
+    frames, ppg = textured(10), np.zeros(10, np.float32)
+    with pytest.raises(ValueError, match="11 frames are needed, not 10"):
+        played(frames, ppg, 2.0, 6)
+    with pytest.raises(ValueError, match="factor must be above 0, not 0"):
+        played(frames, ppg, 0, 3)
+
+
+# Fields
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "largest"),
+    [("speed", 1.1, "1"), ("crop", 0.6, "0.5"), ("noise", -1.0, "10"), ("brightness", math.nan, "2")],
+)
+def test_a_field_out_of_range_is_named(field, value, largest):
+    with pytest.raises(ValueError, match=f"{field} must be from 0 to {largest}, not {value}"):
+        Augmentation(**{field: value})
+
+
+def test_read_from_settings():
+    assert msgspec.convert({"flip": 0.5}, Augmentation) == Augmentation(flip=0.5)
+    with pytest.raises(msgspec.ValidationError, match="unknown field `mirror`"):
+        msgspec.convert({"mirror": 0.5}, Augmentation)
+    with pytest.raises(msgspec.ValidationError, match=r"crop must be from 0 to 0\.5, not 2"):
+        msgspec.convert({"crop": 2}, Augmentation)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [np.zeros((2, 8, 8, 3), np.float32), np.zeros((2, 8, 9, 3), np.uint8), np.zeros((8, 8, 3), np.uint8)],
+    ids=["not bytes", "not square", "one frame"],
+)
+def test_other_frames_are_refused(frames):
+    with pytest.raises(ValueError, match="frames must be uint8"):
+        Augmentation(flip=1).changed(frames, random())
