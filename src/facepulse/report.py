@@ -1,21 +1,17 @@
-"""One self-contained page of an evaluation: tables and figures, in light and dark, with nothing fetched."""
+"""One page of an evaluation: its terms, errors, strata, trust and worst recordings."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from html import escape
-from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 
 from facepulse.metrics import CLOSE_BPM
+from facepulse.page import ESTIMATE, LINE, REFERENCE, figure, page, table, terms
 from facepulse.scores import Coverage, ReliabilityBin, Row, Summary, confidence, figures
 
 if TYPE_CHECKING:
@@ -24,51 +20,9 @@ if TYPE_CHECKING:
 WORST = 4  # recordings whose waveforms are shown
 SHOWN_S = 20.0  # of a waveform: more than this is a smear
 
-# Readable on white and on black alike. Text and axes get the page's own colour, for which INK holds the place.
-ESTIMATE, REFERENCE, LINE, INK = "#d1365b", "#3f8fd2", "#8b929c", "#010203"
-
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "facepulse",  # the same figure gives the same bytes
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": LINE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-}
-
-CSS = """
-:root { color-scheme: light dark; --ink: #1c1f24; --paper: #fff; --soft: #5d6570; --line: #d9dde2; --warn: #fff3d6; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e8eb; --paper: #15181c; --soft: #9aa3ad; --line: #343a42; --warn: #3d3213; }
-}
-body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-       max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: .3rem } h2 { font-size: 1.15rem; margin-top: 2.2rem } h3 { font-size: 1rem }
-p.note { background: var(--warn); padding: .5rem .8rem; border-radius: .3rem }
-p.soft, figcaption, footer { color: var(--soft); font-size: .88rem }
-dl { display: grid; grid-template-columns: 6rem 1fr; gap: .1rem .8rem; font-size: .88rem }
-dt { color: var(--soft) } dd { margin: 0; overflow-wrap: anywhere; max-height: 9rem; overflow-y: auto }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88rem }
-th, td { text-align: left; padding: .22rem .9rem .22rem 0; border-bottom: 1px solid var(--line); white-space: nowrap }
-th { font-weight: 600 }
-.pair { display: grid; gap: 1rem; margin-top: 1rem;
-        grid-template-columns: repeat(auto-fill, minmax(min(26rem, 100%), 1fr)) }
-figure { margin: .6rem 0 } svg { width: 100%; height: auto }
-details { margin-top: 1rem }
-"""
-
 
 def report(evaluation: Evaluation) -> str:
-    """The page as HTML."""
+    """The page as HTML, self-contained."""
     title = f"{evaluation.model} on {evaluation.dataset}"
     sections = [
         f"<h1>{escape(title)}</h1>",
@@ -82,20 +36,13 @@ def report(evaluation: Evaluation) -> str:
         _all_recordings(evaluation.recordings),
         "<footer><p>Figures are ± standard error [95 % interval, by bootstrap over people].</p></footer>",
     ]
-    return (
-        "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>\n"
-        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n"
-        + "\n".join(section for section in sections if section)
-        + "\n</body>\n</html>\n"
-    )
+    return page(title, sections)
 
 
 def _terms(evaluation: Evaluation) -> str:
-    terms = evaluation.terms
-    note = terms.pop("note", None)
-    entries = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in terms.items())
-    return (f"<p class='note'>{escape(note)}</p>" if note else "") + f"<dl>{entries}</dl>"
+    said = evaluation.terms
+    note = said.pop("note", None)
+    return (f"<p class='note'>{escape(note)}</p>" if note else "") + terms(said)
 
 
 def _errors(evaluation: Evaluation) -> list[str]:
@@ -110,13 +57,13 @@ def _errors(evaluation: Evaluation) -> list[str]:
         compared = _compared(evaluation.recordings if level == "recordings" else evaluation.windows)
         name = evaluation.level_name(level)
         plots += [
-            _figure(partial(_draw_scatter, rows=compared), f"estimated against reference, {name}"),
-            _figure(
+            figure(partial(_draw_scatter, rows=compared), f"estimated against reference, {name}"),
+            figure(
                 partial(_draw_differences, rows=compared, summary=summary),
                 f"Bland-Altman: bias and limits of agreement (1.96 standard deviations), {name}",
             ),
         ]
-    return ["<h2>Errors</h2>", _table(["", *heads], rows), f"<div class='pair'>{''.join(plots)}</div>"]
+    return ["<h2>Errors</h2>", table(["", *heads], rows), f"<div class='pair'>{''.join(plots)}</div>"]
 
 
 def _strata(evaluation: Evaluation) -> list[str]:
@@ -135,7 +82,7 @@ def _strata(evaluation: Evaluation) -> list[str]:
         return []
     both = ["MAE, bpm", "within 5 bpm, %"]
     heads = ["attribute", "value", "people", "recordings", *both, "windows", *both]
-    return ["<h2>By attribute</h2>", _table(heads, rows)]
+    return ["<h2>By attribute</h2>", table(heads, rows)]
 
 
 def _in_short(summary: Summary | None) -> list[str]:
@@ -153,10 +100,10 @@ def _trust(evaluation: Evaluation) -> list[str]:
         [f"{point.percent} %", str(point.n), f"{point.threshold:.2f}", f"{point.mae:.2f}", f"{point.within_5_bpm:.1f}"]
         for point in evaluation.coverage
     ]
-    plots = [_figure(partial(_draw_coverage, curve=evaluation.coverage), f"error of the windows kept, by {by}")]
+    plots = [figure(partial(_draw_coverage, curve=evaluation.coverage), f"error of the windows kept, by {by}")]
     if evaluation.reliability:
         plots.append(
-            _figure(
+            figure(
                 partial(_draw_reliability, bins=evaluation.reliability),
                 "reliability: an honest quality lies on the line; the number of windows beside each point",
             )
@@ -164,7 +111,7 @@ def _trust(evaluation: Evaluation) -> list[str]:
     return [
         "<h2>When the least trusted windows are rejected</h2>",
         f"<div class='pair'>{''.join(plots)}</div>",
-        _table(["kept", "windows", f"from {by}", "MAE, bpm", "within 5 bpm, %"], rows),
+        table(["kept", "windows", f"from {by}", "MAE, bpm", "within 5 bpm, %"], rows),
     ]
 
 
@@ -181,7 +128,7 @@ def _worst(evaluation: Evaluation) -> list[str]:
         start_s = max(inside, key=lambda window: abs(window.error or 0.0)).start_s if inside else row.start_s
         caption = f"filtered waveforms, from its worst window on. Subject {row.subject}{f'; {said}' if said else ''}"
         sections.append(f"<h3>{escape(head)}</h3>")
-        sections.append(_figure(partial(_draw_waves, trace=trace, start_s=start_s), caption, 9.0, 2.0))
+        sections.append(figure(partial(_draw_waves, trace=trace, start_s=start_s), caption, 9.0, 2.0))
     return sections
 
 
@@ -189,7 +136,7 @@ def _failed(evaluation: Evaluation) -> str:
     if not evaluation.failed:
         return ""
     rows = [[failure.recording, failure.subject, failure.reason] for failure in evaluation.failed]
-    return f"<h2>Recordings that could not be evaluated</h2>{_table(['recording', 'subject', 'reason'], rows)}"
+    return f"<h2>Recordings that could not be evaluated</h2>{table(['recording', 'subject', 'reason'], rows)}"
 
 
 def _all_recordings(recordings: Sequence[Row]) -> str:
@@ -225,28 +172,7 @@ def _all_recordings(recordings: Sequence[Row]) -> str:
         ]
         for row in recordings
     ]
-    return f"<details><summary>All {len(rows)} recordings</summary>{_table(heads, rows)}</details>"
-
-
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>\n" for row in rows)
-    return f"<div class='wide'><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>"
-
-
-def _figure(draw: Callable[[Axes], None], caption: str, width: float = 4.6, height: float = 3.6) -> str:
-    """A drawing as SVG in the page's own ink, with its caption."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasSVG(figure)
-        draw(figure.add_subplot())
-        text = StringIO()
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(text, format="svg", transparent=True, metadata=nothing)
-    svg = text.getvalue()
-    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)  # names of groups, the same in every figure; nothing refers to them
-    return f"<figure role='img' aria-label='{escape(caption)}'>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+    return f"<details><summary>All {len(rows)} recordings</summary>{table(heads, rows)}</details>"
 
 
 def _compared(rows: Iterable[Row]) -> list[Row]:

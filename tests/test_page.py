@@ -1,0 +1,55 @@
+"""The page that reports share: it parses, fetches nothing, believes no text and draws in its own ink."""
+
+from matplotlib.axes import Axes
+
+from facepulse.page import INK, figure, page, table, terms
+from parsed_page import Page
+
+EVIL = "<b>x</b>&\"'$^_$"
+
+
+def draw(axes: Axes) -> None:
+    axes.plot([1, 2, 3], [2, 1, 3], "o-", label="a line")
+    axes.set(xlabel="across", ylabel="up")
+    axes.legend()
+
+
+def test_a_page_is_its_sections_in_order_and_fetches_nothing() -> None:
+    text = page(
+        "Title", ["<h1>First</h1>", "", terms({"protocol": "toolbox"}), table(["a"], [["1"]]), figure(draw, "c")]
+    )
+    parsed = Page(text)
+    assert [tag for tag in parsed.tags if tag in {"h1", "dl", "table", "figure"}] == ["h1", "dl", "table", "figure"]
+    for name, value in parsed.attributes:
+        if name in {"href", "src", "xlink:href", "srcset", "action", "data"}:
+            assert value.startswith("#"), (name, value)
+        elif not name.startswith("xmlns"):
+            assert "//" not in (value or ""), (name, value)
+    assert not {"script", "link", "iframe", "object", "img", "image"} & set(parsed.tags)
+    assert "@import" not in text
+    assert "url(http" not in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_text_is_text_and_not_tags() -> None:
+    parsed = Page(page(EVIL, [terms({EVIL: EVIL}), table([EVIL], [[EVIL, EVIL]]), figure(draw, EVIL)]))
+    assert "b" not in parsed.tags
+    assert parsed.text.count(EVIL) == 7, "title, two of a term, three of a table and a caption"
+    assert ("aria-label", EVIL) in parsed.attributes
+
+
+def test_every_mark_that_a_figure_refers_to_is_in_it() -> None:
+    parsed = Page(figure(draw, "caption"))
+    there = {value for name, value in parsed.attributes if name == "id"}
+    wanted = {value[1:] for name, value in parsed.attributes if name == "xlink:href"}
+    wanted |= {value[5:-1] for name, value in parsed.attributes if name == "clip-path"}
+    assert wanted
+    assert wanted <= there
+
+
+def test_figures_are_drawn_in_the_pages_own_ink_and_always_alike() -> None:
+    text = figure(draw, "caption")
+    assert INK not in text
+    assert "currentColor" in text
+    assert "across" in Page(text).text, "words stay words"
+    assert figure(draw, "caption") == text
