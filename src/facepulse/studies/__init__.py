@@ -1,0 +1,1 @@
+"""Studies: networks trained and judged alike, what they cost and where they look, beside what was published."""
