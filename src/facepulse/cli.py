@@ -340,6 +340,99 @@ def evaluate(
 
 
 @app.command
+def train(
+    config: Path,
+    /,
+    *settings: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
+) -> int:
+    """Train a network as a YAML file says. Stopped at any moment, the same command goes on where it was.
+
+    Any setting can be given anew: --optimiser.lr 1e-3, --data.size 64, --out runs/other. On several GPUs or machines,
+    start it with torchrun, as the file's first lines say.
+
+    Writes the folder `out`: settings, environment, data hashes, metrics.jsonl, plots, and the weights, best.safetensors
+    and last.safetensors.
+
+    Example: facepulse train configs/physfsunet.yaml --out runs/first --seed 1
+
+    Exit codes: 0 trained; 1 the loss is no number any more; 2 wrong usage; 3 the data cannot be read.
+
+    Args:
+        config: The settings, or what differs from the paper's recipe.
+        settings: --section.key value
+    """
+    from facepulse.weights import require_train_extra
+
+    require_train_extra("facepulse train")
+    from facepulse.training.loop import train as run
+    from facepulse.training.settings import read_settings
+
+    wanted = read_settings(config, settings)
+    with _progress_bar(f"training {wanted.network.name}", "steps") as progress:
+        trained = run(wanted, progress=progress, say=_report)
+    if trained.already:
+        print(f"trained already: {trained.folder}")
+    found = "" if trained.mae_bpm is None else f", validation MAE {trained.mae_bpm:.2f} bpm in epoch {trained.epoch}"
+    print(f"weights   {trained.weights}{found}")
+    return 0
+
+
+@app.command
+def study(
+    names: Annotated[str, Parameter(name="NAME")],
+    /,
+    *,
+    data: Path,
+    out: Path = Path("study"),
+    recipe: Path | None = None,
+    seeds: Annotated[int, Parameter(validator=Number(gte=1))] = 3,
+    networks: Annotated[tuple[str, ...], Parameter(negative=(), consume_multiple=True)] = (),
+    jobs: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+) -> int:
+    """Fill a table of the paper: prepare, train and test what is missing, and set it beside the published figures.
+
+    Stopped at any moment, the same command goes on where it was; tables share what they train. Writes NAME.md, NAME.csv
+    and NAME.html.
+
+    Tables: table1 (within a dataset), table2 (to MMPD), table3 (to UBFC-rPPG), ablation-fusion, ablation-tsm,
+    ablation-attention, ablation-loss, cost (table VIII), and attention (figure 2b). Several go together, joined by
+    commas.
+
+    Example: facepulse study table2 --data datasets --out study
+
+    Exit codes: 0 filled; 2 wrong usage; 3 the data cannot be read, or a row has no result.
+
+    Args:
+        names: The table.
+        data: The folder of the datasets: PURE, UBFC-rPPG and MMPD in it, as they were published.
+        out: Where everything goes that is made.
+        recipe: Settings of each training as a YAML file, such as a smaller size; the paper's by default.
+        seeds: Trainings of each row.
+        networks: Only rows of these networks, besides the classical methods.
+        jobs: Trainings at a time; as many as cores, or one on a GPU, if not given.
+    """
+    from facepulse.weights import require_train_extra
+
+    require_train_extra("facepulse study")
+    from facepulse.studies.study import study as run
+    from facepulse.studies.trials import Bench
+    from facepulse.training.settings import Settings, read_settings
+
+    settings = Settings() if recipe is None else read_settings(recipe)
+    check_folder(out)
+    bench = Bench(data, out, settings, jobs)
+    code = 0
+    for result in run(bench, names.split(","), seeds=seeds, networks=networks, say=_report):
+        print(_printable(result.to_markdown()))
+        for path in result.write(out):
+            print(f"  wrote {path}")
+        for failure in result.failures:
+            _say(failure)
+            code = EXIT_UNREADABLE
+    return code
+
+
+@app.command
 def export(weights: str, onnx: Path, /) -> int:
     """Write trained weights as an ONNX file, with their model card inside, that OpenVINO, ONNX Runtime and torch run.
 
@@ -415,6 +508,11 @@ def _dask_workers(scheduler: str | None) -> Iterator[None]:
 def _forget_output() -> None:
     """Let what is still buffered go nowhere, instead of failing once more at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _report(line: str) -> None:
+    """A line about long work, at once also where output goes into a file."""
+    print(_printable(line), flush=True)
 
 
 def _say(message: str) -> None:

@@ -102,7 +102,7 @@ def evaluate(
         protocol=str(recipe),
         dataset=recordings[0].dataset,
         settings=settings,
-        simulated=any(_is_simulated(recording) for recording in recordings),
+        simulated=any(recording.simulated for recording in recordings),
         selection=selection,
         sha256={recording.name: recording.sha256 for recording in recordings},
         window_s=window_s,
@@ -258,8 +258,3 @@ def _reference(recording: PreparedRecording) -> tuple[Floats, Literal["ppg", "bp
 def _runs(values: NDArray[np.generic]) -> list[tuple[int, int]]:
     """Begin and end of every run of one value."""
     return list(pairwise([0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]))
-
-
-def _is_simulated(recording: PreparedRecording) -> bool:
-    told = recording.details.get("simulated") or recording.attributes.get("simulated")
-    return recording.dataset == "simulated" or bool(told)

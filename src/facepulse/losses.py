@@ -187,6 +187,7 @@ class HybridLoss:
         alpha: α.
         lambda_: λ.
         theta: θ.
+        heart_rate: have L_HR at all; without it, to see what it gives.
         as_coded: use the cited code's frequency terms, for reproduction.
     """
 
@@ -195,6 +196,7 @@ class HybridLoss:
     alpha: float = 1.0
     lambda_: float = 1.0
     theta: float = 1.5
+    heart_rate: bool = True
     as_coded: bool = False
 
     def beta(self, epoch: int) -> float:
@@ -222,11 +224,13 @@ class HybridLoss:
         """
         if self.as_coded:
             frequency = frequency_cross_entropy_as_coded(prediction, target, self.fps)
-            heart_rate = heart_rate_kl_as_coded(prediction, target, self.fps)
+            if self.heart_rate:
+                frequency = frequency + heart_rate_kl_as_coded(prediction, target, self.fps)
         else:
             frequency = frequency_cross_entropy(prediction, target, self.fps, reference_bpm)
-            heart_rate = heart_rate_kl(prediction, target, self.fps, reference_bpm)
-        return self.alpha * negative_pearson(prediction, target) + self.beta(epoch) * (frequency + heart_rate)
+            if self.heart_rate:
+                frequency = frequency + heart_rate_kl(prediction, target, self.fps, reference_bpm)
+        return self.alpha * negative_pearson(prediction, target) + self.beta(epoch) * frequency
 
 
 def _standardise(waveform: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from facepulse import pulse
 from facepulse.agreement import agree, trust
+from facepulse.card import Card
 from facepulse.classical import METHODS, ClassicalMethod, get_method
 from facepulse.clip import FaceClip
 from facepulse.datasets.cache import CacheSettings, margin_edge, within_margin
@@ -97,11 +98,21 @@ def find_reader(model: str, protocol: pulse.Protocol) -> Reader:
     if model.endswith(".onnx"):
         return NetworkReader(load_engine(model, precision="f32"))  # the same figures on every machine
     if model in list_models() or os.path.isfile(model):
-        return NetworkReader(Engine("torch", read_card(model), _Torch(load_model(model))))
+        return network_reader(load_model(model), read_card(model))
     raise UsageError(
         f"no model is called {model!r}: give a classical method ({', '.join(METHODS)}), a .safetensors or .onnx file, "
         f"or the name of weights ({', '.join(list_models()) or 'none in this installation'})"
     )
+
+
+def network_reader(network: Callable[[Any], Any], card: Card) -> NetworkReader:
+    """The reader of a network in torch, with the weights that it has at the time.
+
+    Args:
+        network: frames (B, 3, T, H, W) of 0..255 to waveforms (B, T); a module is read in evaluation mode.
+        card: of the windows that it reads.
+    """
+    return NetworkReader(Engine("torch", card, _Torch(network)))
 
 
 @dataclass(frozen=True)
@@ -217,6 +228,11 @@ class _Torch:
     def __call__(self, frames: Frames) -> Waveform:
         import torch
 
+        device = torch.device("cpu")
+        if isinstance(self._network, torch.nn.Module):
+            self._network.eval()
+            device = next(self._network.parameters()).device
         with torch.inference_mode():
-            waveforms: Waveform = self._network(torch.tensor(frames).permute(0, 4, 1, 2, 3)).numpy()
+            clips = torch.tensor(frames, device=device).permute(0, 4, 1, 2, 3)
+            waveforms: Waveform = self._network(clips).cpu().numpy()
         return waveforms

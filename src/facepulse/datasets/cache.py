@@ -88,6 +88,12 @@ class PreparedRecording:
         return self.settings.fps
 
     @property
+    def simulated(self) -> bool:
+        """Whether it shows no real person."""
+        told = self.details.get("simulated") or self.attributes.get("simulated")
+        return self.dataset == "simulated" or bool(told)
+
+    @property
     def frames(self) -> NDArray[np.uint8]:
         """Crops, uint8 (T, size, size, 3), RGB: memory-mapped, so that what is not looked at is not read."""
         try:

@@ -5,6 +5,7 @@ Every network keeps one contract, so that training, export and measuring treat t
 * ``Network(config=NetworkConfig())``; the config is a frozen dataclass whose ``dataclasses.asdict`` is plain JSON and
   whose constructor takes that JSON back: ``NetworkConfig(**json.loads(text))``.
 * ``network.config`` is that config, and the clip length must be a multiple of ``network.multiple`` frames.
+* ``network.normalisation`` says in words what happens to frames inside.
 * ``network(frames)``: frames (B, 3, T, H, W), RGB in 0..255 of any dtype, H and W at least 32; returns the waveform
   (B, T), float32, in an arbitrary unit. Normalisation is inside.
 * Clips of a batch do not touch each other in ``eval()`` mode.

@@ -98,7 +98,10 @@ class PhysFSUNet(nn.Module):
     Attributes:
         config: as given.
         multiple: the number of frames must be a multiple of this, 2 to the number of ST pools.
+        normalisation: of the frames, inside, in words.
     """
+
+    normalisation = "each colour of a clip to zero mean and unit variance"
 
     def __init__(self, config: PhysFSUNetConfig = PhysFSUNetConfig()) -> None:
         super().__init__()

@@ -49,12 +49,18 @@ class PhysNet(nn.Module):
     Attributes:
         config: as given.
         multiple: the number of frames must be a multiple of this.
+        normalisation: of the frames, inside, in words.
     """
 
     def __init__(self, config: PhysNetConfig = PhysNetConfig()) -> None:
         super().__init__()
         self.config = config
         self.multiple = 4
+        self.normalisation = (
+            "each colour of a clip to zero mean and unit variance"
+            if config.fusion
+            else "differences of neighbouring frames over their sum, to unit variance in a clip"
+        )
         self.ConvBlock1 = DifferenceFusion(16) if config.fusion else conv_block(3, 16, (1, 5, 5))
         self.ConvBlock2 = conv_block(16, 32, (3, 3, 3))
         self.ConvBlock3 = conv_block(32, 64, (3, 3, 3))

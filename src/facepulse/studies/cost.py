@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -26,6 +27,9 @@ from facepulse.models import MODELS
 from facepulse.page import ESTIMATE, REFERENCE, figure
 from facepulse.studies.published import TABLES, CostRow
 
+Config = Mapping[str, Any]  # of a network: what differs from its default
+AS_DESIGNED: Config = MappingProxyType({})
+
 STATUS = Path("/proc/self/status")  # Linux alone tells how much memory a process has had since it began
 
 
@@ -34,7 +38,7 @@ class Cost:
     """What one network costs at inference, in float32 on the CPU, for one clip.
 
     Attributes:
-        network: its name in `MODELS`, in its default config.
+        network: its name in `MODELS`.
         parameters: how many.
         macs: multiply-accumulates of convolutions and matrix products, those of attention included, for the clip.
         frames: length of the clip: what was asked for, rounded up to the network's multiple.
@@ -60,7 +64,13 @@ class Cost:
 
 
 def costs(
-    frames: int = 160, size: int = 128, *, runs: int = 3, threads: int = 1, networks: Iterable[str] = tuple(MODELS)
+    frames: int = 160,
+    size: int = 128,
+    *,
+    runs: int = 3,
+    threads: int = 1,
+    networks: Iterable[str] = tuple(MODELS),
+    configs: Mapping[str, Config] | None = None,
 ) -> list[Cost]:
     """Cost of each network for a clip, one after another.
 
@@ -70,62 +80,71 @@ def costs(
         runs: of which the time is the median.
         threads: of torch.
         networks: names in `MODELS`.
+        configs: of those that are not to have their default config.
 
     Raises:
         ValueError: the networks cannot read such a clip.
         RuntimeError: a measurement did not end well, for instance for want of memory.
     """
-    lengths = {name: clip_length(name, frames) for name in networks}
-    counted = {
-        name: macs(name, length, size) for name, length in lengths.items()
-    }  # refuses before anything is measured
+    asked = {name: (configs or {}).get(name, {}) for name in networks}
+    lengths = {name: clip_length(name, frames, config) for name, config in asked.items()}
+    # Refuses before anything is measured.
+    counted = {name: macs(name, lengths[name], size, config) for name, config in asked.items()}
     return [
         Cost(
             network=name,
-            parameters=sum(parameter.numel() for parameter in _on_meta(name).parameters()),
+            parameters=sum(parameter.numel() for parameter in _on_meta(name, config).parameters()),
             macs=counted[name],
             frames=lengths[name],
             size=size,
             runs=runs,
             threads=threads,
             torch=torch.__version__,
-            **_in_a_process_of_its_own(name, lengths[name], size, runs, threads),
+            **_in_a_process_of_its_own(name, config, lengths[name], size, runs, threads),
         )
-        for name in lengths
+        for name, config in asked.items()
     ]
 
 
-def clip_length(name: str, frames: int) -> int:
+def clip_length(name: str, frames: int, config: Config = AS_DESIGNED) -> int:
     """The number of frames rounded up to what a network takes."""
-    multiple: int = _on_meta(name).multiple
+    multiple: int = _on_meta(name, config).multiple
     return -(-frames // multiple) * multiple
 
 
-def macs(name: str, frames: int, size: int) -> int:
+def macs(name: str, frames: int, size: int, config: Config = AS_DESIGNED) -> int:
     """Multiply-accumulates for one clip, counted by shapes alone; nothing is computed.
 
     Args:
         name: of the network, in `MODELS`.
         frames: a multiple of the network's.
         size: height and width, pixels.
+        config: what differs from its default config.
 
     Raises:
         ValueError: the network cannot read such a clip.
     """
     clip = torch.empty((1, 3, frames, size, size), dtype=torch.uint8, device="meta")
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        _on_meta(name)(clip)
+        _on_meta(name, config)(clip)
     operations: int = counter.get_total_flops()
     return operations // 2  # a multiplication and an addition are two
 
 
-def _on_meta(name: str) -> Any:
+def _on_meta(name: str, config: Config) -> Any:
     with torch.device("meta"):
-        return MODELS[name].network().eval()
+        return _built(name, config)
 
 
-def _in_a_process_of_its_own(name: str, frames: int, size: int, runs: int, threads: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", __name__, name, *map(str, (frames, size, runs, threads))]
+def _built(name: str, config: Config) -> Any:
+    model = MODELS[name]
+    return model.network(model.config(**config)).eval()
+
+
+def _in_a_process_of_its_own(
+    name: str, config: Config, frames: int, size: int, runs: int, threads: int
+) -> dict[str, Any]:
+    command = [sys.executable, "-m", __name__, name, json.dumps(dict(config)), *map(str, (frames, size, runs, threads))]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or ["it said nothing"]
@@ -134,12 +153,12 @@ def _in_a_process_of_its_own(name: str, frames: int, size: int, runs: int, threa
     return measured
 
 
-def _measured(name: str, frames: int, size: int, runs: int, threads: int) -> dict[str, float | None]:
+def _measured(name: str, config: Config, frames: int, size: int, runs: int, threads: int) -> dict[str, float | None]:
     """What `_in_a_process_of_its_own` gets back: time and memory, as fields of `Cost`."""
     torch.set_num_threads(threads)
     functional.conv3d(torch.zeros(1, 1, 1, 1, 1), torch.zeros(1, 1, 1, 1, 1))  # loads what torch loads at first use
     idle_mb = _status_mb("VmRSS")
-    network = MODELS[name].network().eval()
+    network = _built(name, config)
     clip = torch.randint(0, 256, (1, 3, frames, size, size), dtype=torch.uint8)
     took = []
     with torch.inference_mode():
@@ -229,4 +248,4 @@ def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measured(sys.argv[1], *map(int, sys.argv[2:]))))
+    print(json.dumps(_measured(sys.argv[1], json.loads(sys.argv[2]), *map(int, sys.argv[3:]))))

@@ -50,6 +50,7 @@ OCCLUDER = 0.15, 0.3  # half axes, as fractions of the crop's side: at most 28 %
 # With noise of up to 5 none of those crops lost the rate, of up to 10 two in 36 tries, of up to 20 eleven.
 _LARGEST = {
     "speed": 1.0,
+    "shift": 1.0,
     "flip": 1.0,
     "crop": 0.5,
     "brightness": 2.0,
@@ -66,6 +67,7 @@ class Augmentation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Attributes:
         speed: probability of playing a clip faster or slower; 0 to 1.
+        shift: largest shift in time of where a clip is cut out of its recording, as a share of its length; 0 to 1.
         flip: probability of a mirror image; 0 to 1.
         crop: largest share of the crop's side that is cut off, 0 to 0.5. The smaller square lies anywhere in the old
             one (there are no pixels outside it) and is enlarged to its size.
@@ -81,6 +83,7 @@ class Augmentation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """
 
     speed: float = 0.0
+    shift: float = 0.0
     flip: float = 0.0
     crop: float = 0.0
     brightness: float = 0.0
@@ -116,6 +119,16 @@ class Augmentation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             return 1.0
         slowest, fastest = max(LOW_BPM, bpm / MOST_SPEED), min(HIGH_BPM, bpm * min(longest, MOST_SPEED))
         return min(rng.uniform(slowest, fastest) / bpm, longest) if slowest < fastest else 1.0
+
+    def delay(self, frames: int, rng: np.random.Generator) -> int:
+        """How many frames later to cut out a clip; earlier where it is negative, and 0 where `shift` is off.
+
+        Args:
+            frames: of the clip.
+            rng: source of the choice.
+        """
+        most = round(self.shift * frames)
+        return int(rng.integers(-most, most + 1)) if most else 0
 
     def changed(self, frames: Frames, rng: np.random.Generator) -> Frames:
         """Everything but the speed.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Tensors = Mapping[str, NDArray[Any]]
 
 SUFFIX = ".safetensors"
-TRAIN_PACKAGES = ("torch", "safetensors", "onnx", "onnxscript")
+TRAIN_PACKAGES = ("torch", "safetensors", "onnx", "onnxscript", "msgspec", "yaml")
 MAXIMUM_HEADER = 100_000_000  # bytes: what the format allows
 
 
@@ -85,7 +85,10 @@ def save_model(model: nn.Module, card: Card, path: str | Path) -> Card:
     if path.suffix != SUFFIX:
         raise UsageError(f"cannot write weights to {path}: give a name that ends in {SUFFIX}")
     tensors = {
-        name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items() if _is_for_inference(name)
+        # In the order of its axes: the format knows no other, and writes memory as it lies.
+        name: tensor.detach().cpu().contiguous().numpy()
+        for name, tensor in model.state_dict().items()
+        if _is_for_inference(name)
     }
     card = replace(card, sha256=digest(tensors))
     built = build(card, tensors, path)

@@ -1,0 +1,75 @@
+"""Two processes under torchrun: together they learn what one learns from twice the batch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from facepulse.training.distributed import started
+from facepulse.training.loop import train
+from facepulse.weights import load_model, read_card
+from small_run import cache, entries, settings
+
+HASH = """
+import sys, torch
+from facepulse.training import loop
+from facepulse.training.settings import read_settings
+from facepulse.weights import digest
+seen = {}
+shared = loop.DistributedDataParallel
+def keep(network, **options):
+    seen["network"] = network
+    return shared(network, **options)
+loop.DistributedDataParallel = keep
+torch.set_num_threads(1)
+loop.train(read_settings(sys.argv[1]))
+print("weights", digest({name: tensor.numpy() for name, tensor in seen["network"].state_dict().items()}))
+"""
+
+
+def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns_from_twice_the_batch(tmp_path: Path) -> None:
+    data = cache(tmp_path)
+    steps = {"epochs": 5, "lr": 3e-3}
+    # Dropout draws by the process: without it the two are alike but for the statistics of smaller batches.
+    network = {"config": {"stem_width": 2, "width": 4, "head_width": 4, "dropout": 0.0}}
+    path = tmp_path / "two.yaml"
+    path.write_text(yaml.safe_dump(entries(tmp_path / "two", data, optimiser={**steps, "batch": 2}, network=network)))
+    script = tmp_path / "script.py"
+    script.write_text(HASH)
+
+    run = torchrun(str(script), str(path))
+
+    assert run.returncode == 0, run.stderr
+    hashes = [line for line in run.stdout.splitlines() if line.startswith("weights")]
+    assert len(hashes) == 2
+    assert len(set(hashes)) == 1
+
+    one = train(settings(tmp_path / "one", data, optimiser={**steps, "batch": 4}, network=network))
+    two = read_card(tmp_path / "two" / "best.safetensors").scores["validation_mae_bpm"]
+    assert two == pytest.approx(one.mae_bpm, abs=5.0)
+    assert load_model(tmp_path / "two" / "last.safetensors")(torch.zeros(1, 3, 64, 36, 36)).isfinite().all()
+
+    alone = subprocess.run(
+        [sys.executable, "-m", "facepulse", "train", str(path), "--optimiser.batch", "2"],
+        capture_output=True,
+        text=True,
+    )
+    assert alone.returncode == 2
+    assert "was begun by 2 processes and cannot go on with 1" in alone.stderr
+
+
+def test_on_ones_own_nothing_is_waited_for() -> None:
+    with started("cpu") as ranks:
+        assert (ranks.rank, ranks.size, ranks.first) == (0, 1, True)
+        assert ranks.gather([1, 2]) == [1, 2]
+        assert ranks.tell("x") == "x"
+        assert ranks.mean(torch.tensor(3.0)) == 3.0

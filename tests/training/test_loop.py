@@ -1,0 +1,296 @@
+"""The loop: what it learns, what it leaves behind, and that nothing which happens on the way changes the weights."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from facepulse.datasets.recording import DatasetError
+from facepulse.errors import UsageError
+from facepulse.training.loop import DivergedError, train
+from facepulse.weights import load_model, read_card
+from small_cache import SmallRecording, write_cache
+from small_run import cache, entries, settings
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cache(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def weights_of(folder: Path) -> str:
+    return read_card(folder / "last.safetensors").sha256
+
+
+class Stop(Exception):
+    pass
+
+
+def stopped_after(steps: int) -> Any:
+    def progress(done: float, total: float | None) -> None:
+        if done >= steps:
+            raise Stop
+
+    return progress
+
+
+def test_a_run_learns_and_its_folder_tells_all_about_it(tmp_path: Path, data: Path) -> None:
+    said: list[str] = []
+    wanted = settings(tmp_path / "run", data, optimiser={"epochs": 4}, loss={"name": "negative-pearson"})
+
+    trained = train(wanted, say=said.append)
+
+    lines = [json.loads(line) for line in (trained.folder / "metrics.jsonl").read_text().splitlines()]
+    steps, epochs = [line for line in lines if "loss" in line], [line for line in lines if "epoch_loss" in line]
+    assert len(steps) == 4 * 10  # 40 clips, 4 a step
+    assert epochs[-1]["epoch_loss"] < 0.3 * epochs[0]["epoch_loss"]
+    assert trained.mae_bpm < 1.0
+    assert [line["epoch"] for line in epochs] == [1, 2, 3, 4]
+    assert trained.mae_bpm == min(line["validation_mae_bpm"] for line in epochs)
+    assert len(said) == 4
+
+    card = read_card(trained.weights)
+    assert card.network == "physfsunet"
+    assert card.scores == {"validation_mae_bpm": pytest.approx(trained.mae_bpm, abs=1e-4)}
+    assert card.training_data == "8 recordings of 8 people of small"
+    assert (card.frames, card.size, card.margin, card.fps) == (64, 36, 0.0, 30.0)
+    assert load_model(trained.weights)(torch.zeros(1, 3, 64, 36, 36)).shape == (1, 64)
+
+    assert yaml.safe_load((trained.folder / "settings.yaml").read_text())["optimiser"]["epochs"] == 4
+    [begun] = json.loads((trained.folder / "environment.json").read_text())
+    assert begun["versions"]["torch"]
+    hashes = json.loads((trained.folder / "data.json").read_text())
+    assert len(hashes["train"]) == 8
+    assert set(hashes["validation"]) == {"small/9-a", "small/10-a"}
+    assert {path.name for path in trained.folder.iterdir()} >= {"loss.png", "waveforms.png", "checkpoint.pt"}
+
+
+def test_a_run_that_has_ended_is_not_trained_again(tmp_path: Path, data: Path) -> None:
+    wanted = settings(tmp_path / "run", data, optimiser={"epochs": 1})
+    first = train(wanted)
+    weights = weights_of(first.folder)
+
+    second = train(wanted)
+
+    assert second.already
+    assert (second.mae_bpm, second.epoch) == (first.mae_bpm, first.epoch)
+    assert weights_of(second.folder) == weights
+
+
+def test_stopped_anywhere_and_taken_up_it_ends_with_the_same_weights_and_metrics(tmp_path: Path, data: Path) -> None:
+    whole = train(settings(tmp_path / "whole", data))
+    wanted = settings(tmp_path / "stopped", data, hardware={"checkpoint_minutes": 0})
+    for steps in sorted(np.random.default_rng(0).choice(np.arange(1, 20), 5, replace=False).tolist()):
+        with pytest.raises(Stop):
+            train(wanted, progress=stopped_after(steps))
+
+    taken_up = train(wanted)
+
+    assert weights_of(taken_up.folder) == weights_of(whole.folder)
+    assert read_card(taken_up.weights).sha256 == read_card(whole.weights).sha256
+    told = [
+        [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in path.open()]
+        for path in (whole.folder / "metrics.jsonl", taken_up.folder / "metrics.jsonl")
+    ]
+    assert told[0] == told[1]
+    assert len(json.loads((taken_up.folder / "environment.json").read_text())) == 6
+
+
+@pytest.mark.slow
+def test_killed_at_five_random_steps_it_ends_with_the_same_weights(tmp_path: Path, data: Path) -> None:
+    def command(name: str, **sections: Any) -> list[str]:
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(entries(tmp_path / name, data, optimiser={"epochs": 3}, **sections)))
+        return [sys.executable, "-m", "facepulse", "train", str(path)]
+
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command("whole"), check=True, env=environment, capture_output=True)
+    killed = command("killed", hardware={"checkpoint_minutes": 0})
+    metrics = tmp_path / "killed" / "metrics.jsonl"
+    for steps in sorted(np.random.default_rng(1).choice(np.arange(1, 28), 5, replace=False).tolist()):
+        process = subprocess.Popen(killed, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and sum('"loss"' in line for line in _lines(metrics)) < steps:
+            time.sleep(0.002)
+        assert process.poll() is None, "it had come to its end before it could be killed"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    subprocess.run(killed, check=True, env=environment, capture_output=True)
+
+    assert weights_of(tmp_path / "killed") == weights_of(tmp_path / "whole")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []
+
+
+@pytest.mark.parametrize(
+    "hardware", [{"workers": 2}, {"recompute": True}], ids=["read by other processes", "with less memory"]
+)
+def test_how_it_is_computed_does_not_change_what_is_learnt(tmp_path: Path, data: Path, hardware: dict) -> None:
+    plain = train(settings(tmp_path / "plain", data, optimiser={"epochs": 1}))
+
+    other = train(settings(tmp_path / "other", data, optimiser={"epochs": 1}, hardware=hardware))
+
+    first, second = load_model(plain.weights).state_dict(), load_model(other.weights).state_dict()
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=1e-4, atol=1e-6)
+
+
+def test_mixed_precision_learns_as_well(tmp_path: Path, data: Path) -> None:
+    trained = train(settings(tmp_path / "run", data, optimiser={"epochs": 2}, hardware={"precision": "bf16"}))
+
+    assert all(tensor.dtype == torch.float32 for tensor in load_model(trained.weights).parameters())
+
+
+@pytest.mark.parametrize("loss", [{"name": "mse"}, {"name": "negative-pearson"}, {"heart_rate": False}])
+def test_every_loss_can_be_asked_for(tmp_path: Path, data: Path, loss: dict) -> None:
+    plain = train(settings(tmp_path / "plain", data, optimiser={"epochs": 1}))
+
+    other = train(settings(tmp_path / "other", data, optimiser={"epochs": 1}, loss=loss))
+
+    assert weights_of(other.folder) != weights_of(plain.folder)
+
+
+def test_another_network_is_one_line(tmp_path: Path, data: Path) -> None:
+    trained = train(
+        settings(
+            tmp_path / "run", data, network={"name": "physnet", "config": {}}, optimiser={"epochs": 1, "batch": 20}
+        )
+    )
+
+    assert read_card(trained.weights).network == "physnet"
+
+
+def test_without_validation_the_last_weights_are_the_best(tmp_path: Path, data: Path) -> None:
+    trained = train(settings(tmp_path / "run", data, data={"validation": []}, optimiser={"epochs": 1}))
+
+    assert trained.mae_bpm is None
+    assert read_card(trained.weights).sha256 == weights_of(trained.folder)
+
+
+@pytest.mark.slow
+def test_clips_can_come_from_the_simulator_and_be_mixed(tmp_path: Path, data: Path) -> None:
+    trained = train(
+        settings(
+            tmp_path / "run",
+            data,
+            data={"simulated": [{"preset": "calm", "clips": 2, "seed": 3}], "validation": []},
+            optimiser={"epochs": 1, "batch": 14},
+        )
+    )
+
+    assert "simulated in memory: preset calm, seed 3, 2 clips an epoch" in read_card(trained.weights).training_data
+
+
+def test_a_loss_that_is_no_number_stops_the_run_names_the_clips_and_keeps_the_weights(
+    tmp_path: Path, data: Path
+) -> None:
+    wanted = settings(tmp_path / "run", data, optimiser={"lr": 1e30, "epochs": 4, "clip_norm": 0}, loss={"name": "mse"})
+
+    with pytest.raises(DivergedError, match=r"in epoch \d, step \d+, clips small/.* from frame .*optimiser.lr"):
+        train(wanted)
+
+    with pytest.raises(DivergedError):  # and goes no further when it is asked once more
+        train(wanted)
+
+
+def test_another_run_in_the_folder_is_not_overwritten(tmp_path: Path, data: Path) -> None:
+    train(settings(tmp_path / "run", data, optimiser={"epochs": 1}))
+
+    with pytest.raises(UsageError, match=r"holds a run with optimiser.lr 0.009, not 0.001: give `out` another folder"):
+        train(settings(tmp_path / "run", data, optimiser={"epochs": 1, "lr": 1e-3}))
+
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "face.jpg").touch()
+    with pytest.raises(UsageError, match="is not empty and holds no run"):
+        train(settings(tmp_path / "photos", data))
+
+
+def test_data_that_have_changed_are_noticed(tmp_path: Path) -> None:
+    folder = cache(tmp_path)
+    wanted = settings(tmp_path / "run", folder)
+    with pytest.raises(Stop):
+        train(wanted, progress=stopped_after(1))
+    about = folder / "1-a" / "recording.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "sha256": "0" * 64}))
+
+    with pytest.raises(UsageError, match="the recordings have changed since this run was begun"):
+        train(wanted)
+
+
+def test_nobody_is_in_training_and_in_validation(tmp_path: Path, data: Path) -> None:
+    with pytest.raises(UsageError, match="subject 9 of small is in training and in validation"):
+        train(settings(tmp_path / "run", data, data={"caches": [{"path": str(data)}]}))
+
+    assert not (tmp_path / "run" / "settings.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"data": {"caches": [{"path": "nowhere"}]}}, "nowhere: no such folder"),
+        ({"data": {"caches": []}}, "there is nothing to learn from"),
+        ({"data": {"frames": 4000}}, "none of 8 recordings has 4000 frames"),
+        ({"data": {"frames": 66}}, "cannot be trained so: the card's frames is 66"),
+        ({"data": {"size": 64}}, "reads crops of 64 px at margin 0, but they have 36 px there"),
+        ({"data": {"fps": 25.0}}, "reads crops at 25 fps, but they are at 30"),
+        ({"optimiser": {"batch": 41}}, "there are 40 clips, and one step takes 41"),
+        ({"hardware": {"device": "cuda"}}, "there is no GPU that torch can use here"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_before_anything_is_written(
+    tmp_path: Path, data: Path, sections: dict, said: str
+) -> None:
+    if sections.get("hardware") and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises((UsageError, DatasetError), match=said):
+        train(settings(tmp_path / "run", data, **sections))
+
+    assert not (tmp_path / "run" / "settings.yaml").exists()
+
+
+def test_an_empty_part_of_a_split_is_said(tmp_path: Path) -> None:
+    folder = write_cache(tmp_path, [SmallRecording("1-a", "1")])
+
+    with pytest.raises(UsageError, match="leaves nobody in train"):
+        train(settings(tmp_path / "run", folder))
+
+
+def test_a_disk_that_takes_no_more_ends_the_run_with_one_line(tmp_path: Path, data: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(entries(tmp_path / "run", data, optimiser={"epochs": 1})))
+
+    run = subprocess.run(
+        [sys.executable, "-m", "facepulse", "train", str(path)],
+        capture_output=True,
+        text=True,
+        # No file may grow beyond 4 kB: weights and checkpoint do not fit.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+    )
+
+    assert run.returncode == 2
+    assert run.stderr.startswith("facepulse: cannot write ")
+    assert run.stderr.count("\n") == 1
+    assert not list((tmp_path / "run").glob(".*partial*"))
