@@ -29,7 +29,7 @@ class Recordings:
     dataset: str
     split: str = "all"
     part: str = "test"
-    where: Where = field(default_factory=dict)
+    where: Where = field(default_factory=dict, hash=False)
     validation: bool = False
 
     def __str__(self) -> str:
@@ -57,8 +57,8 @@ class Arm:
     train: Recordings | None
     test: Recordings
     network: str = "physfsunet"
-    config: Mapping[str, Any] = field(default_factory=dict)
-    loss: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    loss: Mapping[str, Any] = field(default_factory=dict, hash=False)
     variant: str = ""
 
     @property
