@@ -190,7 +190,7 @@ class Recording:
             )
             ambient = np.tensordot(levels, whites, 1).astype(np.float32)
             behind = cv2.transform(room(float(time), tuple(shake_pixels[index])), to_raw * ambient[:, None])
-            raw += behind * (1.0 - covered)[..., None]
+            np.copyto(raw, behind, where=~covered[..., None])
             cv2.GaussianBlur(raw, (3, 3), LENS_BLUR, dst=raw)
             raw *= self._ripple(develop, index, in_picture, levels)[:, None, None]
             yield develop(raw, index)
