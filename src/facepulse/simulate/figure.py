@@ -126,7 +126,7 @@ def build_figure(identity: Identity, mesh: HeadMesh, look: Look) -> Figure:
             parts.add(*piece)
 
     # The first part is the head, whose vertices facial actions move.
-    moved = np.flatnonzero(np.abs(mesh.actions[:, kept]).max(axis=(0, 2)) > MOVED)
+    moved = np.flatnonzero((np.abs(mesh.actions).max(axis=(0, 2)) > MOVED)[kept])
     template = np.concatenate(parts.template)
     return Figure(
         vertices=np.concatenate(parts.vertices),

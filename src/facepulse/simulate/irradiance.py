@@ -101,24 +101,28 @@ class Irradiance:
         self._given = [np.empty((len(vertices), 0), np.float32) for _ in softness]
 
     def __call__(
-        self, wanted: NDArray[np.bool_], turn: Doubles, levels: Sequence[float], towards: Sequence[Doubles]
-    ) -> Floats:
-        """Irradiance by each lamp, (V, S); of vertices that nobody wants, anything.
+        self,
+        wanted: NDArray[np.bool_],
+        turn: Doubles,
+        levels: Sequence[float],
+        towards: Sequence[Doubles],
+        result: Floats,
+    ) -> None:
+        """Irradiance by each lamp.
 
         Args:
-            wanted: (V,).
+            wanted: (V,), the vertices that are asked for.
             turn: (3, 3), of the head.
             levels: irradiance of a surface that faces each lamp.
             towards: unit vector in the world towards each lamp, (3,) each.
+            result: (V, S), to be filled for those vertices.
         """
         self._look_at(np.flatnonzero(wanted & ~self._known))
         seen_from = np.stack([np.stack(towards) @ turn, np.stack(towards)], axis=1)  # by the head and by the torso
         spreads = lamp(self._towards, seen_from, self._softness[:, None], np.asarray(levels)[:, None])
-        result = np.empty((len(wanted), len(spreads)), np.float32)
         for number, spread in enumerate(spreads):
             mix = self._mix(number, spread)
             _mixed(self._given[number], mix, self._turning, wanted, result[:, number])
-        return result
 
     def _look_at(self, places: NDArray[np.intp]) -> None:
         """Find out what reaches vertices that nobody has wanted so far."""

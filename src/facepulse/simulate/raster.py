@@ -16,12 +16,11 @@ Marks = NDArray[np.bool_]
 
 # Order of the columns of a vertex's features; the irradiance of each lamp follows.
 PULSE, NORMAL_X, NORMAL_Y, NORMAL_Z, LAMPS = 0, 1, 2, 3, 4
+GLOSS = 256  # steps of a lamp's mirror image over the cosine, between which it is straight to a thousandth
 
 
 @njit(cache=True, nogil=True)
-def turned(
-    vectors: Floats, turning: Floats, turn: Floats, still: Floats, shift: Floats, result: Floats
-) -> None:
+def turned(vectors: Floats, turning: Floats, turn: Floats, still: Floats, shift: Floats, result: Floats) -> None:
     """Turn vectors, each by its own share of a turn.
 
     Args:
@@ -96,6 +95,14 @@ def rasterise(x: Floats, y: Floats, nearness: Floats, faces: Ints, seen: Ints, w
 
 
 @njit(cache=True, nogil=True)
+def delayed(wave: Floats, steps: Floats, result: Floats) -> None:
+    """Linear interpolation of a wave (D,) at steps (V,) from 0 to below D - 1, into (V,)."""
+    for vertex in range(len(steps)):
+        step = int(steps[vertex])
+        result[vertex] = wave[step] + (steps[vertex] - np.float32(step)) * (wave[step + 1] - wave[step])
+
+
+@njit(cache=True, nogil=True)
 def corners(seen: Ints, faces: Ints, marked: Marks) -> None:
     """Mark the vertices of all faces that are seen, in (V,)."""
     marked[:] = False
@@ -113,7 +120,8 @@ def _texel(atlas: Floats, top: int, left: int, channel: int, across: float, down
     upper, lower = atlas[top, left, channel], atlas[top + 1, left, channel]
     upper += across * (atlas[top, left + 1, channel] - upper)
     lower += across * (atlas[top + 1, left + 1, channel] - lower)
-    return upper + down * (lower - upper)
+    between: float = upper + down * (lower - upper)
+    return between
 
 
 @njit(cache=True, nogil=True)
@@ -151,6 +159,10 @@ def shade(
     height, width, _ = atlas.shape
     one, half, nothing, tiny = np.float32(1.0), np.float32(0.5), np.float32(0.0), np.float32(1e-9)
     around = np.float32(surface)
+    gloss = np.empty((len(lamps), GLOSS + 2), np.float32)  # the mirror image over the cosine, cheaper than powers
+    for lamp in range(len(lamps)):
+        for step in range(GLOSS + 2):
+            gloss[lamp, step] = lamps[lamp, 5] * (np.float32(step) / np.float32(GLOSS)) ** lamps[lamp, 4]
     for row in range(rows):
         for column in range(columns):
             if seen[row, column] < 0:
@@ -165,7 +177,7 @@ def shade(
             v = (wa * uv[face, 0, 1] + wb * uv[face, 1, 1] + wc * uv[face, 2, 1]) * np.float32(height) - half
             u = min(max(u, nothing), np.float32(width - 1.001))
             v = min(max(v, nothing), np.float32(height - 1.001))
-            left, top = np.uint32(u), np.uint32(v)
+            left, top = int(u), int(v)
             du, dv = u - np.float32(left), v - np.float32(top)
             pulse = wa * features[a, PULSE] + wb * features[b, PULSE] + wc * features[c, PULSE]
             nx = wa * features[a, NORMAL_X] + wb * features[b, NORMAL_X] + wc * features[c, NORMAL_X]
@@ -188,7 +200,11 @@ def shade(
                         cosine = hx * nx + hy * ny + hz * nz
                         if cosine > 0:
                             cosine /= (np.sqrt(hx * hx + hy * hy + hz * hz) + tiny) * length
-                            mirrored += min(light, lamps[lamp, 3]) * lamps[lamp, 5] * cosine ** lamps[lamp, 4]
+                            place = min(cosine, one) * np.float32(GLOSS)
+                            below = int(place)
+                            dull, bright = gloss[lamp, below], gloss[lamp, below + 1]
+                            dull += (place - np.float32(below)) * (bright - dull)
+                            mirrored += min(light, lamps[lamp, 3]) * dull
                 glare = (mirrored + around * arriving) * shine
                 k = 1 + 6 * kind
                 skin = _texel(atlas, top, left, k, du, dv) + pulse * _texel(atlas, top, left, k + 3, du, dv)

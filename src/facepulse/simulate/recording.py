@@ -190,18 +190,21 @@ class Recording:
             )
             ambient = np.tensordot(levels, whites, 1).astype(np.float32)
             behind = cv2.transform(room(float(time), tuple(shake_pixels[index])), to_raw * ambient[:, None])
-            np.copyto(raw, behind, where=~covered[..., None])
+            cv2.copyTo(behind, (~covered).view(np.uint8), raw)
             cv2.GaussianBlur(raw, (3, 3), LENS_BLUR, dst=raw)
             raw *= self._ripple(develop, index, in_picture, levels)[:, None, None]
             yield develop(raw, index)
 
     def _ripple(self, develop: Development, index: int, rows: Floats, levels: list[float]) -> NDArray[np.float32]:
         """Gain of each row under lamps on the mains, each with its share of the light."""
-        gains = np.ones(len(rows), np.float32)
+        depths: dict[float, float] = {}  # of all lamps together, at each frequency
         for source, level in zip(self.lighting.sources, levels, strict=True):
             if source.flicker_hz > 0 and source.flicker_depth > 0:
-                ripple = develop.flicker(index, rows, source.flicker_hz, source.flicker_depth)
-                gains += np.float32(level / max(sum(levels), 1e-9)) * (ripple - 1)
+                share = level / max(sum(levels), 1e-9)
+                depths[source.flicker_hz] = depths.get(source.flicker_hz, 0.0) + share * source.flicker_depth
+        gains = np.ones(len(rows), np.float32)
+        for hz, depth in depths.items():
+            gains += develop.flicker(index, rows, hz, depth) - 1
         return gains
 
 

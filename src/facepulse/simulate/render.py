@@ -18,7 +18,7 @@ from facepulse.simulate.appearance import Paint
 from facepulse.simulate.figure import Figure
 from facepulse.simulate.irradiance import SMALLEST_SOFTNESS, Irradiance
 from facepulse.simulate.light import Lighting
-from facepulse.simulate.raster import LAMPS, NORMAL_X, PULSE, corners, rasterise, shade, turned, vertex_normals
+from facepulse.simulate.raster import LAMPS, NORMAL_X, PULSE, corners, delayed, rasterise, shade, turned, vertex_normals
 from facepulse.simulate.skin import SPECTRA, Sensor, SkinColours
 
 Floats = NDArray[np.float32]
@@ -72,13 +72,17 @@ class View:
         towards = np.stack([-across, -up, np.ones_like(across)], axis=-1)
         return np.asarray(towards / np.linalg.norm(towards, axis=-1, keepdims=True), np.float32)
 
-    def project(self, points: Doubles | Floats) -> Doubles:
+    def project(self, points: Doubles) -> Doubles:
         """From metres relative to the lens to rendered pixels, (N, 2) x and y."""
+        projected = points @ self.matrix().T
+        return np.asarray(projected[:, :2] / np.maximum(projected[:, 2:], 1e-3))
+
+    def matrix(self) -> Doubles:
+        """From metres relative to the lens to rendered pixels times the distance, and the distance: (3, 3)."""
         left, top, width, height = self.window
-        depth = np.maximum(-points[:, 2], 1e-3)
-        x = (points[:, 0] / depth * self.focal + self.width / 2 - left) * self.shape[1] / width
-        y = (self.height / 2 - points[:, 1] / depth * self.focal - top) * self.shape[0] / height
-        return np.stack([x, y], axis=1)
+        across, down = self.shape[1] / width, self.shape[0] / height
+        middle_x, middle_y = (self.width / 2 - left) * across, (self.height / 2 - top) * down
+        return np.array([[self.focal * across, 0.0, -middle_x], [0.0, -self.focal * down, -middle_y], [0.0, 0.0, -1.0]])
 
 
 @dataclass(frozen=True)
@@ -130,9 +134,7 @@ class Renderer:
         self._faces, self._uv = figure.faces[order], figure.uv[order]
         arrival_s = pulse_arrival(figure.template)
         self.delays_s = np.linspace(0.0, float(arrival_s.max()) + 1e-6, DELAYS)
-        position = arrival_s / self.delays_s[-1] * (DELAYS - 1)
-        self._delay_step = np.minimum(position.astype(np.int64), DELAYS - 2)
-        self._delay_rest = (position - self._delay_step).astype(np.float32)
+        self._delay_steps = (arrival_s / self.delays_s[-1] * (DELAYS - 1)).astype(np.float32)
         spectra = sorted({source.spectrum for source in lighting.sources})
         self._spectrum = np.array([spectra.index(source.spectrum) for source in lighting.sources], np.int32)
         # What covers the skin has a colour of its own, which no light but white needs to know more about.
@@ -180,28 +182,18 @@ class Renderer:
         pivot = figure.pivot.astype(np.float64)
         # From the figure to the lens: p -> shake (turn (p - pivot) + centre), the torso without the turn.
         centre = pivot + np.array([*view.offset, -view.distance]) + pose.position
-        whole, still = (shake @ turn).astype(np.float32), shake.astype(np.float32)
-        points, features = self._points, self._features
-        shift = (shake @ centre).astype(np.float32)
-        turned(self._vertices - figure.pivot, figure.turning, whole, still, shift, points)
-        pixels = view.project(points)
-        rasterise(
-            pixels[:, 0].astype(np.float32),
-            pixels[:, 1].astype(np.float32),
-            np.float32(-1) / points[:, 2],
-            self._faces,
-            self._seen,
-            self._weights,
-        )
+        points, features, project = self._points, self._features, view.matrix()
+        head, torso, shift = ((project @ part).astype(np.float32) for part in (shake @ turn, shake, shake @ centre))
+        turned(self._vertices, figure.turning, head, torso, shift, points)
+        nearness = np.float32(1) / points[:, 2]
+        x, y = (np.asarray(points[:, axis] * nearness) for axis in (0, 1))
+        rasterise(x, y, nearness, self._faces, self._seen, self._weights)
         corners(self._seen, self._faces, self._marked)
 
-        wave = np.asarray(volume, np.float32)
-        features[:, PULSE] = (
-            wave[self._delay_step] * (1 - self._delay_rest) + wave[self._delay_step + 1] * self._delay_rest
-        )
-        normals = features[:, NORMAL_X : NORMAL_X + 3]
-        turned(self._normals, figure.turning, whole, still, np.zeros(3, np.float32), normals)
-        features[:, LAMPS:] = self._irradiance(self._marked, turn, levels, towards)
+        delayed(np.asarray(volume, np.float32), self._delay_steps, features[:, PULSE])
+        head, torso = (shake @ turn).astype(np.float32), shake.astype(np.float32)
+        turned(self._normals, figure.turning, head, torso, np.zeros(3, np.float32), features[:, NORMAL_X:LAMPS])
+        self._irradiance(self._marked, turn, levels, towards, features[:, LAMPS:])
         raw = np.empty((*view.shape, 3), np.float32)
         shade(
             self._seen,
@@ -226,7 +218,7 @@ class Renderer:
         figure = self.figure
         self._expression = weights
         active = np.flatnonzero(weights)
-        self._vertices = np.array(figure.vertices)
+        self._vertices = figure.vertices - figure.pivot
         self._vertices[figure.action_vertices] += np.tensordot(weights[active], figure.actions[active], 1)
         self._normals = vertex_normals(self._vertices, figure.faces)
 
