@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from facepulse.simulate import assets
-from facepulse.simulate.appearance import ATLAS_COLUMNS, ATLAS_ROWS, TILES, Look, Paint, island_positions, paint
+from facepulse.simulate.appearance import ATLAS_COLUMNS, ATLAS_ROWS, TILES, Paint, island_positions, paint
 from facepulse.simulate.figure import Figure, build_figure
 from facepulse.simulate.head import HeadMesh, Identity, draw_identity, head_mesh
+from facepulse.simulate.look import Look
 
 SCALE = 0.5  # of the atlas
 PLAIN = Look("short", beard=0.0, glasses=False, makeup=False)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from facepulse.simulate.appearance import HAIR_STYLES
 from facepulse.simulate.figure import build_figure
+from facepulse.simulate.look import HAIR_STYLES
 from simulated_people import PLAIN, needs_heads, of_tile, person
 
 pytestmark = needs_heads

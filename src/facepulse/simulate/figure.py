@@ -17,13 +17,13 @@ from facepulse.simulate.appearance import (
     EYE_RADIUS,
     ISLAND_COLUMNS,
     TILES,
-    Look,
     clothing,
     scalp,
     torso_place,
 )
 from facepulse.simulate.assets import METRES, PARTS
 from facepulse.simulate.head import HeadMesh, Identity
+from facepulse.simulate.look import Look
 from facepulse.simulate.raster import vertex_normals
 
 Floats = NDArray[np.float32]

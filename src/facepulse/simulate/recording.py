@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse.simulate.appearance import Look, draw_look, paint
+from facepulse.simulate.appearance import paint
 from facepulse.simulate.background import Background
 from facepulse.simulate.camera import Camera, Development, draw_camera
 from facepulse.simulate.codec import Encoding, capture_times, draw_encoding, through_codec
@@ -23,6 +23,7 @@ from facepulse.simulate.figure import build_figure
 from facepulse.simulate.head import SPLITS, Gender, Identity, draw_identity, head_mesh
 from facepulse.simulate.heartbeat import Course, Heartbeat, draw_heartbeat
 from facepulse.simulate.light import Lighting, draw_lighting
+from facepulse.simulate.look import Look, draw_look
 from facepulse.simulate.motion import FACE_HEIGHT_M, Motion, draw_motion
 from facepulse.simulate.presets import BPM_LIMITS, EXERCISED_BPM, PRESETS
 from facepulse.simulate.render import Pose, Renderer, View
@@ -190,7 +191,7 @@ class Recording:
             )
             ambient = np.tensordot(levels, whites, 1).astype(np.float32)
             behind = cv2.transform(room(float(time), tuple(shake_pixels[index])), to_raw * ambient[:, None])
-            cv2.copyTo(behind, (~covered).view(np.uint8), raw)
+            cv2.copyTo(behind, 1 - covered, raw)
             cv2.GaussianBlur(raw, (3, 3), LENS_BLUR, dst=raw)
             raw *= self._ripple(develop, index, in_picture, levels)[:, None, None]
             yield develop(raw, index)

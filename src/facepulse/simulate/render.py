@@ -164,7 +164,7 @@ class Renderer:
 
     def render(
         self, pose: Pose, levels: Sequence[float], towards: Sequence[Doubles], volume: Doubles
-    ) -> tuple[Floats, NDArray[np.bool_]]:
+    ) -> tuple[Floats, NDArray[np.uint8]]:
         """One picture.
 
         Args:
@@ -174,7 +174,7 @@ class Renderer:
             volume: of the blood at each of `delays_s` ago, (DELAYS,).
 
         Returns:
-            raw float32 (rows, columns, 3), 0 where nobody is; and where somebody is, bool (rows, columns).
+            raw float32 (rows, columns, 3), 0 where nobody is; and where somebody is, uint8 (rows, columns), 0 or 1.
         """
         figure, view = self.figure, self.view
         self._express(pose.expression)
@@ -209,7 +209,7 @@ class Renderer:
             ALL_AROUND,
             raw,
         )
-        return raw, self._seen >= 0
+        return raw, (self._seen >= 0).view(np.uint8)
 
     def _express(self, weights: Floats) -> None:
         """Move the vertices of the face, unless they are where they should be."""
