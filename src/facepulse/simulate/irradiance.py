@@ -134,19 +134,21 @@ class Irradiance:
             for column, pattern in enumerate(patterns):
                 _gathered(self._reach, places, pattern, given, column)
 
-    def _mix(self, number: int, spread: Floats) -> Floats:
+    def _mix(self, number: int, spreads: Floats) -> Floats:
         """How much of each of a lamp's patterns two spreads hold, (2, P); what they hold besides is a new pattern."""
-        for one in spread:
-            patterns = self._patterns[number]
-            rest = one - (patterns @ one) @ patterns
-            size = float(np.sqrt(rest @ rest))
-            if size > LEFT_OUT * float(np.sqrt(one @ one)):
-                rest -= (patterns @ rest) @ patterns  # once more, for what rounding has left
-                pattern = rest / np.sqrt(rest @ rest)
-                given = np.pad(self._given[number], ((0, 0), (0, 1)))
-                _gathered(self._reach, np.flatnonzero(self._known), pattern, given, len(patterns))
-                self._patterns[number], self._given[number] = np.concatenate([patterns, pattern[None]]), given
-        return np.asarray(spread @ self._patterns[number].T, np.float32)
+        patterns = self._patterns[number]
+        mix = spreads @ patterns.T
+        left_out = ((spreads - mix @ patterns) ** 2).sum(axis=1)
+        if (left_out <= LEFT_OUT**2 * (spreads**2).sum(axis=1)).all():
+            return np.asarray(mix, np.float32)
+        rest = spreads[left_out.argmax()]
+        for _ in range(2):  # the second time for what rounding has left
+            rest = rest - (patterns @ rest) @ patterns
+            rest /= np.sqrt((rest**2).sum())
+        given = np.pad(self._given[number], ((0, 0), (0, 1)))
+        _gathered(self._reach, np.flatnonzero(self._known), rest, given, len(patterns))
+        self._patterns[number], self._given[number] = np.concatenate([patterns, rest[None]]), given
+        return self._mix(number, spreads)
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc"})  # so that the sum is one over eight lanes
