@@ -219,7 +219,8 @@ class Renderer:
         self._expression = weights
         active = np.flatnonzero(weights)
         self._vertices = figure.vertices - figure.pivot
-        self._vertices[figure.action_vertices] += np.tensordot(weights[active], figure.actions[active], 1)
+        # Not a product of matrices: for that, numpy would start threads, which go on to take a core from others.
+        self._vertices[figure.action_vertices] += np.einsum("a,avk->vk", weights[active], figure.actions[active])
         self._normals = vertex_normals(self._vertices, figure.faces)
 
     def _lamps(self, shake: Doubles, levels: Sequence[float], towards: Sequence[Doubles]) -> Floats:
