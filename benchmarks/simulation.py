@@ -18,6 +18,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -33,8 +34,10 @@ METHODS = ("POS", "CHROM", "GREEN")
 CONFIDENT = 0.3
 
 
-def one_thread() -> None:
-    cv2.setNumThreads(1)
+def processes() -> ProcessPoolExecutor:
+    """One process a core with one thread each: more of them only get in each other's way."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # read when a fresh process imports numpy
+    return ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn"), cv2.setNumThreads, (1,))
 
 
 def make_clip(index: int, *, preset: str, size: int, frames: int) -> float:
@@ -46,7 +49,7 @@ def make_clip(index: int, *, preset: str, size: int, frames: int) -> float:
 def clips(count: int, preset: str, size: int, frames: int) -> None:
     cores = len(os.sched_getaffinity(0))
     work = partial(make_clip, preset=preset, size=size, frames=frames)
-    with ProcessPoolExecutor(cores, initializer=one_thread) as pool:
+    with processes() as pool:
         list(pool.map(work, range(1000, 1000 + 2 * cores)))
         started = time.perf_counter()
         memory = max(pool.map(work, range(count)))
@@ -88,7 +91,7 @@ def measure_without_pulse(job: tuple[str, int], *, seconds: float) -> list[Readi
 
 def leak(count: int, seconds: float) -> None:
     jobs = [(preset, index) for index in range(count) for preset in ("calm", "complex")]
-    with ProcessPoolExecutor(initializer=one_thread) as pool:
+    with processes() as pool:
         done = pool.map(partial(measure_without_pulse, seconds=seconds), jobs)
         readings = [reading for readings in done for reading in readings]
     print(f"simulated, {count} recordings of {seconds:g} s a preset, validation split, seed 11, pulse switched off")

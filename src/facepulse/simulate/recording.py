@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse.simulate.appearance import Look, draw_look, paint
+from facepulse.simulate.appearance import paint
 from facepulse.simulate.background import Background
 from facepulse.simulate.camera import Camera, Development, draw_camera
 from facepulse.simulate.codec import Encoding, capture_times, draw_encoding, through_codec
@@ -23,6 +23,7 @@ from facepulse.simulate.figure import build_figure
 from facepulse.simulate.head import SPLITS, Gender, Identity, draw_identity, head_mesh
 from facepulse.simulate.heartbeat import Course, Heartbeat, draw_heartbeat
 from facepulse.simulate.light import Lighting, draw_lighting
+from facepulse.simulate.look import Look, draw_look
 from facepulse.simulate.motion import FACE_HEIGHT_M, Motion, draw_motion
 from facepulse.simulate.presets import BPM_LIMITS, EXERCISED_BPM, PRESETS
 from facepulse.simulate.render import Pose, Renderer, View
@@ -190,18 +191,21 @@ class Recording:
             )
             ambient = np.tensordot(levels, whites, 1).astype(np.float32)
             behind = cv2.transform(room(float(time), tuple(shake_pixels[index])), to_raw * ambient[:, None])
-            raw += behind * (1.0 - covered)[..., None]
+            cv2.copyTo(behind, 1 - covered, raw)
             cv2.GaussianBlur(raw, (3, 3), LENS_BLUR, dst=raw)
             raw *= self._ripple(develop, index, in_picture, levels)[:, None, None]
             yield develop(raw, index)
 
     def _ripple(self, develop: Development, index: int, rows: Floats, levels: list[float]) -> NDArray[np.float32]:
         """Gain of each row under lamps on the mains, each with its share of the light."""
-        gains = np.ones(len(rows), np.float32)
+        depths: dict[float, float] = {}  # of all lamps together, at each frequency
         for source, level in zip(self.lighting.sources, levels, strict=True):
             if source.flicker_hz > 0 and source.flicker_depth > 0:
-                ripple = develop.flicker(index, rows, source.flicker_hz, source.flicker_depth)
-                gains += np.float32(level / max(sum(levels), 1e-9)) * (ripple - 1)
+                share = level / max(sum(levels), 1e-9)
+                depths[source.flicker_hz] = depths.get(source.flicker_hz, 0.0) + share * source.flicker_depth
+        gains = np.ones(len(rows), np.float32)
+        for hz, depth in depths.items():
+            gains += develop.flicker(index, rows, hz, depth) - 1
         return gains
 
 

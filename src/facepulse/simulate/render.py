@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse.simulate.appearance import Paint
-from facepulse.simulate.figure import Figure, directions
+from facepulse.simulate.figure import Figure
+from facepulse.simulate.irradiance import SMALLEST_SOFTNESS, Irradiance
 from facepulse.simulate.light import Lighting
-from facepulse.simulate.raster import rasterise, shade, vertex_normals
+from facepulse.simulate.raster import LAMPS, NORMAL_X, PULSE, corners, delayed, rasterise, shade, turned, vertex_normals
 from facepulse.simulate.skin import SPECTRA, Sensor, SkinColours
 
 Floats = NDArray[np.float32]
@@ -25,10 +26,9 @@ Doubles = NDArray[np.float64]
 
 # What the surface of skin returns at once, without a pulse: 4 to 7 % by Fresnel for an index of 1.42 to 1.55 (Anderson
 # & Parrish 1981; Jacques 2013). Part of it comes back in all directions, for skin is rough; part in a broad lobe.
-SURFACE = 0.02
+ALL_AROUND = 0.02
 SPECULAR, ROUGH_EXPONENT = 0.025, 14.0  # Weyrich 2006
 MIRRORED_SOFTNESS = 1.2  # radians: softer lamps have no mirror image
-SMALLEST_SOFTNESS = 0.30  # radians: half the distance between `figure.directions`, below which lamps would flicker
 
 # Arrival of the pulse at the parts of a face: 0 at the carotid's side, some tens of milliseconds later at the forehead
 # and the middle of the face (Kamshilin 2013; Moco 2016 found up to about 40 ms across a face).
@@ -72,13 +72,17 @@ class View:
         towards = np.stack([-across, -up, np.ones_like(across)], axis=-1)
         return np.asarray(towards / np.linalg.norm(towards, axis=-1, keepdims=True), np.float32)
 
-    def project(self, points: Doubles | Floats) -> Doubles:
+    def project(self, points: Doubles) -> Doubles:
         """From metres relative to the lens to rendered pixels, (N, 2) x and y."""
+        projected = points @ self.matrix().T
+        return np.asarray(projected[:, :2] / np.maximum(projected[:, 2:], 1e-3))
+
+    def matrix(self) -> Doubles:
+        """From metres relative to the lens to rendered pixels times the distance, and the distance: (3, 3)."""
         left, top, width, height = self.window
-        depth = np.maximum(-points[:, 2], 1e-3)
-        x = (points[:, 0] / depth * self.focal + self.width / 2 - left) * self.shape[1] / width
-        y = (self.height / 2 - points[:, 1] / depth * self.focal - top) * self.shape[0] / height
-        return np.stack([x, y], axis=1)
+        across, down = self.shape[1] / width, self.shape[0] / height
+        middle_x, middle_y = (self.width / 2 - left) * across, (self.height / 2 - top) * down
+        return np.array([[self.focal * across, 0.0, -middle_x], [0.0, -self.focal * down, -middle_y], [0.0, 0.0, -1.0]])
 
 
 @dataclass(frozen=True)
@@ -122,12 +126,15 @@ class Renderer:
     def __init__(self, figure: Figure, paint: Paint, lighting: Lighting, sensor: Sensor, view: View) -> None:
         self.figure, self.view, self.lighting = figure, view, lighting
         self._eyes = view.eyes()
-        self._towards = directions()
+        self._irradiance = Irradiance(
+            figure.vertices, figure.faces, figure.turning, [source.softness for source in lighting.sources]
+        )
+        # The nearest faces first, as they lie at rest: what is behind them is then passed over quickly.
+        order = np.argsort(-figure.vertices[figure.faces, 2].sum(axis=1), kind="stable")
+        self._faces, self._uv = figure.faces[order], figure.uv[order]
         arrival_s = pulse_arrival(figure.template)
         self.delays_s = np.linspace(0.0, float(arrival_s.max()) + 1e-6, DELAYS)
-        position = arrival_s / self.delays_s[-1] * (DELAYS - 1)
-        self._delay_step = np.minimum(position.astype(np.int64), DELAYS - 2)
-        self._delay_rest = (position - self._delay_step).astype(np.float32)
+        self._delay_steps = (arrival_s / self.delays_s[-1] * (DELAYS - 1)).astype(np.float32)
         spectra = sorted({source.spectrum for source in lighting.sources})
         self._spectrum = np.array([spectra.index(source.spectrum) for source in lighting.sources], np.int32)
         # What covers the skin has a colour of its own, which no light but white needs to know more about.
@@ -145,6 +152,9 @@ class Renderer:
         self._whites = np.stack(whites)
         self._seen = np.empty(view.shape, np.int32)
         self._weights = np.empty((*view.shape, 2), np.float32)
+        self._marked = np.empty(len(figure.vertices), np.bool_)
+        self._points = np.empty_like(figure.vertices)
+        self._features = np.empty((len(figure.vertices), LAMPS + len(lighting.sources)), np.float32)
         self._expression = np.full(len(figure.action_names), np.nan, np.float32)
 
     @property
@@ -154,7 +164,7 @@ class Renderer:
 
     def render(
         self, pose: Pose, levels: Sequence[float], towards: Sequence[Doubles], volume: Doubles
-    ) -> tuple[Floats, Floats]:
+    ) -> tuple[Floats, NDArray[np.uint8]]:
         """One picture.
 
         Args:
@@ -164,7 +174,7 @@ class Renderer:
             volume: of the blood at each of `delays_s` ago, (DELAYS,).
 
         Returns:
-            raw float32 (rows, columns, 3), 0 where nobody is; and where somebody is, float32 (rows, columns), 0 or 1.
+            raw float32 (rows, columns, 3), 0 where nobody is; and where somebody is, uint8 (rows, columns), 0 or 1.
         """
         figure, view = self.figure, self.view
         self._express(pose.expression)
@@ -172,40 +182,34 @@ class Renderer:
         pivot = figure.pivot.astype(np.float64)
         # From the figure to the lens: p -> shake (turn (p - pivot) + centre), the torso without the turn.
         centre = pivot + np.array([*view.offset, -view.distance]) + pose.position
-        points = self._blend(self._vertices - figure.pivot, turn, shake)
-        points += (shake @ centre).astype(np.float32)
-        pixels = view.project(points).astype(np.float32)
-        rasterise(
-            pixels[:, 0].copy(),
-            pixels[:, 1].copy(),
-            np.float32(-1) / points[:, 2],
-            figure.faces,
-            self._seen,
-            self._weights,
-        )
+        points, features, project = self._points, self._features, view.matrix()
+        head, torso, shift = ((project @ part).astype(np.float32) for part in (shake @ turn, shake, shake @ centre))
+        turned(self._vertices, figure.turning, head, torso, shift, points)
+        nearness = np.float32(1) / points[:, 2]
+        x, y = (np.asarray(points[:, axis] * nearness) for axis in (0, 1))
+        rasterise(x, y, nearness, self._faces, self._seen, self._weights)
+        corners(self._seen, self._faces, self._marked)
 
-        wave = np.asarray(volume, np.float32)
-        blood = wave[self._delay_step] * (1 - self._delay_rest) + wave[self._delay_step + 1] * self._delay_rest
-        normals = self._blend(self._normals, turn, shake)
-        features = np.concatenate(
-            [blood[:, None], normals, self._irradiance(turn, levels, towards)], axis=1, dtype=np.float32
-        )
+        delayed(np.asarray(volume, np.float32), self._delay_steps, features[:, PULSE])
+        head, torso = (shake @ turn).astype(np.float32), shake.astype(np.float32)
+        turned(self._normals, figure.turning, head, torso, np.zeros(3, np.float32), features[:, NORMAL_X:LAMPS])
+        self._irradiance(self._marked, turn, levels, towards, features[:, LAMPS:])
         raw = np.empty((*view.shape, 3), np.float32)
         shade(
             self._seen,
             self._weights,
-            figure.faces,
-            figure.uv,
+            self._faces,
+            self._uv,
             features,
             self._eyes,
             self._atlas,
             self._lamps(shake, levels, towards),
             self._spectrum,
             self._whites,
-            SURFACE,
+            ALL_AROUND,
             raw,
         )
-        return raw, (self._seen >= 0).astype(np.float32)
+        return raw, (self._seen >= 0).view(np.uint8)
 
     def _express(self, weights: Floats) -> None:
         """Move the vertices of the face, unless they are where they should be."""
@@ -214,24 +218,10 @@ class Renderer:
         figure = self.figure
         self._expression = weights
         active = np.flatnonzero(weights)
-        self._vertices = np.array(figure.vertices)
-        self._vertices[figure.action_vertices] += np.tensordot(weights[active], figure.actions[active], 1)
+        self._vertices = figure.vertices - figure.pivot
+        # Not a product of matrices: for that, numpy would start threads, which go on to take a core from others.
+        self._vertices[figure.action_vertices] += np.einsum("a,avk->vk", weights[active], figure.actions[active])
         self._normals = vertex_normals(self._vertices, figure.faces)
-
-    def _blend(self, vectors: Floats, turn: Doubles, shake: Doubles) -> Floats:
-        """Vectors of head, neck and torso, turned as far as each of them turns, as the camera has them."""
-        turned, still = vectors @ (shake @ turn).T.astype(np.float32), vectors @ shake.T.astype(np.float32)
-        return np.asarray(still + self.figure.turning[:, None] * (turned - still), np.float32)
-
-    def _irradiance(self, turn: Doubles, levels: Sequence[float], towards: Sequence[Doubles]) -> Floats:
-        """Of each vertex by each source, (V, S)."""
-        sources = list(zip(self.lighting.sources, towards, levels, strict=True))
-        spread = [
-            lamp(self._towards, turn.T @ direction, source.softness, level) for source, direction, level in sources
-        ]
-        spread += [lamp(self._towards, direction, source.softness, level) for source, direction, level in sources]
-        on_head, on_torso = np.split(self.figure.reach @ np.stack(spread, axis=1), 2, axis=1)
-        return np.asarray(on_torso + self.figure.turning[:, None] * (on_head - on_torso), np.float32)
 
     def _lamps(self, shake: Doubles, levels: Sequence[float], towards: Sequence[Doubles]) -> Floats:
         """Direction, irradiance and mirror image of each source, (S, 6), as `raster.shade` takes them."""
@@ -242,21 +232,6 @@ class Renderer:
             row[:3], row[3], row[4] = shake @ direction, level, exponent
             row[5] = (exponent + 8) / 8 * SPECULAR if softness < MIRRORED_SOFTNESS else 0.0
         return lamps
-
-
-def lamp(towards: Floats, direction: Doubles, softness: float, level: float) -> Floats:
-    """How a lamp's light is spread over directions: (D,), so that a surface that faces it receives `level`.
-
-    Args:
-        towards: unit vectors, (D, 3).
-        direction: unit vector towards the lamp's middle.
-        softness: angular radius in radians.
-        level: irradiance.
-    """
-    cosine = towards @ direction.astype(np.float32)
-    width = max(softness, SMALLEST_SOFTNESS)
-    spread = np.exp((cosine - 1) / (1 - np.cos(width)) * 1.5)
-    return np.asarray(level * spread / np.maximum(spread @ np.maximum(cosine, 0.0), 1e-6), np.float32)
 
 
 def pulse_arrival(template: Floats) -> Doubles:
