@@ -190,7 +190,9 @@ def test_what_is_shrunk_was_coded_at_its_full_size():
             assert int(half.options["b"]) == pytest.approx(int(full.options["b"]) / 2, rel=1e-3)
         else:
             assert int(small.options["qmax"]) == max(2, round(int(full.options["qmax"]) / 12**0.5))
-    assert draw_encoding(np.random.default_rng(0), "calm", width=320, height=240).shrunk == 1
+    calm, calmer = (draw_encoding(np.random.default_rng(1), "calm", width=width) for width in (640, 1280))
+    assert (calm.shrunk, calmer.shrunk) == (4, 2)
+    assert calm.options == calmer.options
 
 
 def test_a_bit_rate_is_kept():

@@ -16,9 +16,11 @@ Frames = npt.NDArray[np.uint8]
 
 TIME_BASE = Fraction(1, 60000)  # as VideoWriter has it in MP4
 LOSSLESS = ("png", "rawvideo")
-# Pixels of the videos that phones and webcams make, which data sets keep smaller: MMPD's were taken at 1280x720 and
-# then made 320x240 (issue 149 of rPPG-Toolbox).
-TAKEN_PIXELS = 1280 * 720
+# Pixels that cameras take, of which data sets keep fewer. MMPD's phones took 1280x720, made 320x240 (issue 149 of
+# rPPG-Toolbox). PURE's faces are half as large as lens, pixels and distance would have them (its page: 4.8 mm, 1.1 m,
+# 100 pixels; of 4.4 um), so that each of its pixels is four of the sensor's; and so it is, about, with a webcam whose
+# sensor has 1080 rows.
+TAKEN_PIXELS = {"calm": 1280 * 960, "complex": 1280 * 720}
 # One thread and no AVX-512: x264 writes other bytes with another number of threads, and its code for AVX-512 every few
 # runs. A processor without AVX2 has no AVX-512 either, and must not be told to use AVX2.
 _AVX2 = 11  # cv2.checkHardwareSupport's number of it
@@ -38,7 +40,7 @@ class Encoding:
         drop: share of frames that are lost before they are stored.
         jitter_s: SD of a frame's delay, seconds.
         rate_swing: SD of the slow changes of the frame rate, relative: variable frame rate.
-        shrunk: pixels of the video as it was taken, of which the mean is one of these.
+        shrunk: pixels that the camera took to one that is kept, their mean.
     """
 
     codec: str
@@ -86,10 +88,10 @@ def draw_encoding(
         height: pixels.
     """
     calm = quality == "calm"
-    shrunk = 1.0 if calm else max(1.0, TAKEN_PIXELS / (width * height))
+    shrunk = max(1.0, TAKEN_PIXELS[quality] / (width * height))
     # A pixel that is the mean of n others has 1 / sqrt(n) of their errors, where these are independent: as if it had
     # been coded in steps so much finer. Half the step is 6 less of crf, half of q, and about twice the bits.
-    finer = float(np.sqrt(shrunk))
+    finer = 1.0 if calm else float(np.sqrt(shrunk))
     fps = 30.0 if calm else float(rng.choice([24, 25, 30000 / 1001, 30, 30, 30]))
     if rng.random() < 0.25:
         q = 2 if calm else max(2, round(int(rng.integers(3, 11)) / finer))
