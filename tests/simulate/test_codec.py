@@ -173,6 +173,28 @@ def test_drawn_encodings_are_of_their_quality():
     assert small == draw_encoding(np.random.default_rng(0), "complex", width=64, height=64)
 
 
+def test_what_is_shrunk_was_coded_at_its_full_size():
+    """Twelve pixels in one halve the errors 1.8 times: so much finer is the coding of the one."""
+    for seed in range(40):
+        full, half, small = (
+            draw_encoding(np.random.default_rng(seed), "complex", width=width, height=height)
+            for width, height in ((1280, 720), (640, 360), (320, 240))
+        )
+        assert (full.shrunk, half.shrunk, small.shrunk) == (1, 4, 12)
+        assert (full.codec, full.fps, full.key_interval) == (small.codec, small.fps, small.key_interval)
+        if "crf" in full.options:
+            assert 18 <= float(full.options["crf"]) <= 30
+            assert float(half.options["crf"]) == pytest.approx(float(full.options["crf"]) - 6, abs=0.11)
+            assert float(small.options["crf"]) == pytest.approx(float(full.options["crf"]) - 10.8, abs=0.11)
+        elif "b" in full.options:  # of four times fewer pixels, each with twice the bits
+            assert int(half.options["b"]) == pytest.approx(int(full.options["b"]) / 2, rel=1e-3)
+        else:
+            assert int(small.options["qmax"]) == max(2, round(int(full.options["qmax"]) / 12**0.5))
+    calm, calmer = (draw_encoding(np.random.default_rng(1), "calm", width=width) for width in (640, 1280))
+    assert (calm.shrunk, calmer.shrunk) == (4, 2)
+    assert calm.options == calmer.options
+
+
 def test_a_bit_rate_is_kept():
     frames, times = moving(120)
     poor, rich = (

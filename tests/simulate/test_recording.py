@@ -81,6 +81,35 @@ def test_people_belong_to_their_split_and_seed():
     assert len({make_recording("calm", 0, index, times=FEW).name for index in range(5)}) == 5
 
 
+def test_walking_and_talking_make_hearts_beat_faster():
+    def bpm(index, motion):
+        slot = Slot(PurePosixPath("a"), 3, motion=motion, exercise=False)
+        return make_recording("complex", 1, index, slot=slot, seconds=60.0, times=np.arange(1800) / 30).bpm
+
+    for index in range(5):
+        rest, talk, walk = (bpm(index, motion) for motion in ("Stationary", "Talking", "Walking"))
+        assert talk / rest == pytest.approx(1.08, abs=0.04)
+        assert walk / rest == pytest.approx(1.23, abs=0.07)
+
+
+def test_pictures_of_more_pixels_than_are_kept_have_less_noise():
+    plain = small("complex", 3, 1)
+    still = {name: 0 * getattr(plain.motion, name) for name in ("rotation", "position", "shake")}
+    plain = replace(
+        plain,
+        motion=replace(plain.motion, **still),
+        camera=replace(plain.camera, smoothing=0.0, trailing=0.0, sharpening=0.0),
+        view=replace(plain.view, window=(0.0, 0.0, 64.0, 48.0)),  # a corner, at the size of the picture
+        moving_background=False,
+    )
+    grain = []
+    for shrunk in (1.0, 9.0):
+        recording = replace(plain, encoding=replace(plain.encoding, shrunk=shrunk))
+        pictures = np.stack(list(recording.frames(pulse=False))).astype(float)
+        grain.append(np.diff(pictures, axis=0)[..., 1].std())
+    assert grain[1] < 0.6 * grain[0]
+
+
 @pytest.mark.parametrize("wrong", [{"preset": "stormy"}, {"split": "holdout"}])
 def test_unknown_presets_and_splits_are_refused(wrong):
     with pytest.raises(ValueError, match=r"must be one of .*, not '(stormy|holdout)'"):

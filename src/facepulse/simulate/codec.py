@@ -16,6 +16,11 @@ Frames = npt.NDArray[np.uint8]
 
 TIME_BASE = Fraction(1, 60000)  # as VideoWriter has it in MP4
 LOSSLESS = ("png", "rawvideo")
+# Pixels that cameras take, of which data sets keep fewer. MMPD's phones took 1280x720, made 320x240 (issue 149 of
+# rPPG-Toolbox). PURE's faces are half as large as lens, pixels and distance would have them (its page: 4.8 mm, 1.1 m,
+# 100 pixels; of 4.4 um), so that each of its pixels is four of the sensor's; and so it is, about, with a webcam whose
+# sensor has 1080 rows.
+TAKEN_PIXELS = {"calm": 1280 * 960, "complex": 1280 * 720}
 # One thread and no AVX-512: x264 writes other bytes with another number of threads, and its code for AVX-512 every few
 # runs. A processor without AVX2 has no AVX-512 either, and must not be told to use AVX2.
 _AVX2 = 11  # cv2.checkHardwareSupport's number of it
@@ -35,6 +40,7 @@ class Encoding:
         drop: share of frames that are lost before they are stored.
         jitter_s: SD of a frame's delay, seconds.
         rate_swing: SD of the slow changes of the frame rate, relative: variable frame rate.
+        shrunk: pixels that the camera took to one that is kept, their mean.
     """
 
     codec: str
@@ -45,6 +51,7 @@ class Encoding:
     drop: float = 0.0
     jitter_s: float = 0.0
     rate_swing: float = 0.0
+    shrunk: float = 1.0
 
     @property
     def suffix(self) -> str:
@@ -74,25 +81,30 @@ def draw_encoding(
     Args:
         rng: source of the choices.
         quality: "calm": H.264 of crf 2 to 10 or MJPEG of q 2, at 30 fps, near the uncompressed pictures of real sets
-            in files of bearable size. "complex": H.264 of crf 18 to 30 or of a phone's bit rate, or MJPEG of q 3 to 10,
-            at 24 to 30 fps, with lost and late frames and variable rates.
+            in files of bearable size. "complex": what is left in frames of this size of a video of `TAKEN_PIXELS` in
+            H.264 of crf 18 to 30 or of a phone's bit rate, or in MJPEG of q 3 to 10; at 24 to 30 fps, with lost and
+            late frames and variable rates.
         width: pixels of the frames to encode; a bit rate is meant for them.
         height: pixels.
     """
     calm = quality == "calm"
+    shrunk = max(1.0, TAKEN_PIXELS[quality] / (width * height))
+    # A pixel that is the mean of n others has 1 / sqrt(n) of their errors, where these are independent: as if it had
+    # been coded in steps so much finer. Half the step is 6 less of crf, half of q, and about twice the bits.
+    finer = 1.0 if calm else float(np.sqrt(shrunk))
     fps = 30.0 if calm else float(rng.choice([24, 25, 30000 / 1001, 30, 30, 30]))
     if rng.random() < 0.25:
-        q = 2 if calm else int(rng.integers(3, 11))
+        q = 2 if calm else max(2, round(int(rng.integers(3, 11)) / finer))
         options, pixel_format, key_interval = {"qmin": str(q), "qmax": str(q)}, "yuvj422p", None  # as webcams send it
     else:
         # Phones' encoders use no B-frames; what software has encoded again does.
         options = {"preset": "veryfast", "bf": "0" if rng.random() < 0.6 else "3", **REPEATABLE}
         if calm or rng.random() < 0.6:
-            options["crf"] = f"{rng.uniform(2, 10) if calm else rng.uniform(18, 30):.1f}"
+            options["crf"] = f"{rng.uniform(2, 10) if calm else rng.uniform(18, 30) - 6 * np.log2(finer):.1f}"
         else:
             # Android's camcorder profiles: 12 Mbit/s for 720p, 17 to 20 for 1080p, 0.25 to 0.45 bits a pixel; apps
             # and messengers write down to a fifth of it.
-            bit_rate = round(np.exp(rng.uniform(np.log(0.08), np.log(0.45))) * width * height * fps)
+            bit_rate = round(finer * np.exp(rng.uniform(np.log(0.08), np.log(0.45))) * width * height * fps)
             options |= {"b": str(bit_rate), "maxrate": str(3 * bit_rate // 2), "bufsize": str(bit_rate)}
         pixel_format = "yuv420p"
         # One second is what most phones take; others lie about evenly on the scale of octaves.
@@ -107,6 +119,7 @@ def draw_encoding(
         drop=0.0 if calm or rng.random() < 0.5 else float(rng.uniform(0.002, 0.05)),
         jitter_s=float(rng.uniform(0, 0.0005) if calm else rng.uniform(0, 0.006)),
         rate_swing=0.0 if calm or rng.random() < 0.7 else float(rng.uniform(0.01, 0.1)),
+        shrunk=shrunk,
     )
 
 

@@ -261,10 +261,11 @@ def _walking(rng: np.random.Generator, times: Floats, vigour: float) -> Motion:
 
     People step at 2.0 ± 0.13 Hz (MacDougall & Moore, J. Appl. Physiol. 2005), a tenth slower when they look at a phone
     (Plummer et al., Gait Posture 2015), and indoors they turn after some seconds: half of all walking is in bouts of at
-    most 12 steps (Orendurff et al., J. Rehabil. Res. Dev. 2008). The head bounces by 4 to 5 cm at each step and sways
-    as far at each stride of two (Winter, Biomechanics and Motor Control of Human Movement; Pozzo et al., Exp. Brain
-    Res. 1990, who also give 2 to 8 degrees of pitch against the bounce). The phone is carried by the same body, and
-    the eyes keep it in view: how much of that is left between the two is our choice, about a fifth.
+    most 12 steps (Orendurff et al., J. Rehabil. Res. Dev. 2008). At a room's pace, 0.7 to 1.2 m/s, the body bounces by
+    2.7 to 3.8 cm at each step and sways by 7 to 5 cm at each stride of two (Orendurff et al., J. Rehabil. Res. Dev.
+    2004), and the head pitches against the bounce by 2 to 8 degrees (Pozzo et al., Exp. Brain Res. 1990). The phone is
+    carried by the same body, and the eyes keep it in view: how much of that is left between the two is our choice,
+    about a fifth.
     """
     step_hz = float(np.clip(rng.normal(1.8, 0.15), 1.4, 2.2))
     turns, chances = draw_events(rng, times, 2.5, 6.0, 2)
@@ -278,7 +279,7 @@ def _walking(rng: np.random.Generator, times: Floats, vigour: float) -> Motion:
         return np.asarray(strength * np.sin(2 * np.pi * (hz_steps * cycles + rng.random())))
 
     bounce = strength * np.sin(2 * np.pi * cycles)
-    bounce_mm, limp, second, third = rng.uniform((2, 0.03, 0.1, 0.02), (6, 0.15, 0.3, 0.1))
+    bounce_mm, limp, second, third = rng.uniform((1.5, 0.03, 0.1, 0.02), (5, 0.15, 0.3, 0.1))
     sway_mm, surge_mm, pitch_deg, roll_deg, yaw_deg = rng.uniform((2, 0.5, 0.2, 0.2, 0.2), (6, 2, 1.0, 0.6, 0.8))
     shake_yaw, shake_pitch, shake_roll = rng.uniform(0.1, 0.4, 3)
     arm = [wander(rng, times, 0.05, 0.5) for _ in range(3)]

@@ -48,9 +48,11 @@ class Preset:
 
 
 PRESETS: dict[PresetName, Preset] = {
-    # PURE (Stricker et al., RO-MAN 2014): ten people 1.1 m from an industrial camera, 640x480, daylight through a
-    # window; UBFC-rPPG (Bobbia et al., Pattern Recognit. Lett. 2019): a webcam at 1 m, 640x480, indoors, mostly light
-    # skin, nobody in a cap. The 42 hearts of UBFC-rPPG beat at 101 bpm with a deviation of 17, those of PURE slower.
+    # PURE (Stricker et al., RO-MAN 2014): ten people 1.1 m from an industrial camera, 640x480, their faces 100 pixels
+    # high on average, daylight through a window; UBFC-rPPG (Bobbia et al., Pattern Recognit. Lett. 2019): a webcam at
+    # 1 m, 640x480, indoors, mostly light skin, nobody in a cap. Of the 43 degrees that a Logitech C920 sees from top to
+    # bottom, a face at 0.8 to 1.1 m takes up 0.21 to 0.29. The 42 hearts of UBFC-rPPG beat at 101 bpm with a deviation
+    # of 17, those of PURE slower.
     "calm": Preset(
         quality="calm",
         lights=("calm",),
@@ -62,17 +64,19 @@ PRESETS: dict[PresetName, Preset] = {
         ectopic=0.03,
         caps=False,
         sizes=((640, 480),),
-        face=(0.30, 0.50),
-        distance=(0.9, 1.2),
+        face=(0.19, 0.29),
+        distance=(0.8, 1.1),
         moving_background=0.1,
     ),
     # MMPD (Tang et al., EMBC 2023): 33 people of Fitzpatrick types 3 to 6 (of 660 videos 339, 81, 120 and 120), a phone
     # at arm's length, 320x240, four lights; in each, four motions once, and once stationary after exercise.
+    # What is done is done as large as `motion` has it from its sources, by some a third more or less. One person at a
+    # time was recorded, under lights that were set up for it: little else moves there.
     "complex": Preset(
         quality="complex",
         lights=("LED-low", "LED-high", "Incandescent", "Nature"),
         motions=("Stationary", "Stationary", "Rotation", "Talking", "Walking"),
-        vigour=(0.4, 1.0),
+        vigour=(0.7, 1.3),
         types=(3, 3, 3, 3, 4, 5, 6),
         bpm=(80.0, 13.0),
         exercise=0.5,
@@ -81,7 +85,7 @@ PRESETS: dict[PresetName, Preset] = {
         sizes=((320, 240), (640, 480), (480, 360)),
         face=(0.32, 0.62),
         distance=(0.4, 0.8),
-        moving_background=0.5,
+        moving_background=0.2,
     ),
     # A fifth light and a fifth motion, which no training set holds.
     "unseen": Preset(
@@ -101,4 +105,7 @@ PRESETS: dict[PresetName, Preset] = {
     ),
 }
 EXERCISED_BPM = (112.0, 16.0)  # mean of a minute right after exercise, and its spread (MMPD: knees up for a minute)
+# Heart rate against rest: (METs + 5) / 6 (Wicks et al., Med. Sci. Sports Exerc. 2011), with 2.0 to 2.8 METs for walking
+# about a house or slowly and 1.5 for talking while seated (Ainsworth et al., Med. Sci. Sports Exerc. 2011).
+EFFORT = {"Walking": 1.23, "Talking": 1.08}
 BPM_LIMITS = (45.0, 160.0)

@@ -25,7 +25,7 @@ from facepulse.simulate.heartbeat import Course, Heartbeat, draw_heartbeat
 from facepulse.simulate.light import Lighting, draw_lighting
 from facepulse.simulate.look import Look, draw_look
 from facepulse.simulate.motion import FACE_HEIGHT_M, Motion, draw_motion
-from facepulse.simulate.presets import BPM_LIMITS, EXERCISED_BPM, PRESETS
+from facepulse.simulate.presets import BPM_LIMITS, EFFORT, EXERCISED_BPM, PRESETS
 from facepulse.simulate.render import Pose, Renderer, View
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Recording:
             lighting.lux,
             renderer.whites[0].astype(np.float64),
             rng["camera"],
-            binning=view.binning,
+            binning=view.binning * self.encoding.shrunk,
         )
         room = Background(rng["room"], columns, rows, moving=self.moving_background)
         to_raw = np.linalg.inv(sensor.to_srgb).astype(np.float32)
@@ -264,7 +264,7 @@ def make_recording(
     heartbeat = draw_heartbeat(
         heart,
         seconds,
-        bpm=float(np.clip(heart.normal(mean, spread), *BPM_LIMITS)),
+        bpm=float(np.clip(EFFORT.get(motion, 1.0) * heart.normal(mean, spread), *BPM_LIMITS)),
         course="recovery" if exercise else RESTING_COURSES[heart.choice(len(RESTING_COURSES), p=RESTING_SHARES)],
         ectopic_per_minute=float(heart.uniform(1, 6)) if heart.random() < chosen.ectopic else 0.0,
     )
