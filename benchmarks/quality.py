@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from facepulse.demo import PaintedFace, metronome, render
 from facepulse.detectors import DETECTORS
 from facepulse.keyframes import beats_with_key_frames, without_key_frame_rhythm
 from facepulse.scene import watch
-from facepulse.signature import signature
+from facepulse.signature import in_colour
 
 SECONDS = 20.0
 LENGTHS_S = (5.0, 10.0, SECONDS)
@@ -84,8 +84,7 @@ def read_video(seed: int) -> list[Reading]:
                         length = round(seconds * part.fps)
                         for begin in range(0, waves.shape[1] - length + 1, length // 2):
                             found = agreement.agree([waves[:, begin : begin + length]], part.fps, PROTOCOL)
-                            seen = signature([rgb[begin : begin + length, 1:]], part.fps, found.bpm, PROTOCOL)
-                            found = replace(found, colour=seen.evidence if seen else 0.0)
+                            found = in_colour(found, [rgb[begin : begin + length, 1:]], part.fps, PROTOCOL)
                             if as_coded and not beats_with_key_frames(found.bpm, scene.key_times, seconds):
                                 continue  # the pipeline takes the trace as coded only for rates in step
                             right = true_bpm is not None and abs(found.bpm - true_bpm) < 5

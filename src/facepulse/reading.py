@@ -14,7 +14,7 @@ from facepulse.classical import ClassicalMethod
 from facepulse.keyframes import beats_with_key_frames, can_be_removed, key_frame_period, without_key_frame_rhythm
 from facepulse.measurement import TRUSTWORTHY, Measurement, Window
 from facepulse.scene import Measurable, Scene, Stretch
-from facepulse.signature import signature
+from facepulse.signature import in_colour
 
 Floats = NDArray[np.float64]
 
@@ -47,8 +47,7 @@ class _Reading:
         waves = self.waves if stretch is None else [self.waves[stretch][:, begin:end]]
         colours = self.colours if stretch is None else [self.colours[stretch][begin:end]]
         found = agree([wave[1:] for wave in waves], self.fps, self.protocol)
-        seen = signature([colour[:, 1:] for colour in colours], self.fps, found.bpm, self.protocol)
-        return found if seen is None else replace(found, colour=seen.evidence)
+        return in_colour(found, [colour[:, 1:] for colour in colours], self.fps, self.protocol)
 
     def quality(self, agreement: Agreement) -> float:
         """How far to trust it: a rate in step with the key frames only where their rhythm is out of the waves."""
