@@ -134,7 +134,7 @@ def main() -> None:
     print(f"simulated, {of}; POS, CHROM and GREEN together")
     for whole in (True, False):
         shown = [reading for reading in readings if reading.recording % 2 == 1 and reading.whole == whole]
-        for colour in (False, True):
+        for colour in (False, True) if shown else ():
             what = f"{'whole' if whole else f'{WINDOW_S:g} s'}, colour {'looked at' if colour else 'not looked at'}"
             print(f"\n{what}\n{table(shown, colour=colour)}")
 
