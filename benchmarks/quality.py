@@ -29,6 +29,7 @@ from facepulse.demo import PaintedFace, metronome, render
 from facepulse.detectors import DETECTORS
 from facepulse.keyframes import beats_with_key_frames, without_key_frame_rhythm
 from facepulse.scene import watch
+from facepulse.signature import in_colour
 
 SECONDS = 20.0
 LENGTHS_S = (5.0, 10.0, SECONDS)
@@ -43,6 +44,7 @@ class Reading:
     seconds: float
     share: float
     bpm: float
+    colour: float
     as_coded: bool
     right: bool
     quality: float
@@ -82,11 +84,14 @@ def read_video(seed: int) -> list[Reading]:
                         length = round(seconds * part.fps)
                         for begin in range(0, waves.shape[1] - length + 1, length // 2):
                             found = agreement.agree([waves[:, begin : begin + length]], part.fps, PROTOCOL)
+                            found = in_colour(found, [rgb[begin : begin + length, 1:]], part.fps, PROTOCOL)
                             if as_coded and not beats_with_key_frames(found.bpm, scene.key_times, seconds):
                                 continue  # the pipeline takes the trace as coded only for rates in step
                             right = true_bpm is not None and abs(found.bpm - true_bpm) < 5
                             quality = agreement.trust(found, doubtful=as_coded)
-                            readings.append(Reading(seed, seconds, found.share, found.bpm, as_coded, right, quality))
+                            readings.append(
+                                Reading(seed, seconds, found.share, found.bpm, found.colour, as_coded, right, quality)
+                            )
     return readings
 
 
@@ -101,9 +106,10 @@ def fitted(readings: list[Reading]) -> NDArray[np.float64]:
     length = np.log(np.clip(seconds, *agreement.LENGTH_LIMITS_S) / agreement.USUAL_S)
     features = np.stack([np.ones_like(share), np.log(share / (1 - share)), rate, length, -as_coded], axis=1)
     right = np.array([r.right for r in usable])
+    colour = np.array([r.colour for r in usable])
 
     def surprise(weights: NDArray[np.float64]) -> float:
-        evidence = features @ weights
+        evidence = features @ weights + colour
         return float(np.mean(np.logaddexp(0, evidence) - right * evidence) + 1e-4 * np.sum(weights[1:] ** 2))
 
     return np.asarray(minimize(surprise, np.array([2.5, 1.8, 5.0, 1.0, 2.0])).x)

@@ -18,6 +18,7 @@ from facepulse.video import open_video
 from facepulse.video_writer import VideoWriter
 
 BASE = {"bpm": 72.0, "seconds": 20.0}
+REPEATABLE = {"x264-params": "asm=avx2"}  # as in conftest
 
 
 @pytest.mark.parametrize(("method", "tolerance"), [("POS", 1.5), ("CHROM", 3.0), ("GREEN", 3.0)])
@@ -234,6 +235,36 @@ def test_no_pulse_no_rate(face_video, name: str, options: dict, method: str) -> 
     assert result.warnings[0].startswith("no trustworthy pulse")
     assert "best guess" in result.warnings[0]
     assert all(window.bpm is None for window in result.windows)
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2], ids=["red", "green", "blue"])
+def test_a_coloured_lamp_that_pulses_is_no_heart(tmp_path: Path, channel: int) -> None:
+    times = np.arange(360) / 30
+    lamp = np.ones((len(times), 3))
+    lamp[:, channel] += 0.015 * np.sin(2 * np.pi * 75 / 60 * times)
+    frames = paint_frames([PaintedFace(height=0.8)], times, width=320, height=240)
+    lit = (np.rint(np.clip(frame * level, 0, 255)).astype(np.uint8) for frame, level in zip(frames, lamp, strict=True))
+    path = _write(tmp_path / "lamp.mp4", lit, options={"crf": "14", "preset": "veryfast", **REPEATABLE})
+    for method in ("POS", "CHROM", "GREEN"):
+        assert facepulse.measure(path, method=method).bpm is None
+
+
+def test_steps_are_no_heart(tmp_path: Path) -> None:
+    """A picture that bounces by a pixel, 108 steps a minute, and sways at half of it; once read as 216 bpm at 0.90."""
+    times = np.arange(450) / 30
+    frames = paint_frames([PaintedFace(height=0.8)], times, width=320, height=240)
+    bounced = (
+        cv2.warpAffine(
+            frame,
+            np.array([[1, 0, 0.3 * np.sin(np.pi * 1.8 * time)], [0, 1, np.sin(2 * np.pi * 1.8 * time)]]),
+            (320, 240),
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        for frame, time in zip(frames, times, strict=True)
+    )
+    path = _write(tmp_path / "steps.mp4", bounced, options={"crf": "14", "preset": "veryfast", **REPEATABLE})
+    for method in ("POS", "CHROM", "GREEN"):
+        assert facepulse.measure(path, method=method).bpm is None
 
 
 def test_a_heart_in_step_with_the_key_frames_is_believed_when_it_is_strong(face_video) -> None:

@@ -38,6 +38,7 @@ class Agreement:
         bpm: heart rate at the peak of the shared power.
         share: 0..1, of all the regions' power in the band, how much they share around bpm and its second harmonic.
         seconds: length of the longest stretch, which sets the resolution.
+        colour: logarithm of the odds that the colour of what they share leaves (`signature`); 0 where nobody looked.
     """
 
     hz: Floats
@@ -45,6 +46,7 @@ class Agreement:
     bpm: float
     share: float
     seconds: float
+    colour: float = 0.0
 
 
 def agree(parts: Sequence[Floats], fps: float, protocol: pulse.Protocol) -> Agreement:
@@ -101,6 +103,7 @@ def trust(agreement: Agreement, *, doubtful: bool = False) -> float:
     rate = np.log(np.clip(agreement.bpm, *RATE_LIMITS_BPM) / USUAL_BPM)
     length = np.log(np.clip(agreement.seconds, *LENGTH_LIMITS_S) / USUAL_S)
     evidence = OFFSET + SHARE_WEIGHT * np.log(share / (1 - share)) + RATE_WEIGHT * rate + LENGTH_WEIGHT * length
+    evidence += agreement.colour
     if doubtful:
         evidence -= DOUBT
     return float(1 / (1 + np.exp(-evidence)))

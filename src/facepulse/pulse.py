@@ -45,6 +45,10 @@ class Protocol:
     estimator: Literal["periodogram", "welch", "harmonic"]
     constant_cutoff: bool = False
 
+    def regularization_at(self, fps: float) -> float:
+        """λ of the detrending at a sampling rate in Hz."""
+        return self.regularization * ((fps / 30) ** 2 if self.constant_cutoff else 1.0)
+
     def __str__(self) -> str:
         """One line that names every choice, to be printed with the numbers made under it."""
         spectrum_name = {
@@ -328,8 +332,7 @@ def _detrended(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> Float
         raise TooShortError(f"the waveform holds {len(samples)} samples, too short to measure: give it several seconds")
     if np.ptp(samples) <= FLAT * np.abs(samples).max():
         return np.zeros_like(samples)
-    scale = (fps / 30) ** 2 if protocol.constant_cutoff else 1.0
-    return detrend(samples, protocol.regularization * scale)
+    return detrend(samples, protocol.regularization_at(fps))
 
 
 def _periodogram(signal: Floats, fps: float, padding: int = 1) -> tuple[Floats, Floats]:

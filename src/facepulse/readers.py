@@ -20,6 +20,7 @@ from facepulse.datasets.cache import CacheSettings, margin_edge, within_margin
 from facepulse.engine import Engine, Frames, Waveform, load_engine
 from facepulse.errors import UsageError
 from facepulse.reading import region_waveforms
+from facepulse.signature import in_colour
 from facepulse.skin import SkinTrace
 from facepulse.weights import list_models, load_model, read_card
 
@@ -36,20 +37,28 @@ class Reading:
         waveform: (T,).
         regions: (K, T), the waveforms of those regions of the face that have to agree on a heart rate; None where the
             waveform alone is read.
+        colours: (T, K, 3), the regions' own; None where nobody looked.
     """
 
     waveform: Floats
     regions: Floats | None = None
+    colours: Floats | None = None
 
     def cut(self, begin: int, end: int) -> Reading:
         """The samples from `begin` to before `end`."""
-        return Reading(self.waveform[begin:end], None if self.regions is None else self.regions[:, begin:end])
+        return Reading(
+            self.waveform[begin:end],
+            None if self.regions is None else self.regions[:, begin:end],
+            None if self.colours is None else self.colours[begin:end],
+        )
 
     def heart_rate(self, fps: float, protocol: pulse.Protocol) -> tuple[float, float | None]:
         """Bpm, and how far to trust it (0..1; None where there are no regions to agree)."""
         if self.regions is None:
             return pulse.heart_rate(self.waveform, fps, protocol), None
         agreement = agree([self.regions], fps, protocol)
+        if self.colours is not None:
+            agreement = in_colour(agreement, [self.colours], fps, protocol)
         return agreement.bpm, trust(agreement)
 
 
@@ -151,7 +160,7 @@ class SkinReader(_ClassicalReader):
             trace.push(FaceClip(chunk, start / settings.fps, settings.fps, part=0))
         [part] = trace.parts
         waves = region_waveforms(self.method, part.rgb, settings.fps)
-        return Reading(waves[0], waves[1:])
+        return Reading(waves[0], waves[1:], part.rgb[:, 1:])
 
 
 @dataclass(frozen=True)

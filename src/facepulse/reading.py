@@ -14,6 +14,7 @@ from facepulse.classical import ClassicalMethod
 from facepulse.keyframes import beats_with_key_frames, can_be_removed, key_frame_period, without_key_frame_rhythm
 from facepulse.measurement import TRUSTWORTHY, Measurement, Window
 from facepulse.scene import Measurable, Scene, Stretch
+from facepulse.signature import in_colour
 
 Floats = NDArray[np.float64]
 
@@ -29,10 +30,12 @@ class _Reading:
     """One way to read the pulse of a face.
 
     Attributes:
-        waves: waveforms of the whole face and of its regions, (1 + K, T) for each stretch.
+        colours: of the whole face and of its regions, (T, 1 + K, 3) for each stretch.
+        waves: their waveforms, (1 + K, T) for each stretch.
         as_coded: whether what keeps step with the key frames is still in any of them.
     """
 
+    colours: list[Floats]
     waves: list[Floats]
     as_coded: bool
     key_times: Sequence[float]
@@ -40,9 +43,11 @@ class _Reading:
     protocol: pulse.Protocol
 
     def agreement(self, stretch: int | None = None, begin: int = 0, end: int | None = None) -> Agreement:
-        """What the regions say together, over all stretches or within one."""
+        """What the regions say together, over all stretches or within one, and in which colour they say it."""
         waves = self.waves if stretch is None else [self.waves[stretch][:, begin:end]]
-        return agree([wave[1:] for wave in waves], self.fps, self.protocol)
+        colours = self.colours if stretch is None else [self.colours[stretch][begin:end]]
+        found = agree([wave[1:] for wave in waves], self.fps, self.protocol)
+        return in_colour(found, [colour[:, 1:] for colour in colours], self.fps, self.protocol)
 
     def quality(self, agreement: Agreement) -> float:
         """How far to trust it: a rate in step with the key frames only where their rhythm is out of the waves."""
@@ -121,17 +126,15 @@ def _best_reading(
     rate in step that they show has to be far clearer than a codec ever makes it.
     """
     keys = scene.key_times
-    as_coded = _Reading(
-        [region_waveforms(method, s.rgb, method.fps) for s in stretches], True, keys, method.fps, protocol
-    )
+    as_coded = _read([stretch.rgb for stretch in stretches], method, True, keys, protocol)
     there = as_coded.agreement()
     if key_frame_period(keys) is None:
         return as_coded, there
-    cleaned = _Reading(
-        [region_waveforms(method, without_key_frame_rhythm(s.rgb, s.times, keys), method.fps) for s in stretches],
-        not all(can_be_removed(s.times, keys) for s in stretches),
+    cleaned = _read(
+        [without_key_frame_rhythm(stretch.rgb, stretch.times, keys) for stretch in stretches],
+        method,
+        not all(can_be_removed(stretch.times, keys) for stretch in stretches),
         keys,
-        method.fps,
         protocol,
     )
     here = cleaned.agreement()
@@ -143,6 +146,13 @@ def _best_reading(
     else:
         better = as_coded.quality(there) > cleaned.quality(here)
     return (as_coded, there) if better else (cleaned, here)
+
+
+def _read(
+    colours: list[Floats], method: ClassicalMethod, as_coded: bool, keys: Sequence[float], protocol: pulse.Protocol
+) -> _Reading:
+    waves = [region_waveforms(method, rgb, method.fps) for rgb in colours]
+    return _Reading(colours, waves, as_coded, keys, method.fps, protocol)
 
 
 def region_waveforms(method: ClassicalMethod, rgb: Floats, fps: float) -> Floats:

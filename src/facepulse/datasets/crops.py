@@ -32,6 +32,7 @@ from facepulse.errors import NoFaceError, TooShortError
 from facepulse.face import Box, FaceTracker, Track, largest
 from facepulse.reading import region_waveforms
 from facepulse.scene import MINIMUM_FPS, MINIMUM_S
+from facepulse.signature import in_colour
 from facepulse.skin import SkinTrace
 from facepulse.video import Frame, frame_rate, length_s
 
@@ -239,8 +240,11 @@ def _stretches(crops: _Crops, track: Track) -> tuple[NDArray[np.bool_], NDArray[
 def _pulse(crops: _Crops, kept: NDArray[np.bool_], part: NDArray[np.int32], fps: float) -> tuple[list[Floats], float]:
     """POS in all regions of the face, (regions, T) for each stretch, and how far it can be trusted."""
     rgb = np.concatenate([trace.rgb for trace in crops.skin.parts])[kept]
-    waves = [region_waveforms(METHODS["POS"], rgb[part == number], fps) for number in range(int(part[-1]) + 1)]
-    return waves, trust(agree([wave[1:] for wave in waves], fps, pulse.PROTOCOLS["facepulse"]))
+    colours = [rgb[part == number] for number in range(int(part[-1]) + 1)]
+    waves = [region_waveforms(METHODS["POS"], colour, fps) for colour in colours]
+    protocol = pulse.PROTOCOLS["facepulse"]
+    agreement = agree([wave[1:] for wave in waves], fps, protocol)
+    return waves, trust(in_colour(agreement, [colour[:, 1:] for colour in colours], fps, protocol))
 
 
 def _at(signal: Signal, times: Floats, alignment: Alignment | None, name: str, notes: list[str]) -> NDArray[np.float32]:
