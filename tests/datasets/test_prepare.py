@@ -29,7 +29,7 @@ BPM = {"ann/rest": 66.0, "ann/talk": 84.0, "bob/rest": 105.0}
 WIDTH, HEIGHT = 320, 240
 TINY = {"size": 36, "detector": "haar"}
 # A pulse that the codec leaves in place; x264's code for AVX-512 gives another file every few runs.
-CLEAR = {"width": WIDTH, "height": HEIGHT, "options": {"crf": "12", "preset": "veryfast", "x264-params": "asm=avx2"}}
+CLEAR = {"width": WIDTH, "height": HEIGHT, "options": {"crf": "6", "preset": "veryfast", "x264-params": "asm=avx2"}}
 
 
 def painted(beats: np.ndarray) -> list[PaintedFace]:
