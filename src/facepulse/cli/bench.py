@@ -1,176 +1,23 @@
-"""The command line: one function a verb."""
+"""The verbs of the bench, from simulate to export; each imports what it takes when it is called."""
 
 from __future__ import annotations
 
-import json as json_lines
 import os
 import re
-import signal
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import Parameter
 from cyclopts.validators import Number
 
-import facepulse
-from facepulse.errors import FacepulseError, UsageError
-from facepulse.measurement import TRUSTWORTHY
-from facepulse.measurement import printable as _printable
-from facepulse.scene import Progress
-from facepulse.whole_files import check_folder, check_writable, written_whole
-
-EXIT_USAGE = 2
-EXIT_UNREADABLE = 3
-EXIT_UNTRUSTED = 6  # there is a face, but no pulse that can be trusted
-EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
-
-app = App(
-    name="facepulse",
-    help="Heart rate from a video of a face. Not a medical device.\n\nExample: facepulse measure face.mp4",
-    version=facepulse.__version__,
-    suppress_keyboard_interrupt=False,  # `main` has something to say about it
-)
+from facepulse.cli.console import EXIT_UNREADABLE, progress_bar, report, say
+from facepulse.errors import UsageError
+from facepulse.measurement import printable
+from facepulse.whole_files import check_folder
 
 
-@app.command
-def measure(
-    *videos: Annotated[str, Parameter(required=True)],
-    method: str = "POS",
-    window: Annotated[float, Parameter(validator=Number(gte=5))] = 10.0,
-    faces: Literal["largest", "all"] = "largest",
-    detector: Literal["auto", "haar", "rfb"] = "auto",
-    min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = TRUSTWORTHY,
-    json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
-    waveform: Annotated[bool, Parameter(negative=())] = False,
-    csv: Path | None = None,
-    plot: Path | None = None,
-) -> int:
-    """Measure the heart rate in videos, or in directories of images with timestamps in their names.
-
-    Example: facepulse measure face.mp4 --json - --plot plots
-
-    Exit codes: 0 measured; 2 wrong usage; 3 unreadable or empty input; 4 no face found; 5 too short to measure;
-    6 no trustworthy pulse. With several videos all are tried, and the highest code is returned.
-
-    Args:
-        videos: Video files, or directories of images.
-        method: How the pulse is read from the skin; `facepulse models` lists the methods.
-        window: Length in seconds of the windows of the heart rate over time.
-        faces: The largest face that stays, or all, numbered from left to right.
-        detector: Face detector: haar, rfb (turned heads, low light), or auto: haar, and rfb where haar finds nobody.
-        min_quality: Withhold a heart rate whose quality (0 to 1) is below this.
-        json: Write one JSON object a line for each video and face to this file, or to standard output with `-`.
-        waveform: Put the waveform, its times and the beats into the JSON.
-        csv: Write NAME.windows.csv and NAME.waveform.csv into this directory.
-        plot: Write NAME.png into this directory.
-    """
-    if json is not None and json != "-":
-        check_writable(Path(json))
-    for folder in (csv, plot):
-        if folder is not None:
-            check_folder(folder)
-    # With JSON on standard output, the summary for people goes to the other stream.
-    summary = sys.stderr if json == "-" else sys.stdout
-    lines: list[str] = []
-    used: set[str] = set()
-    worst = 0
-    try:
-        for video in videos:
-            try:
-                with _progress_bar(_printable(Path(video).name)) as progress:
-                    results = facepulse.measure_faces(
-                        video,
-                        method=method,
-                        window_s=window,
-                        which=faces,
-                        detector=detector,
-                        min_quality=min_quality,
-                        progress=progress,
-                    )
-            except UsageError:
-                raise
-            except FacepulseError as error:
-                _say(str(error))
-                lines.append(_failure(video, error))
-                worst = max(worst, error.exit_code)
-                continue
-            for result in results:
-                print(result, file=summary)
-                lines.append(result.to_json(waveform=waveform))
-                if result.bpm is None:
-                    _say(f"{video}: {result.warnings[0]}")
-                    worst = max(worst, EXIT_UNTRUSTED)
-                name = _distinct_name(video, result.face if len(results) > 1 else None, used)
-                try:
-                    written = [*result.to_csv(csv, name)] if csv is not None else []
-                    written += [result.plot(plot / f"{name}.png")] if plot is not None else []
-                    for path in written:
-                        print(f"  wrote {path}", file=summary)
-                except UsageError as error:  # no reason not to measure the others
-                    _say(str(error))
-                    worst = max(worst, error.exit_code)
-    finally:  # interrupted or not, what has been measured is not lost
-        if lines and json == "-":
-            print(*lines, sep="\n")
-        elif lines and json is not None:
-            with written_whole(Path(json)) as temporary:
-                temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return worst
-
-
-@app.command
-def demo(
-    directory: Path = Path("facepulse-demo"),
-    *,
-    bpm: Annotated[float, Parameter(validator=Number(gte=45, lte=180))] = 72.0,
-) -> int:
-    """Paint a face whose pulse is known, measure it, and show both numbers and a plot.
-
-    Example: facepulse demo
-
-    Args:
-        directory: Where to write face.mp4 and face.png.
-        bpm: Heart rate to paint.
-    """
-    from facepulse.demo import PaintedFace, metronome, render
-
-    seconds = 20.0
-    video = directory / "face.mp4"
-    check_writable(video)
-    directory.mkdir(parents=True, exist_ok=True)
-    with _progress_bar("painting a face") as progress:
-        render(video, [PaintedFace(metronome(bpm, seconds))], seconds=seconds, progress=progress)
-    with _progress_bar("measuring it") as progress:
-        result = facepulse.measure(video, progress=progress)
-    picture = result.plot(directory / "face.png")
-    found = "nothing to be trusted" if result.bpm is None else f"{result.bpm:.1f} bpm"
-    print(f"painted  {bpm:.1f} bpm (a simulated face: it shows that all parts work, not how accurate they are)")
-    print(f"measured {found}, quality {result.quality:.2f}")
-    print(f"video    {video}")
-    print(f"plot     {picture}")
-    return 0 if result.bpm is not None else EXIT_UNTRUSTED
-
-
-@app.command
-def models() -> int:
-    """List every method that `measure --method` takes.
-
-    Example: facepulse models
-    """
-    from facepulse.classical import METHODS
-
-    for method in METHODS.values():
-        print(f"{method.name:6} {method.description:34} {method.reference}")
-    return 0
-
-
-@app.command
 def simulate(
     out: Path,
     /,
@@ -206,7 +53,7 @@ def simulate(
     size = LAYOUTS[layout].expected_bytes(seconds)
     if size is not None:
         print(f"size      about {recordings * size / 1e9:.1f} GB in the layout {layout}", flush=True)
-    with _progress_bar("simulating", "recordings") as progress:
+    with progress_bar("simulating", "recordings") as progress:
         summary = generate(
             out,
             recordings,
@@ -223,7 +70,6 @@ def simulate(
     return 0
 
 
-@app.command
 def prepare(
     dataset: str,
     root: Path,
@@ -266,7 +112,7 @@ def prepare(
     from facepulse.datasets.prepare import prepare as run
 
     asked = {"size": size, "fps": fps, "margin": margin, "detector": detector, "align": align}
-    with _dask_workers(scheduler), _progress_bar("preparing", "recordings") as progress:
+    with _dask_workers(scheduler), progress_bar("preparing", "recordings") as progress:
         summary = run(
             dataset,
             root,
@@ -277,15 +123,14 @@ def prepare(
         )
     for outcome in summary.outcomes:
         if outcome.result == "failed":
-            _say(f"{outcome.recording} failed: {outcome.notes}")
+            say(f"{outcome.recording} failed: {outcome.notes}")
         elif outcome.notes:
-            print(_printable(f"note      {outcome.recording}: {outcome.notes}"))
+            print(printable(f"note      {outcome.recording}: {outcome.notes}"))
     print(f"prepared  {summary.written}, {summary.already} were there already, {len(summary.failed)} failed")
     print(f"cache     {summary.folder}, what became of each recording is in {SUMMARY}")
     return EXIT_UNREADABLE if summary.failed else 0
 
 
-@app.command
 def evaluate(
     model: str,
     /,
@@ -329,17 +174,16 @@ def evaluate(
         pieces = [name, recordings[0].dataset, split, *([part] if part != "test" else []), *where, protocol]
         out = Path("evaluations") / re.sub(r"[^\w=,-]+", "_", "-".join(pieces))
     check_folder(out)
-    with _progress_bar("evaluating", "recordings") as progress:
+    with progress_bar("evaluating", "recordings") as progress:
         evaluation = run(reader, recordings, protocol=protocol, window_s=window, selection=selection, progress=progress)
-    print(_printable(str(evaluation)))
+    print(printable(str(evaluation)))
     for path in evaluation.write(out):
         print(f"  wrote {path}")
     for failure in evaluation.failed:
-        _say(failure.reason)
+        say(failure.reason)
     return EXIT_UNREADABLE if evaluation.failed else 0
 
 
-@app.command
 def train(
     config: Path,
     /,
@@ -368,8 +212,8 @@ def train(
     from facepulse.training.settings import read_settings
 
     wanted = read_settings(config, settings)
-    with _progress_bar(f"training {wanted.network.name}", "steps") as progress:
-        trained = run(wanted, progress=progress, say=_report)
+    with progress_bar(f"training {wanted.network.name}", "steps") as progress:
+        trained = run(wanted, progress=progress, say=report)
     if trained.already:
         print(f"trained already: {trained.folder}")
     found = "" if trained.mae_bpm is None else f", validation MAE {trained.mae_bpm:.2f} bpm in epoch {trained.epoch}"
@@ -377,7 +221,6 @@ def train(
     return 0
 
 
-@app.command
 def study(
     names: Annotated[str, Parameter(name="NAME")],
     /,
@@ -422,17 +265,16 @@ def study(
     check_folder(out)
     bench = Bench(data, out, settings, jobs)
     code = 0
-    for result in run(bench, names.split(","), seeds=seeds, networks=networks, say=_report):
-        print(_printable(result.to_markdown()))
+    for result in run(bench, names.split(","), seeds=seeds, networks=networks, say=report):
+        print(printable(result.to_markdown()))
         for path in result.write(out):
             print(f"  wrote {path}")
         for failure in result.failures:
-            _say(failure)
+            say(failure)
             code = EXIT_UNREADABLE
     return code
 
 
-@app.command
 def export(weights: str, onnx: Path, /) -> int:
     """Write trained weights as an ONNX file, with their model card inside, that OpenVINO, ONNX Runtime and torch run.
 
@@ -450,39 +292,6 @@ def export(weights: str, onnx: Path, /) -> int:
     difference = write(weights, onnx)
     print(f"wrote {onnx}: OpenVINO and torch differ by {difference:.1e} of the waveform's standard deviation")
     return 0
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code.
-
-    Args:
-        arguments: by default those of the process.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without λ still gets its measurement
-    # Ended politely, a process cleans up after itself just as when interrupted.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
-    try:
-        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-        sys.stdout.flush()
-    except CycloptsError as error:
-        _say(f"{error} See facepulse --help")
-        code = EXIT_USAGE
-    except FacepulseError as error:
-        _say(str(error))
-        code = error.exit_code
-    except KeyboardInterrupt:
-        _say("interrupted")
-        code = EXIT_INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has had enough
-        _forget_output()
-        code = 0
-    except OSError as error:
-        _say(f"cannot write the output ({error.strerror}): free some space or write elsewhere")
-        _forget_output()
-        code = EXIT_USAGE
-    sys.exit(code)
 
 
 @contextmanager
@@ -505,26 +314,6 @@ def _dask_workers(scheduler: str | None) -> Iterator[None]:
         yield
 
 
-def _forget_output() -> None:
-    """Let what is still buffered go nowhere, instead of failing once more at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _report(line: str) -> None:
-    """A line about long work, at once also where output goes into a file."""
-    print(_printable(line), flush=True)
-
-
-def _say(message: str) -> None:
-    print(f"facepulse: {' '.join(_printable(message).split())}", file=sys.stderr)
-
-
-def _failure(video: str, error: FacepulseError) -> str:
-    """What stands in the JSON for a video that could not be measured."""
-    failure = {"source": _printable(video), "error": _printable(str(error)), "exit_code": error.exit_code}
-    return json_lines.dumps(failure, ensure_ascii=False)
-
-
 def _wanted(where: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Attributes and their wanted values, of texts like KEY=VALUE,VALUE or the name of a filter."""
     from facepulse.datasets.splits import FILTERS
@@ -539,52 +328,3 @@ def _wanted(where: Sequence[str]) -> dict[str, tuple[str, ...]]:
         else:
             raise UsageError(f"--where takes KEY=VALUE,VALUE or {', '.join(FILTERS)}, not {text!r}")
     return wanted
-
-
-def _distinct_name(video: str, face: int | None, used: set[str]) -> str:
-    """A name for the outputs of a face in a video that no other video or face has."""
-    path = Path(os.path.abspath(video))
-    base = path.name if path.is_dir() else path.stem
-    if face is not None:
-        base = f"{base}.face{face}"
-    name, count = base, 1
-    while name in used:
-        count += 1
-        name = f"{base}-{count}"
-    used.add(name)
-    return name
-
-
-@contextmanager
-def _progress_bar(label: str, unit: str = "s") -> Iterator[Progress | None]:
-    """A bar on the terminal for whatever takes longer than a second; nothing where nobody looks.
-
-    Args:
-        label: what is being done.
-        unit: of what is counted.
-    """
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-    from rich.progress import TextColumn
-
-    started = time.monotonic()
-    columns = (*Bar.get_default_columns(), TextColumn("{task.completed:.1f} {task.fields[unit]}"))
-    # What is counted slowly needs a long memory for the time that is left.
-    bar = Bar(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600)
-    task: Any = None
-
-    def advance(done: float, total: float | None) -> None:
-        nonlocal task
-        if task is None and time.monotonic() - started > 1.0:
-            task = bar.add_task(label, total=total, unit=unit)
-            bar.start()
-        if task is not None:
-            bar.update(task, completed=done)
-
-    try:
-        yield advance
-    finally:
-        bar.stop()

@@ -1,0 +1,167 @@
+"""The verbs of run time: measure a video, show that it works, list the methods."""
+
+from __future__ import annotations
+
+import json as json_lines
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+import facepulse
+from facepulse.cli.console import EXIT_UNTRUSTED, progress_bar, say
+from facepulse.errors import FacepulseError, UsageError
+from facepulse.measurement import TRUSTWORTHY, printable
+from facepulse.whole_files import check_folder, check_writable, written_whole
+
+
+def measure(
+    *videos: Annotated[str, Parameter(required=True)],
+    method: str = "POS",
+    window: Annotated[float, Parameter(validator=Number(gte=5))] = 10.0,
+    faces: Literal["largest", "all"] = "largest",
+    detector: Literal["auto", "haar", "rfb"] = "auto",
+    min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = TRUSTWORTHY,
+    json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    waveform: Annotated[bool, Parameter(negative=())] = False,
+    csv: Path | None = None,
+    plot: Path | None = None,
+) -> int:
+    """Measure the heart rate in videos, or in directories of images with timestamps in their names.
+
+    Example: facepulse measure face.mp4 --json - --plot plots
+
+    Exit codes: 0 measured; 2 wrong usage; 3 unreadable or empty input; 4 no face found; 5 too short to measure;
+    6 no trustworthy pulse. With several videos all are tried, and the highest code is returned.
+
+    Args:
+        videos: Video files, or directories of images.
+        method: How the pulse is read from the skin; `facepulse models` lists the methods.
+        window: Length in seconds of the windows of the heart rate over time.
+        faces: The largest face that stays, or all, numbered from left to right.
+        detector: Face detector: haar, rfb (turned heads, low light), or auto: haar, and rfb where haar finds nobody.
+        min_quality: Withhold a heart rate whose quality (0 to 1) is below this.
+        json: Write one JSON object a line for each video and face to this file, or to standard output with `-`.
+        waveform: Put the waveform, its times and the beats into the JSON.
+        csv: Write NAME.windows.csv and NAME.waveform.csv into this directory.
+        plot: Write NAME.png into this directory.
+    """
+    if json is not None and json != "-":
+        check_writable(Path(json))
+    for folder in (csv, plot):
+        if folder is not None:
+            check_folder(folder)
+    # With JSON on standard output, the summary for people goes to the other stream.
+    summary = sys.stderr if json == "-" else sys.stdout
+    lines: list[str] = []
+    used: set[str] = set()
+    worst = 0
+    try:
+        for video in videos:
+            try:
+                with progress_bar(printable(Path(video).name)) as progress:
+                    results = facepulse.measure_faces(
+                        video,
+                        method=method,
+                        window_s=window,
+                        which=faces,
+                        detector=detector,
+                        min_quality=min_quality,
+                        progress=progress,
+                    )
+            except UsageError:
+                raise
+            except FacepulseError as error:
+                say(str(error))
+                lines.append(_failure(video, error))
+                worst = max(worst, error.exit_code)
+                continue
+            for result in results:
+                print(result, file=summary)
+                lines.append(result.to_json(waveform=waveform))
+                if result.bpm is None:
+                    say(f"{video}: {result.warnings[0]}")
+                    worst = max(worst, EXIT_UNTRUSTED)
+                name = _distinct_name(video, result.face if len(results) > 1 else None, used)
+                try:
+                    written = [*result.to_csv(csv, name)] if csv is not None else []
+                    written += [result.plot(plot / f"{name}.png")] if plot is not None else []
+                    for path in written:
+                        print(f"  wrote {path}", file=summary)
+                except UsageError as error:  # no reason not to measure the others
+                    say(str(error))
+                    worst = max(worst, error.exit_code)
+    finally:  # interrupted or not, what has been measured is not lost
+        if lines and json == "-":
+            print(*lines, sep="\n")
+        elif lines and json is not None:
+            with written_whole(Path(json)) as temporary:
+                temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return worst
+
+
+def demo(
+    directory: Path = Path("facepulse-demo"),
+    *,
+    bpm: Annotated[float, Parameter(validator=Number(gte=45, lte=180))] = 72.0,
+) -> int:
+    """Paint a face whose pulse is known, measure it, and show both numbers and a plot.
+
+    Example: facepulse demo
+
+    Args:
+        directory: Where to write face.mp4 and face.png.
+        bpm: Heart rate to paint.
+    """
+    from facepulse.demo import PaintedFace, metronome, render
+
+    seconds = 20.0
+    video = directory / "face.mp4"
+    check_writable(video)
+    directory.mkdir(parents=True, exist_ok=True)
+    with progress_bar("painting a face") as progress:
+        render(video, [PaintedFace(metronome(bpm, seconds))], seconds=seconds, progress=progress)
+    with progress_bar("measuring it") as progress:
+        result = facepulse.measure(video, progress=progress)
+    picture = result.plot(directory / "face.png")
+    found = "nothing to be trusted" if result.bpm is None else f"{result.bpm:.1f} bpm"
+    print(f"painted  {bpm:.1f} bpm (a simulated face: it shows that all parts work, not how accurate they are)")
+    print(f"measured {found}, quality {result.quality:.2f}")
+    print(f"video    {video}")
+    print(f"plot     {picture}")
+    return 0 if result.bpm is not None else EXIT_UNTRUSTED
+
+
+def models() -> int:
+    """List every method that `measure --method` takes.
+
+    Example: facepulse models
+    """
+    from facepulse.classical import METHODS
+
+    for method in METHODS.values():
+        print(f"{method.name:6} {method.description:34} {method.reference}")
+    return 0
+
+
+def _failure(video: str, error: FacepulseError) -> str:
+    """What stands in the JSON for a video that could not be measured."""
+    failure = {"source": printable(video), "error": printable(str(error)), "exit_code": error.exit_code}
+    return json_lines.dumps(failure, ensure_ascii=False)
+
+
+def _distinct_name(video: str, face: int | None, used: set[str]) -> str:
+    """A name for the outputs of a face in a video that no other video or face has."""
+    path = Path(os.path.abspath(video))
+    base = path.name if path.is_dir() else path.stem
+    if face is not None:
+        base = f"{base}.face{face}"
+    name, count = base, 1
+    while name in used:
+        count += 1
+        name = f"{base}-{count}"
+    used.add(name)
+    return name
