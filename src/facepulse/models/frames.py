@@ -117,8 +117,7 @@ def resize(frames: Tensor, size: int) -> Tensor:
     """Frames to ``size`` x ``size`` pixels, for networks whose dense layer knows no other size.
 
     Those that have it stay as they are. Bilinear, which leaves out pixels where it shrinks to less than half: whoever
-    prepares crops for a network shrinks them to its size, by area. Made of sums of neighbours, and not of an
-    interpolation layer: from such a layer on an engine in bf16 would round, and a pulse is less than what it rounds to.
+    prepares crops for a network shrinks them to its size, by area.
 
     Args:
         frames: (B, 3, T, H, W) of any dtype.
@@ -127,18 +126,11 @@ def resize(frames: Tensor, size: int) -> Tensor:
     Returns:
         (B, 3, T, size, size) float32.
     """
-    values = frames.float()
-    for axis in (3, 4):
-        length = values.shape[axis]
-        # A graph is captured for frames of every size.
-        if torch.compiler.is_compiling() or length != size:
-            centres = (torch.arange(size, device=values.device) + 0.5) * (length / size) - 0.5
-            centres = centres.clamp(0, length - 1)
-            first = centres.floor().long()
-            second = (first + 1).clamp(max=length - 1)
-            share = (centres - first).reshape((-1, 1) if axis == 3 else (-1,))
-            values = values.index_select(axis, first) * (1 - share) + values.index_select(axis, second) * share
-    return values
+    if frames.shape[-2:] == (size, size) and not torch.compiler.is_compiling():  # a graph is captured for every size
+        return frames.float()
+    images = frames.float().flatten(1, 2)
+    resized = torch.nn.functional.interpolate(images, (size, size), mode="bilinear", align_corners=False)
+    return torch.unflatten(resized, 1, (3, -1))
 
 
 def _clip_mean(values: Tensor) -> Tensor:
