@@ -149,9 +149,9 @@ class Harmful:
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (_without("motion_conv3.bias"), "most like a checkpoint of EfficientPhys, but lacks motion_conv3.bias"),
-        (_without("final_dense_1.weight"), "lacks final_dense_1.weight"),
-        (_with("other.weight", torch.zeros(3)), "of DeepPhys, but has an unknown tensor other.weight"),
+        (_without("motion_conv3.bias"), "taken for a checkpoint of EfficientPhys, lacks the tensor motion_conv3.bias"),
+        (_without("final_dense_1.weight"), "lacks the tensor final_dense_1.weight"),
+        (_with("other.weight", torch.zeros(3)), "of DeepPhys, has a foreign tensor other.weight"),
         (
             _with("motion_conv4.weight", torch.zeros(64, 64, 5, 5)),
             r"motion_conv4.weight is float32 of shape \(64, 64, 5, 5\), but DeepPhys wants .* \(64, 64, 3, 3\)",
@@ -164,6 +164,7 @@ class Harmful:
         (_with("final_dense_1.weight", torch.zeros(128)), "in shapes from which no such network can be made"),
         (_with("motion_conv1.weight", torch.tensor(1.0)), "in shapes from which no such network can be made"),
         (_with("motion_conv1.weight", torch.zeros(0, 3, 3, 3)), "in shapes from which no such network can be made"),
+        (_with("motion_conv1.weight", torch.zeros(10**9, 0)), "in shapes from which|but DeepPhys wants"),
         ({"layer1.weight": torch.zeros(3), "fc.bias": torch.zeros(3)}, "no checkpoint of a network that is known here"),
         ({}, "holds no tensors by name"),
         ({"epoch": 3, "state_dict": {}}, "holds no tensors by name"),

@@ -94,16 +94,27 @@ def load_checkpoint(path: Path, network: str | None = None) -> nn.Module:
         UsageError: the file is damaged or holds something else, or a tensor is missing, unknown or of another shape;
             the line names the first such tensor.
     """
+    import torch
+
+    from facepulse.models import MODELS
+
     tensors = {name.removeprefix("module."): tensor for name, tensor in _read(path).items()}
     network = network or _recognised(tensors, path)
     if network not in LAYOUTS:
         raise UsageError(f"no checkpoints of a network {network!r} are known: choose one of {', '.join(LAYOUTS)}")
     layout, names = LAYOUTS[network], _names(network)
-    for what, differing in (("lacks", names - set(tensors)), ("has an unknown tensor", set(tensors) - names)):
+    for what, differing in (("lacks the tensor", names - set(tensors)), ("has a foreign tensor", set(tensors) - names)):
         if differing:
-            raise UsageError(f"{path} is most like a checkpoint of {layout.title}, but {what} {min(differing)}")
-    built = _built(network, tensors, path)
-    state = built.state_dict()
+            raise UsageError(f"{path}, taken for a checkpoint of {layout.title}, {what} {min(differing)}")
+    model = MODELS[network]
+    try:
+        config = model.config(**layout.config({name: tuple(tensor.shape) for name, tensor in tensors.items()}))
+        with torch.device("meta"):  # shapes alone: nothing is as large as a damaged one may claim
+            state = model.network(config).state_dict()
+    except (IndexError, RuntimeError, ValueError, ZeroDivisionError) as error:
+        raise UsageError(
+            f"{path} has the tensors of {layout.title}, but in shapes from which no such network can be made"
+        ) from error
     loaded = {}
     for ours, wanted in state.items():
         theirs = layout.theirs(ours)
@@ -115,6 +126,7 @@ def load_checkpoint(path: Path, network: str | None = None) -> nn.Module:
                 f"{path}: the tensor {theirs} is {_said(tensor)}, but {layout.title} wants {_said(wanted)}"
             )
         loaded[ours] = tensor.reshape(state[ours].shape)
+    built = model.network(config)
     built.load_state_dict(loaded, strict=True)
     return built.eval()
 
@@ -160,19 +172,6 @@ def _names(network: str) -> set[str]:
 
     with torch.device("meta"):
         return {LAYOUTS[network].theirs(ours) for ours in MODELS[network].network().state_dict()}
-
-
-def _built(network: str, tensors: Mapping[str, Tensor], path: Path) -> nn.Module:
-    from facepulse.models import MODELS
-
-    model = MODELS[network]
-    try:
-        config = LAYOUTS[network].config({name: tuple(tensor.shape) for name, tensor in tensors.items()})
-        return model.network(model.config(**config))
-    except (IndexError, ValueError, ZeroDivisionError) as error:
-        raise UsageError(
-            f"{path} has tensors of {LAYOUTS[network].title}, but in shapes from which no such network can be made"
-        ) from error
 
 
 def _titles() -> str:
