@@ -63,6 +63,37 @@ def standardise(frames: Tensor) -> Tensor:
     return values * torch.rsqrt(_clip_mean(values.square()) + 1.0)
 
 
+def standardise_together(frames: Tensor) -> Tensor:
+    """The toolbox's "Standardized": zero mean and unit variance in each clip, the three colours taken together.
+
+    The toolbox takes its mean and variance from the whole video; here they are of the clip, as in `standardise`.
+
+    Args:
+        frames: (B, 3, T, H, W) in 0..255, any dtype.
+
+    Returns:
+        (B, 3, T, H, W) float32.
+    """
+    values = frames.float()
+    values = values - _clip_mean(values).mean(1, keepdim=True)
+    return values * torch.rsqrt(_clip_mean(values.square()).mean(1, keepdim=True) + 1.0)  # as in `standardise`
+
+
+def standardised_difference(frames: Tensor) -> Tensor:
+    """``y[t+1] - y[t]`` of standardised frames (`standardise_together`); the last frame is zero.
+
+    Source: EfficientPhys (arXiv 2110.04447), whose first layer takes differences of standardised frames.
+
+    Args:
+        frames: (B, 3, T, H, W) in 0..255, any dtype.
+
+    Returns:
+        (B, 3, T, H, W) float32.
+    """
+    values = standardise_together(frames)
+    return torch.nn.functional.pad(values[:, :, 1:] - values[:, :, :-1], (0, 0, 0, 0, 0, 1))
+
+
 def normalised_difference(frames: Tensor) -> Tensor:
     """The toolbox's "DiffNormalized": ``(x[t+1] - x[t]) / (x[t+1] + x[t])`` over its deviation in the clip.
 
@@ -80,6 +111,26 @@ def normalised_difference(frames: Tensor) -> Tensor:
     centred = ratio - _clip_mean(ratio).mean(1, keepdim=True)
     variance = _clip_mean(centred.square()).mean(1, keepdim=True)
     return torch.nn.functional.pad(ratio * torch.rsqrt(variance + 1e-12), (0, 0, 0, 0, 0, 1))
+
+
+def resize(frames: Tensor, size: int) -> Tensor:
+    """Frames to ``size`` x ``size`` pixels, for networks whose dense layer knows no other size.
+
+    Those that have it stay as they are. Bilinear, which leaves out pixels where it shrinks to less than half: whoever
+    prepares crops for a network shrinks them to its size, by area.
+
+    Args:
+        frames: (B, 3, T, H, W) of any dtype.
+        size: in pixels.
+
+    Returns:
+        (B, 3, T, size, size) float32.
+    """
+    if frames.shape[-2:] == (size, size) and not torch.compiler.is_compiling():  # a graph is captured for every size
+        return frames.float()
+    images = frames.float().flatten(1, 2)
+    resized = torch.nn.functional.interpolate(images, (size, size), mode="bilinear", align_corners=False)
+    return torch.unflatten(resized, 1, (3, -1))
 
 
 def _clip_mean(values: Tensor) -> Tensor:
