@@ -95,7 +95,13 @@ class Study:
 
 
 CLASSICAL = ("POS", "CHROM", "GREEN")
-NETWORKS = {"physfsunet": "physFSUNet", "physnet": "PhysNet"}  # key to how its authors spell it
+NETWORKS = {  # key to how its authors spell it
+    "physfsunet": "physFSUNet",
+    "physnet": "PhysNet",
+    "deepphys": "DeepPhys",
+    "ts-can": "TS-CAN",
+    "efficientphys": "EfficientPhys",
+}
 
 PURE = Recordings("PURE", "pure", "80-20", "train", validation=True)
 UBFC = Recordings("UBFC-rPPG", "ubfc-rppg", "80-20", "train", validation=True)
