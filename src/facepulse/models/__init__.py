@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from facepulse.models.physformer import PhysFormer, PhysFormerConfig
 from facepulse.models.physfsunet import PhysFSUNet, PhysFSUNetConfig
 from facepulse.models.physnet import PhysNet, PhysNetConfig
 
@@ -31,6 +32,16 @@ class Model(NamedTuple):
 MODELS: dict[str, Model] = {
     "physfsunet": Model(PhysFSUNet, PhysFSUNetConfig),
     "physnet": Model(PhysNet, PhysNetConfig),
+    "physformer": Model(PhysFormer, PhysFormerConfig),
 }
 
-__all__ = ["MODELS", "Model", "PhysFSUNet", "PhysFSUNetConfig", "PhysNet", "PhysNetConfig"]
+__all__ = [
+    "MODELS",
+    "Model",
+    "PhysFSUNet",
+    "PhysFSUNetConfig",
+    "PhysFormer",
+    "PhysFormerConfig",
+    "PhysNet",
+    "PhysNetConfig",
+]

@@ -63,6 +63,22 @@ def standardise(frames: Tensor) -> Tensor:
     return values * torch.rsqrt(_clip_mean(values.square()) + 1.0)
 
 
+def standardise_together(frames: Tensor) -> Tensor:
+    """The toolbox's "Standardized": zero mean and unit variance in each clip, the three colours taken together.
+
+    The toolbox takes its mean and variance from the whole video; here they are of the clip, as in `standardise`.
+
+    Args:
+        frames: (B, 3, T, H, W) in 0..255, any dtype.
+
+    Returns:
+        (B, 3, T, H, W) float32.
+    """
+    values = frames.float()
+    values = values - _clip_mean(values).mean(1, keepdim=True)
+    return values * torch.rsqrt(_clip_mean(values.square()).mean(1, keepdim=True) + 1.0)  # as in `standardise`
+
+
 def normalised_difference(frames: Tensor) -> Tensor:
     """The toolbox's "DiffNormalized": ``(x[t+1] - x[t]) / (x[t+1] + x[t])`` over its deviation in the clip.
 
@@ -80,6 +96,34 @@ def normalised_difference(frames: Tensor) -> Tensor:
     centred = ratio - _clip_mean(ratio).mean(1, keepdim=True)
     variance = _clip_mean(centred.square()).mean(1, keepdim=True)
     return torch.nn.functional.pad(ratio * torch.rsqrt(variance + 1e-12), (0, 0, 0, 0, 0, 1))
+
+
+def resize(frames: Tensor, size: int) -> Tensor:
+    """Frames to ``size`` x ``size`` pixels, for networks that know no other; those that are stay as they are.
+
+    Bilinear, which leaves out pixels where it shrinks to less than half: whoever prepares crops for a network shrinks
+    them to its size, by area. Sums of neighbours and no layer of its own, as engines in bf16 begin to round at the
+    first layer that they know to be expensive, and a pulse is less than what they would round away.
+
+    Args:
+        frames: (B, 3, T, H, W) of any dtype.
+        size: in pixels.
+
+    Returns:
+        (B, 3, T, size, size) float32.
+    """
+    values = frames.float()
+    for axis in (3, 4):
+        length = values.shape[axis]
+        # A graph is captured for frames of every size.
+        if torch.compiler.is_compiling() or length != size:
+            centres = (torch.arange(size, device=values.device) + 0.5) * (length / size) - 0.5
+            centres = centres.clamp(0, length - 1)
+            first = centres.floor().long()
+            second = (first + 1).clamp(max=length - 1)
+            share = (centres - first).reshape((-1, 1) if axis == 3 else (-1,))
+            values = values.index_select(axis, first) * (1 - share) + values.index_select(axis, second) * share
+    return values
 
 
 def _clip_mean(values: Tensor) -> Tensor:
