@@ -106,7 +106,7 @@ def test_the_contract_of_every_network(name):
         torch.testing.assert_close(network(frames.to(dtype)), waveform, rtol=0, atol=0)
     other = torch.cat([frames[:1], random_frames(1, 3, frames.shape[2], 32, 32, seed=1)])
     torch.testing.assert_close(network(other)[0], waveform[0])
-    with pytest.raises(ValueError, match="frames must hold a multiple of 4 frames"):
+    with pytest.raises(ValueError, match=f"frames must hold a multiple of {network.multiple} frames"):
         network(frames[:, :, :5])
     with pytest.raises(ValueError, match="frames must lie in 0"):
         network(frames.float() - 1)
@@ -115,11 +115,12 @@ def test_the_contract_of_every_network(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_a_graph_is_captured_with_every_axis_dynamic(name):
     network = MODELS[name].network().eval()
-    quarter, batch = torch.export.Dim("quarter", min=2), torch.export.Dim("batch")
+    steps, batch = torch.export.Dim("steps", min=2), torch.export.Dim("batch")
     height, width = torch.export.Dim("height", min=32), torch.export.Dim("width", min=32)
-    axes = {0: batch, 2: 4 * quarter, 3: height, 4: width}
-    graph = torch.export.export(network, (random_frames(2, 3, 16, 40, 44),), dynamic_shapes=(axes,)).module()
-    frames = random_frames(3, 3, 24, 36, 33)
+    axes = {0: batch, 2: network.multiple * steps, 3: height, 4: width}
+    frames = random_frames(2, 3, 4 * network.multiple, 40, 44)
+    graph = torch.export.export(network, (frames,), dynamic_shapes=(axes,)).module()
+    frames = random_frames(3, 3, 6 * network.multiple, 36, 33)
     torch.testing.assert_close(graph(frames), network(frames))
 
 

@@ -20,6 +20,7 @@ from torch import nn
 from facepulse.models.physformer import PhysFormer, PhysFormerConfig
 from facepulse.models.physfsunet import PhysFSUNet, PhysFSUNetConfig
 from facepulse.models.physnet import PhysNet, PhysNetConfig
+from facepulse.models.rhythmformer import RhythmFormer, RhythmFormerConfig
 
 
 class Model(NamedTuple):
@@ -33,6 +34,7 @@ MODELS: dict[str, Model] = {
     "physfsunet": Model(PhysFSUNet, PhysFSUNetConfig),
     "physnet": Model(PhysNet, PhysNetConfig),
     "physformer": Model(PhysFormer, PhysFormerConfig),
+    "rhythmformer": Model(RhythmFormer, RhythmFormerConfig),
 }
 
 __all__ = [
@@ -44,4 +46,6 @@ __all__ = [
     "PhysFormerConfig",
     "PhysNet",
     "PhysNetConfig",
+    "RhythmFormer",
+    "RhythmFormerConfig",
 ]
