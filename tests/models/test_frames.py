@@ -5,7 +5,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from facepulse.models.frames import check_frames, normalised_difference, standardise  # noqa: E402
+from facepulse.models.frames import (  # noqa: E402
+    check_frames,
+    normalised_difference,
+    resize,
+    standardise,
+    standardise_together,
+    standardised_difference,
+)
 
 
 @pytest.fixture
@@ -25,6 +32,35 @@ def test_standardise_is_zero_mean_and_unit_variance_in_each_clip_and_colour(fram
             )
 
 
+def test_standardise_together_is_zero_mean_and_unit_variance_in_each_clip(frames):
+    for clip, expected in zip(standardise_together(frames).numpy(), frames.double().numpy(), strict=True):
+        deviation = np.sqrt(expected.var() + 1)
+        np.testing.assert_allclose(clip, (expected - expected.mean()) / deviation, atol=1e-5)
+
+
+def test_standardised_difference_ends_with_a_zero_and_loses_no_frame(frames):
+    values = standardise_together(frames)
+    difference = standardised_difference(frames)
+    assert difference.shape == frames.shape
+    assert (difference[:, :, -1] == 0).all()
+    for t in range(frames.shape[2] - 1):
+        torch.testing.assert_close(difference[:, :, t], values[:, :, t + 1] - values[:, :, t], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 33), (40, 90), (72, 36), (36, 72), (37, 35)])
+def test_resize_is_bilinear(height, width):
+    frames = torch.randint(0, 256, (2, 3, 5, height, width), dtype=torch.uint8)
+    expected = torch.nn.functional.interpolate(frames.float().flatten(1, 2), (36, 36), mode="bilinear")
+    torch.testing.assert_close(resize(frames, 36), expected.unflatten(1, (3, 5)), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("captured", [False, True])
+def test_frames_of_the_size_stay_as_they_are(frames, captured, monkeypatch):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: captured)
+    square = frames[..., :32]
+    assert torch.equal(resize(square, 32), square.float())
+
+
 def test_standardise_drops_exposure_and_white_balance():
     frames = 20 + 100 * torch.rand(1, 3, 8, 32, 32)
     gain = torch.tensor([1.5, 1.0, 0.7]).reshape(1, 3, 1, 1, 1)
@@ -40,7 +76,9 @@ def test_normalised_difference_is_the_toolbox_recipe(frames):
         np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("normalise", [standardise, normalised_difference])
+@pytest.mark.parametrize(
+    "normalise", [standardise, standardise_together, standardised_difference, normalised_difference]
+)
 @pytest.mark.parametrize("level", [0, 127, 255])
 def test_a_constant_clip_is_zeros(normalise, level):
     frames = torch.full((1, 3, 8, 32, 32), level, dtype=torch.uint8)

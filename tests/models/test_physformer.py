@@ -61,6 +61,14 @@ def test_a_state_dict_of_the_toolbox_loads_as_it_is():
     assert sum(parameter.numel() for parameter in network.parameters()) == 7_380_865
 
 
+def test_a_checkpoint_is_recognised(tmp_path: Path):
+    state = {name: torch.rand(shape) if shape else torch.tensor(7) for name, shape in toolbox_layout().items()}
+    torch.save({f"module.{name}": tensor for name, tensor in state.items()}, tmp_path / "x.pth")
+    loaded = load_model(tmp_path / "x.pth")
+    assert isinstance(loaded, PhysFormer)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in loaded.state_dict().items())
+
+
 def test_attention_is_the_loop():
     torch.manual_seed(0)
     layer = TemporalDifferenceAttention(width=6, heads=2, theta=0.7, temperature=2.0).double().eval()

@@ -96,6 +96,13 @@ def test_a_state_dict_of_the_toolbox_loads_but_for_its_dead_layers(toolbox_state
     assert sum(parameter.numel() for parameter in network.parameters()) == 3_251_137
 
 
+def test_a_checkpoint_is_recognised_with_its_dead_layers(toolbox_state, tmp_path: Path):
+    torch.save({f"module.{name}": tensor for name, tensor in toolbox_state.items()}, tmp_path / "x.pth")
+    loaded = load_model(tmp_path / "x.pth")
+    assert isinstance(loaded, RhythmFormer)
+    assert torch.equal(loaded.stages[2].blocks[1].mlp[6].bias, toolbox_state["stages.2.blocks.1.mlp.6.bias"])
+
+
 def test_what_the_toolbox_does_not_have_is_refused_and_what_is_saved_here_loads(toolbox_state):
     network = RhythmFormer()
     network.load_state_dict(network.state_dict(), strict=True)

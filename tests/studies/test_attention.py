@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from facepulse.errors import UsageError  # noqa: E402
-from facepulse.models import PhysFSUNet, PhysFSUNetConfig, PhysNet, PhysNetConfig  # noqa: E402
+from facepulse.models import DeepPhys, DeepPhysConfig, PhysFSUNet, PhysFSUNetConfig, PhysNet, PhysNetConfig  # noqa: E402
 from facepulse.models.layers import SoftAttentionMask  # noqa: E402
 from facepulse.studies.attention import attention_maps, plot_attention  # noqa: E402
 
@@ -61,6 +61,28 @@ def test_a_map_lies_where_the_network_looks() -> None:
     assert where.min(0) == pytest.approx([4, 20], abs=1)
     assert where.max(0) == pytest.approx([7, 27], abs=1)
     assert seen.weights.mean() == pytest.approx(1.0, abs=0.15)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_map_lies_where_a_network_of_one_frame_size_looks(scale: int) -> None:
+    network = DeepPhys(DeepPhysConfig(width=4, hidden=4))
+    for part in network.appearance:
+        for conv in (part.conv1, part.conv2):
+            nn.init.zeros_(conv.bias)
+            nn.init.zeros_(conv.weight)
+            conv.weight.data[:, :, 0, 1, 1] = 1 / conv.in_channels  # hands its input on, pixel by pixel
+    for mask in network.masks:
+        nn.init.constant_(mask.conv.weight, 5.0 / mask.conv.in_channels)
+        nn.init.constant_(mask.conv.bias, -3.0)
+    for top, left in ((8, 40), (56, 4)):
+        patch = np.zeros((4, 72 * scale, 72 * scale, 3), np.uint8)
+        patch[:, top * scale : (top + 8) * scale, left * scale : (left + 8) * scale] = 255
+        maps = attention_maps(network, patch)
+        assert [(each.height, each.width) for each in maps] == [(70, 70), (33, 33)]
+        for each in maps:
+            assert each.weights.shape == patch.shape[1:3]
+            where = np.argwhere(each.weights > 0.5 * each.weights.max()).mean(0)
+            assert where == pytest.approx([(top + 3.5) * scale, (left + 3.5) * scale], abs=0.7 * scale)
 
 
 def test_a_map_is_the_mean_over_time() -> None:

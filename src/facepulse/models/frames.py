@@ -79,6 +79,21 @@ def standardise_together(frames: Tensor) -> Tensor:
     return values * torch.rsqrt(_clip_mean(values.square()).mean(1, keepdim=True) + 1.0)  # as in `standardise`
 
 
+def standardised_difference(frames: Tensor) -> Tensor:
+    """``y[t+1] - y[t]`` of standardised frames (`standardise_together`); the last frame is zero.
+
+    Source: EfficientPhys (arXiv 2110.04447), whose first layer takes differences of standardised frames.
+
+    Args:
+        frames: (B, 3, T, H, W) in 0..255, any dtype.
+
+    Returns:
+        (B, 3, T, H, W) float32.
+    """
+    values = standardise_together(frames)
+    return torch.nn.functional.pad(values[:, :, 1:] - values[:, :, :-1], (0, 0, 0, 0, 0, 1))
+
+
 def normalised_difference(frames: Tensor) -> Tensor:
     """The toolbox's "DiffNormalized": ``(x[t+1] - x[t]) / (x[t+1] + x[t])`` over its deviation in the clip.
 
@@ -99,11 +114,10 @@ def normalised_difference(frames: Tensor) -> Tensor:
 
 
 def resize(frames: Tensor, size: int) -> Tensor:
-    """Frames to ``size`` x ``size`` pixels, for networks that know no other; those that are stay as they are.
+    """Frames to ``size`` x ``size`` pixels, for networks that know no other size.
 
-    Bilinear, which leaves out pixels where it shrinks to less than half: whoever prepares crops for a network shrinks
-    them to its size, by area. Sums of neighbours and no layer of its own, as engines in bf16 begin to round at the
-    first layer that they know to be expensive, and a pulse is less than what they would round away.
+    Those that have it stay as they are. Bilinear, which leaves out pixels where it shrinks to less than half: whoever
+    prepares crops for a network shrinks them to its size, by area.
 
     Args:
         frames: (B, 3, T, H, W) of any dtype.
@@ -112,18 +126,11 @@ def resize(frames: Tensor, size: int) -> Tensor:
     Returns:
         (B, 3, T, size, size) float32.
     """
-    values = frames.float()
-    for axis in (3, 4):
-        length = values.shape[axis]
-        # A graph is captured for frames of every size.
-        if torch.compiler.is_compiling() or length != size:
-            centres = (torch.arange(size, device=values.device) + 0.5) * (length / size) - 0.5
-            centres = centres.clamp(0, length - 1)
-            first = centres.floor().long()
-            second = (first + 1).clamp(max=length - 1)
-            share = (centres - first).reshape((-1, 1) if axis == 3 else (-1,))
-            values = values.index_select(axis, first) * (1 - share) + values.index_select(axis, second) * share
-    return values
+    if frames.shape[-2:] == (size, size) and not torch.compiler.is_compiling():  # a graph is captured for every size
+        return frames.float()
+    images = frames.float().flatten(1, 2)
+    resized = torch.nn.functional.interpolate(images, (size, size), mode="bilinear", align_corners=False)
+    return torch.unflatten(resized, 1, (3, -1))
 
 
 def _clip_mean(values: Tensor) -> Tensor:

@@ -63,17 +63,33 @@ def attention_maps(network: nn.Module, clip: NDArray[np.uint8]) -> list[Attentio
         network.train(trained)
         for hook in hooks:
             hook.remove()
-    return [_enlarged(2 * mean, clip.shape[1:3]) for mean in means]  # a mask's own mean is a half, as equation 4 has it
+    side: int | None = getattr(getattr(network, "config", None), "size", None)  # to which the network resizes frames
+    means = [2 * mean for mean in means]  # a mask's own mean is a half, as equation 4 has it
+    if side is None:
+        return [_enlarged(mean, clip.shape[1:3], cut_evenly=False) for mean in means]
+    return [_resized(_enlarged(mean, (side, side), cut_evenly=True), clip.shape[1:3]) for mean in means]
 
 
-def _enlarged(mask: Tensor, size: tuple[int, ...]) -> AttentionMap:
-    """(1, height, width) to the clip's pixels; rows that halving left out repeat the last that it did not."""
+def _enlarged(mask: Tensor, size: tuple[int, ...], cut_evenly: bool) -> AttentionMap:
+    """(1, height, width) to the pixels of the frames; rows without a mask repeat the nearest that has one.
+
+    Those are the last ones, which halving left out, or, `cut_evenly`, as many on each side, where convolutions do not
+    pad.
+    """
     height, width = mask.shape[1:]
     halved = [2 ** ((whole // part).bit_length() - 1) for whole, part in zip(size, (height, width), strict=True)]
     seen = height * halved[0], width * halved[1]
     grown = functional.interpolate(mask[None], seen, mode="bilinear", align_corners=False)
-    grown = functional.pad(grown, (0, size[1] - seen[1], 0, size[0] - seen[0]), mode="replicate")
+    below, right = size[0] - seen[0], size[1] - seen[1]
+    above, left = (below // 2, right // 2) if cut_evenly else (0, 0)
+    grown = functional.pad(grown, (left, right - left, above, below - above), mode="replicate")
     return AttentionMap(grown[0, 0].numpy(), height, width)
+
+
+def _resized(drawn: AttentionMap, size: tuple[int, ...]) -> AttentionMap:
+    weights = torch.from_numpy(drawn.weights)[None, None]
+    weights = functional.interpolate(weights, (size[0], size[1]), mode="bilinear", align_corners=False)
+    return AttentionMap(weights[0, 0].numpy(), drawn.height, drawn.width)
 
 
 def plot_attention(network: nn.Module, clip: NDArray[np.uint8], path: Path) -> None:

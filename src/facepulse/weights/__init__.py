@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Tensors = Mapping[str, NDArray[Any]]
 
 SUFFIX = ".safetensors"
+CHECKPOINT_SUFFIXES = (".pth", ".pt")  # of files that torch wrote; they carry no card
 TRAIN_PACKAGES = ("torch", "safetensors", "onnx", "onnxscript", "msgspec", "yaml")
 MAXIMUM_HEADER = 100_000_000  # bytes: what the format allows
 
@@ -41,7 +42,8 @@ def load_model(name_or_path: str | Path) -> nn.Module:
     """Rebuild a trained network from its weights.
 
     Args:
-        name_or_path: one of `list_models()`, or a file that `save_model` wrote.
+        name_or_path: one of `list_models()`, a file that `save_model` wrote, or a checkpoint of rPPG-Toolbox (.pth) for
+            one of the networks of `facepulse.weights.toolbox`.
 
     Returns:
         The network on the processor, in evaluation mode: frames of 0..255 (B, 3, T, H, W) in, waveforms (B, T) out.
@@ -51,6 +53,11 @@ def load_model(name_or_path: str | Path) -> nn.Module:
             the line names the first tensor that differs. Or torch is not installed.
     """
     path = find_weights(name_or_path)
+    if path.suffix in CHECKPOINT_SUFFIXES:
+        require_train_extra("loading a checkpoint")
+        from facepulse.weights.toolbox import load_checkpoint
+
+        return load_checkpoint(path)
     card = read_card(path)
     require_train_extra("loading a network")
     from safetensors import SafetensorError
@@ -111,6 +118,8 @@ def read_card(name_or_path: str | Path) -> Card:
         UsageError: there are no such weights, or they carry no card.
     """
     path = find_weights(name_or_path)
+    if path.suffix in CHECKPOINT_SUFFIXES:
+        raise UsageError(f"{path} carries no card: load it with load_model and write it with save_model and a card")
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")

@@ -1,0 +1,206 @@
+"""Checkpoints of rPPG-Toolbox: recognised, loaded whole, computed as its tables have it; all else gets one line."""
+
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import toolbox_checkpoints  # noqa: E402
+from facepulse import load_model, pulse  # noqa: E402
+from facepulse.card import Card  # noqa: E402
+from facepulse.demo import PaintedFace, metronome, paint_frames  # noqa: E402
+from facepulse.errors import UsageError  # noqa: E402
+from facepulse.models import MODELS, PhysNet  # noqa: E402
+from facepulse.weights import read_card, save_model  # noqa: E402
+from facepulse.weights.toolbox import load_checkpoint  # noqa: E402
+
+NETWORKS = ("deepphys", "ts-can", "efficientphys")
+
+
+def written(path: Path, state: object) -> Path:
+    torch.save(state, path)
+    return path
+
+
+def wrapped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"module.{name}": tensor for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize("size", [36, 72, 96, 128])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_checkpoint_becomes_the_network_that_its_tensors_imply(network: str, size: int, tmp_path: Path) -> None:
+    state = toolbox_checkpoints.state(network, size)
+    loaded = load_model(written(tmp_path / f"PURE_{network.replace('-', '').upper()}.pth", wrapped(state)))
+    assert type(loaded) is MODELS[network].network
+    assert loaded.config == MODELS[network].config(size=size)
+    assert not loaded.training
+    assert len(loaded.state_dict()) == len(state)
+    total = sum(tensor.double().sum() for tensor in state.values())
+    assert sum(tensor.double().sum() for tensor in loaded.state_dict().values()) == pytest.approx(total.item())
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_it_computes_what_the_layer_tables_say(network: str, tmp_path: Path) -> None:
+    state = toolbox_checkpoints.state(network, 36)
+    loaded = load_model(written(tmp_path / f"{network}.pth", state))
+    frames = torch.randint(0, 256, (2, 20, 3, 36, 36), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        found = loaded(frames.transpose(1, 2)).double()
+    for clip, one in zip(frames, found, strict=True):
+        expected = toolbox_checkpoints.waveform(network, state, clip)
+        # Nearly the same input: a variance of one grey level is added where frames are standardised.
+        torch.testing.assert_close(one, expected, rtol=0, atol=2e-3 * expected.std().item())
+
+
+def test_wrapped_or_not_is_the_same(tmp_path: Path) -> None:
+    state = toolbox_checkpoints.state("efficientphys", 36)
+    one, other = (load_model(written(tmp_path / "x.pth", each)) for each in (state, wrapped(state)))
+    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_deepphys_and_ts_can_are_told_apart_by_name_alone(tmp_path: Path) -> None:
+    path = written(tmp_path / "best.pth", toolbox_checkpoints.state("ts-can", 36))
+    assert type(load_checkpoint(path, "deepphys")).__name__ == "DeepPhys"
+    assert type(load_checkpoint(path, "ts-can")).__name__ == "TSCAN"
+    for name in ("last.pth", "TSCAN-or-DeepPhys.pth"):
+        path = path.rename(tmp_path / name)
+        with pytest.raises(UsageError, match=r"may be of deepphys or ts-can, .* put one of these into its name"):
+            load_model(path)
+    with pytest.raises(UsageError, match="'resnet' are known: choose one of physnet, deepphys"):
+        load_checkpoint(path, "resnet")
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_what_was_loaded_is_saved_with_a_card(network: str, tmp_path: Path) -> None:
+    loaded = load_model(written(tmp_path / f"{network}.pth", toolbox_checkpoints.state(network, 36)))
+    card = Card(
+        name="x",
+        network=network,
+        config={"size": 36},
+        multiple=loaded.multiple,
+        frames=180,
+        size=36,
+        margin=0.25,
+        fps=30.0,
+        normalisation=loaded.normalisation,
+        training_data="nothing",
+        protocol="none",
+        scores={},
+        licence="Apache-2.0",
+    )
+    save_model(loaded, card, tmp_path / "x.safetensors")
+    frames = torch.randint(0, 256, (1, 3, 20, 36, 36), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.equal(load_model(tmp_path / "x.safetensors")(frames), loaded(frames))
+    with pytest.raises(UsageError, match=r"\.pth carries no card"):
+        read_card(tmp_path / f"{network}.pth")
+
+
+PUBLISHED = {  # bpm to what section 5.1 of the survey of the toolbox read with it on a synthetic face of its own
+    "SCAMPS": {55: 53.2, 72: 72.1, 95: 94.9, 120: 120.0},
+    "UBFC-rPPG": {72: 74.3, 95: 95.8, 120: 120.4},  # reads the second harmonic at 55
+    "PURE": {55: 58.0, 120: 120.4},  # reads the second harmonic at 72 and 95
+}
+
+
+@pytest.fixture(scope="module")
+def faces() -> dict[int, np.ndarray]:
+    """Crops of a painted face at each heart rate, uint8 (128, 72, 72, 3)."""
+    clips = {}
+    for bpm in (55, 72, 95, 120):
+        head = PaintedFace(metronome(bpm, 6), height=1.2)
+        painted = paint_frames([head], np.arange(128) / 30, width=320, height=240)
+        crops = [cv2.resize(frame[30:210, 90:230], (72, 72), interpolation=cv2.INTER_AREA) for frame in painted]
+        clips[bpm] = np.stack(crops)
+    return clips
+
+
+@pytest.mark.parametrize("trained_on", PUBLISHED)
+def test_released_weights_read_what_was_read_with_them_before(shared_data: Path, faces, trained_on: str) -> None:
+    network = load_model(shared_data / "toolbox_weights" / f"{trained_on}_PhysNet_DiffNormalized.pth")
+    assert type(network) is PhysNet
+    for bpm, published in PUBLISHED[trained_on].items():
+        with torch.no_grad():
+            slope = network(torch.from_numpy(faces[bpm]).permute(3, 0, 1, 2)[None])[0].double().numpy()
+        # It was trained on differences of the reference, and gives those of the pulse wave.
+        read = pulse.heart_rate(np.cumsum(slope), 30, pulse.PROTOCOLS["facepulse"])
+        assert read == pytest.approx(published, abs=3), bpm
+
+
+def _without(name: str) -> dict[str, torch.Tensor]:
+    state = toolbox_checkpoints.state("efficientphys", 36)
+    del state[name]
+    return wrapped(state)
+
+
+def _with(name: str, tensor: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {**toolbox_checkpoints.state("deepphys", 36), name: tensor}
+
+
+class Harmful:
+    def __reduce__(self):
+        return print, ("run",)
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (_without("motion_conv3.bias"), "taken for a checkpoint of EfficientPhys, lacks the tensor motion_conv3.bias"),
+        (_without("final_dense_1.weight"), "lacks the tensor final_dense_1.weight"),
+        (_with("other.weight", torch.zeros(3)), "of DeepPhys, has a foreign tensor other.weight"),
+        (
+            _with("motion_conv4.weight", torch.zeros(64, 64, 5, 5)),
+            r"motion_conv4.weight is float32 of shape \(64, 64, 5, 5\), but DeepPhys wants .* \(64, 64, 3, 3\)",
+        ),
+        (_with("motion_conv1.bias", torch.zeros(32, dtype=torch.int64)), "motion_conv1.bias is int64 of shape"),
+        (
+            _with("final_dense_1.weight", torch.zeros(128, 3000)),
+            r"final_dense_1.weight is float32 of shape \(128, 3000",
+        ),
+        (_with("final_dense_1.weight", torch.zeros(128)), "in shapes from which no such network can be made"),
+        (_with("motion_conv1.weight", torch.tensor(1.0)), "in shapes from which no such network can be made"),
+        (_with("motion_conv1.weight", torch.zeros(0, 3, 3, 3)), "in shapes from which no such network can be made"),
+        (_with("motion_conv1.weight", torch.zeros(10**9, 0)), "in shapes from which|but DeepPhys wants"),
+        ({"layer1.weight": torch.zeros(3), "fc.bias": torch.zeros(3)}, "no checkpoint of a network that is known here"),
+        ({}, "holds no tensors by name"),
+        ({"epoch": 3, "state_dict": {}}, "holds no tensors by name"),
+        ([torch.zeros(3)], "holds no tensors by name"),
+        (torch.zeros(3), "holds no tensors by name"),
+    ],
+)
+def test_tensors_that_do_not_fit_get_one_line(tmp_path: Path, state: object, words: str) -> None:
+    path = written(tmp_path / "deepphys.pth", state)
+    with pytest.raises(UsageError, match=words) as error:
+        load_model(path)
+    assert str(path) in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 5000, -5000, -1])
+def test_a_truncated_file_gets_one_line(tmp_path: Path, kept: int) -> None:
+    whole = written(tmp_path / "whole.pth", toolbox_checkpoints.state("efficientphys", 36)).read_bytes()
+    path = tmp_path / "deepphys.pth"
+    path.write_bytes(whole[:kept])
+    with pytest.raises(UsageError, match=r"deepphys\.pth is damaged") as error:
+        load_model(path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_file_runs_code(tmp_path: Path, capsys) -> None:
+    written(tmp_path / "x.pth", {"motion_conv1.weight": Harmful()})
+    (tmp_path / "y.pt").write_bytes(pickle.dumps(Harmful()))
+    (tmp_path / "z.pt").write_text("this is no network\n" * 100)
+    for path in tmp_path.iterdir():
+        with pytest.raises(UsageError, match="is damaged, or no file of tensors"):
+            load_model(path)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no weights are called"):
+        load_model(tmp_path / "x.pth")
