@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from onnx_ir import Value
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -94,8 +96,16 @@ def _write(module: nn.Module, card: Card, path: Path) -> None:
     assert program is not None
     for node in program.model.graph.all_nodes():
         node.metadata_props.clear()  # where in whose source it was traced from
+        if node.op_type == "Conv" and len(node.inputs) == 3 and not _is_tensor(node.inputs[2]):
+            node.resize_inputs(2)  # without a bias; the exporter computes zeros for one, which OpenVINO does not read
+    RemoveUnusedNodesPass()(program.model)
     program.model.metadata_props[METADATA_KEY] = card.to_json()
     program.save(path)
+
+
+def _is_tensor(value: Value | None) -> bool:
+    """Whether it is one of the network's tensors, and not computed."""
+    return value is not None and value.is_initializer()
 
 
 def _difference(module: nn.Module, card: Card, path: Path) -> float:

@@ -7,8 +7,8 @@ Every network keeps one contract, so that training, export and measuring treat t
 * ``network.config`` is that config, and the clip length must be a multiple of ``network.multiple`` frames.
 * ``network.normalisation`` says in words what happens to frames inside.
 * ``network(frames)``: frames (B, 3, T, H, W), RGB in 0..255 of any dtype, H and W at least 32; returns the waveform
-  (B, T), float32, in an arbitrary unit. Normalisation is inside, and so is resizing where a dense layer fixes the size
-  of frames: such a network has the field ``size`` in its config.
+  (B, T), float32, in an arbitrary unit. Normalisation is inside, and so is resizing where an architecture fixes the
+  size of frames: such a network has the field ``size`` in its config.
 * Clips of a batch do not touch each other in ``eval()`` mode.
 
 ``MODELS`` maps a name to its network and config: ``network, config = MODELS["physfsunet"]``.
@@ -20,8 +20,10 @@ from torch import nn
 
 from facepulse.models.deepphys import TSCAN, DeepPhys, DeepPhysConfig, TSCANConfig
 from facepulse.models.efficientphys import EfficientPhys, EfficientPhysConfig
+from facepulse.models.physformer import PhysFormer, PhysFormerConfig
 from facepulse.models.physfsunet import PhysFSUNet, PhysFSUNetConfig
 from facepulse.models.physnet import PhysNet, PhysNetConfig
+from facepulse.models.rhythmformer import RhythmFormer, RhythmFormerConfig
 
 
 class Model(NamedTuple):
@@ -34,6 +36,8 @@ class Model(NamedTuple):
 MODELS: dict[str, Model] = {
     "physfsunet": Model(PhysFSUNet, PhysFSUNetConfig),
     "physnet": Model(PhysNet, PhysNetConfig),
+    "physformer": Model(PhysFormer, PhysFormerConfig),
+    "rhythmformer": Model(RhythmFormer, RhythmFormerConfig),
     "deepphys": Model(DeepPhys, DeepPhysConfig),
     "ts-can": Model(TSCAN, TSCANConfig),
     "efficientphys": Model(EfficientPhys, EfficientPhysConfig),
@@ -49,7 +53,11 @@ __all__ = [
     "Model",
     "PhysFSUNet",
     "PhysFSUNetConfig",
+    "PhysFormer",
+    "PhysFormerConfig",
     "PhysNet",
     "PhysNetConfig",
+    "RhythmFormer",
+    "RhythmFormerConfig",
     "TSCANConfig",
 ]

@@ -114,7 +114,7 @@ def normalised_difference(frames: Tensor) -> Tensor:
 
 
 def resize(frames: Tensor, size: int) -> Tensor:
-    """Frames to ``size`` x ``size`` pixels, for networks whose dense layer knows no other size.
+    """Frames to ``size`` x ``size`` pixels, for networks that know no other size.
 
     Those that have it stay as they are. Bilinear, which leaves out pixels where it shrinks to less than half: whoever
     prepares crops for a network shrinks them to its size, by area.

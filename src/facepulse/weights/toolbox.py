@@ -30,11 +30,13 @@ class Layout:
         title: the network's name in the toolbox.
         modules: name of a module there to its name here; those not named are called the same.
         config: from the shapes of the tensors by name to what differs from the default config.
+        dead: in the names of tensors that no output depends on there, and that are passed over; empty for none.
     """
 
     title: str
     modules: Mapping[str, str] = field(default_factory=dict)
     config: Callable[[Shapes], dict[str, Any]] = lambda shapes: {}
+    dead: str = ""
 
     def theirs(self, ours: str) -> str:
         """The toolbox's name of a tensor that is called `ours` here."""
@@ -75,6 +77,8 @@ LAYOUTS: dict[str, Layout] = {
     "deepphys": Layout("DeepPhys", MOTION | APPEARANCE, _frame_config),
     "ts-can": Layout("TS-CAN", MOTION | APPEARANCE, _frame_config),
     "efficientphys": Layout("EfficientPhys", MOTION, _frame_config),
+    "physformer": Layout("PhysFormer"),
+    "rhythmformer": Layout("RhythmFormer", dead=".qkv_linear."),
 }
 """Key in `facepulse.models.MODELS` to how the toolbox stores it."""
 
@@ -103,6 +107,8 @@ def load_checkpoint(path: Path, network: str | None = None) -> nn.Module:
     if network not in LAYOUTS:
         raise UsageError(f"no checkpoints of a network {network!r} are known: choose one of {', '.join(LAYOUTS)}")
     layout, names = LAYOUTS[network], _names(network)
+    if layout.dead:
+        tensors = {name: tensor for name, tensor in tensors.items() if layout.dead not in name}
     for what, differing in (("lacks the tensor", names - set(tensors)), ("has a foreign tensor", set(tensors) - names)):
         if differing:
             raise UsageError(f"{path}, taken for a checkpoint of {layout.title}, {what} {min(differing)}")
