@@ -101,6 +101,8 @@ NETWORKS = {  # key to how its authors spell it
     "deepphys": "DeepPhys",
     "ts-can": "TS-CAN",
     "efficientphys": "EfficientPhys",
+    "physformer": "PhysFormer",
+    "rhythmformer": "RhythmFormer",
 }
 
 PURE = Recordings("PURE", "pure", "80-20", "train", validation=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,7 +175,9 @@ class Bench:
             by_run.setdefault(trial.name, []).append(trial)
         began = time.monotonic()
         done: dict[tuple[str, Recordings], Score] = {}
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=threads):
+        with joblib.parallel_config(backend="loky", inner_max_num_threads=threads), warnings.catch_warnings():
+            # A worker that has grown is replaced by a new one, which is as it should be.
+            warnings.filterwarnings("ignore", message="A worker stopped", category=UserWarning)
             work = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
             groups = work(joblib.delayed(_scored)(self, group, threads) for group in by_run.values())
             for number, found in enumerate(groups, 1):
