@@ -181,6 +181,9 @@ def test_a_recipe_is_laid_under_what_a_row_varies(tmp_path: Path) -> None:
     assert (varied.loss.name, varied.seed, varied.optimiser.epochs) == ("mse", 4, 3)
     assert (varied.data.caches[0].part, varied.data.validation[0].part) == ("train", "validation")
 
+    assert here.settings(Trial(Arm("x", PURE, ALL_MMPD, network="ts-can"), 0)).data.frames == 160
+    shorter = Bench(tmp_path, tmp_path, settings_from({"data": {"frames": 128}}, "a test"))
+    assert shorter.settings(Trial(Arm("x", PURE, ALL_MMPD, network="ts-can"), 0)).data.frames == 140  # of 20 each
     other = here.settings(Trial(Arm("x", PURE, ALL_MMPD, network="physnet"), 0))
     assert other.network.config == {}  # the recipe's are of another network
 

@@ -21,6 +21,7 @@ from facepulse.evaluate import choose, evaluate
 from facepulse.extras import require_extra
 from facepulse.pulse import PROTOCOLS
 from facepulse.readers import find_reader
+from facepulse.studies.cost import clip_length
 from facepulse.studies.plan import Arm, Recordings
 from facepulse.training.loop import train
 from facepulse.training.settings import Settings, settings_from
@@ -122,6 +123,9 @@ class Bench:
         values["seed"] = trial.seed
         own = values["network"]["config"] if values["network"]["name"] == arm.network else {}
         values["network"] = {"name": arm.network, "config": {**own, **arm.config}}
+        # Windows overlap by half, so a clip is two halves of a length that the network takes.
+        half = -(-self.recipe.data.frames // 2)
+        values["data"]["frames"] = 2 * clip_length(arm.network, half, values["network"]["config"])
         values["loss"] = {**values["loss"], **arm.loss}
         values["data"]["caches"] = [self._cache(arm.train, arm.train.part)]
         values["data"]["validation"] = [self._cache(arm.train, "validation")] if arm.train.validation else []
