@@ -173,6 +173,17 @@ def test_every_loss_can_be_asked_for(tmp_path: Path, data: Path, loss: dict) -> 
     assert weights_of(other.folder) != weights_of(plain.folder)
 
 
+def test_curves_for_tensorboard_are_an_option(tmp_path: Path, data: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    trained = train(settings(tmp_path / "run", data, optimiser={"epochs": 1}, hardware={"tensorboard": True}))
+
+    events = EventAccumulator(str(trained.folder / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("loss")] == list(range(1, 11))
+    assert len(events.Scalars("validation_mae_bpm")) == 1
+
+
 def test_another_network_is_one_line(tmp_path: Path, data: Path) -> None:
     trained = train(
         settings(
