@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from facepulse.datasets import DATASETS
 from facepulse.datasets.cache import folder_name, open_cache
 from facepulse.datasets.prepare import prepare
 from facepulse.errors import FacepulseError, UsageError
@@ -98,7 +97,7 @@ class Bench:
             for path in sorted(self.data.iterdir()):
                 if path.is_dir() and path.name.lower().replace("_", "-") == dataset:
                     return path
-        raise UsageError(f"{self.data} has no folder {dataset}: put {DATASETS[dataset].title} there, or link it")
+        raise UsageError(f"{self.data} has no folder {dataset}: put that dataset there, or link it")
 
     def prepare(self, datasets: Sequence[str], say: Say) -> None:
         """Prepare what is not yet, all of it in the recipe's size."""
