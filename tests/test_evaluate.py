@@ -353,7 +353,7 @@ def test_a_folder_that_is_no_cache_is_one_line(run, tmp_path: Path) -> None:
 
 
 def test_the_verb_knows_every_protocol() -> None:
-    assert set(get_args(get_type_hints(cli.evaluate)["protocol"])) == set(pulse.PROTOCOLS)
+    assert set(get_args(get_type_hints(cli.bench.evaluate)["protocol"])) == set(pulse.PROTOCOLS)
 
 
 def test_the_pulse_of_the_small_cache_is_upright() -> None:

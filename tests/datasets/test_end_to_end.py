@@ -28,7 +28,7 @@ def simulated(layout: str, root: Path) -> None:
     """What `facepulse simulate` writes first, the person and the light being calm in every layout."""
     root.mkdir()
     slot = LAYOUTS[layout].slot(0)
-    recording = make_recording("calm", 3, 0, split="test", slot=slot, seconds=SECONDS)
+    recording = make_recording("calm", 5, 0, split="test", slot=slot, seconds=SECONDS)
     store(LAYOUTS[layout], recording, slot, root, {"simulated": True, "version": "1.2.3"}, lambda: None)
     (root / "simulated.json").write_text('{"simulated": true}')
 

@@ -314,7 +314,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_command_knows_all_layouts() -> None:
-    [choices] = [get_args(hint) for name, hint in get_type_hints(cli.simulate).items() if name == "layout"]
+    [choices] = [get_args(hint) for name, hint in get_type_hints(cli.bench.simulate).items() if name == "layout"]
     assert set(choices) == set(LAYOUTS)
 
 

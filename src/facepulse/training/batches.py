@@ -41,6 +41,8 @@ def batches(clips: Mixture, settings: Settings, ranks: Ranks, step: int, steps: 
         _ClipDataset(clips),
         batch_sampler=cast(Any, order),
         num_workers=settings.hardware.workers,
+        # A fork would copy threads' locks, of torch's and others', in whatever state they are in.
+        multiprocessing_context="spawn" if settings.hardware.workers else None,
         collate_fn=_collated,
         pin_memory=ranks.device.type == "cuda",
     )
