@@ -19,6 +19,7 @@ from facepulse.studies.cost_table import CostTable
 from facepulse.studies.plan import ALL_MMPD, PURE, STUDIES, Arm, Study
 from facepulse.studies.table import fill
 from facepulse.studies.trials import PROTOCOL, Bench, Trial, trials_of
+from facepulse.training.run_folder import BEST
 from facepulse.whole_files import exclusive
 
 COST, ATTENTION = "cost", "attention"
@@ -113,7 +114,7 @@ def _cost(bench: Bench, networks: Sequence[str], seeds: int) -> CostTable:
     maes: dict[str, float | None] = {}
     for network in MODELS:
         scores = [bench.known(Trial(Arm("", PURE, ALL_MMPD, network=network), seed)) for seed in range(seeds)]
-        errors = [abs(row["error"]) for score in scores if score for row in score.rows if row["error"] is not None]
+        errors = [error for score in scores if score for error in score.errors]
         maes[network] = float(np.mean(errors)) if errors else None
     simulated = bench.prepared(ALL_MMPD.dataset) and any(
         recording.simulated for recording in open_cache(bench.cache / ALL_MMPD.dataset)
@@ -124,7 +125,7 @@ def _cost(bench: Bench, networks: Sequence[str], seeds: int) -> CostTable:
 def _attention(bench: Bench) -> AttentionFigure:
     trial = Trial(Arm("physFSUNet", PURE, ALL_MMPD), 0)
     score = bench.score(trial)
-    weights = Path(bench.settings(trial).out) / "best.safetensors"
+    weights = Path(bench.settings(trial).out) / BEST
     recordings = open_cache(bench.cache / ALL_MMPD.dataset)
     return AttentionFigure(weights, recordings[0], (score.failure,) if score.failure else ())
 

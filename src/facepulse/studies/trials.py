@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from facepulse.datasets.cache import folder_name, open_cache
@@ -64,6 +65,11 @@ class Score:
     rows: Sequence[Mapping[str, Any]]
     mae_bpm: float | None = None
     failure: str | None = None
+
+    @property
+    def errors(self) -> list[float]:
+        """Absolute errors of the recordings that have a reference, bpm."""
+        return [abs(row["error"]) for row in self.rows if row["error"] is not None]
 
 
 @dataclass(frozen=True)
@@ -187,7 +193,10 @@ class Bench:
                 left = (time.monotonic() - began) / number * (len(by_run) - number) / 60
                 for score in found:
                     done[score.trial.name, score.trial.arm.test] = score
-                    said = score.failure or f"MAE {_mae(score):.2f} bpm on {score.trial.arm.test.label}"
+                    said = (
+                        score.failure
+                        or f"MAE {np.mean(score.errors or [np.nan]):.2f} bpm on {score.trial.arm.test.label}"
+                    )
                     say(f"{number:3} of {len(by_run)}  {score.trial.name}: {said}; about {left:.0f} min left")
         scored = [done[trial.name, trial.arm.test] for trial in trials]
         return [
@@ -214,11 +223,6 @@ def trials_of(arms: Sequence[Arm], seeds: int) -> list[Trial]:
 def _scored(bench: Bench, trials: Sequence[Trial], threads: int) -> list[Score]:
     torch.set_num_threads(threads)
     return [bench.score(trial) for trial in trials]
-
-
-def _mae(score: Score) -> float:
-    errors = [abs(row["error"]) for row in score.rows if row["error"] is not None]
-    return sum(errors) / len(errors) if errors else float("nan")
 
 
 def _read(path: Path) -> dict[str, Any] | None:

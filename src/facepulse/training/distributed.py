@@ -57,6 +57,8 @@ class Ranks:
 
     def share_statistics(self, network: nn.Module) -> None:
         """Give all ranks the mean of their running statistics: each has seen other clips."""
+        if self.size == 1:
+            return
         for buffer in network.buffers():
             if buffer.is_floating_point():
                 buffer.copy_(self.mean(buffer))

@@ -154,13 +154,14 @@ class _Run:
                     line = {"step": step, "epoch": epoch, **line, "seconds": round(time.monotonic() - begun, 4)}
                     self.folder.append_metrics(line)
                     _write_scalars(board, step, line)
-                if step % self.steps == 0:
+                ended = step % self.steps == 0
+                if ended:
                     best = self._epoch(network, epoch, step, best, losses, board)
                     losses = []
                 self.progress(step, total)
                 due = ranks.tell(time.monotonic() - saved > 60 * settings.hardware.checkpoint_minutes)
-                if step % self.steps == 0 or due:
-                    if ranks.size > 1:
+                if ended or due:
+                    if not ended:  # at its end an epoch shares them by itself
                         ranks.share_statistics(network)
                     if ranks.first:
                         self.folder.write_checkpoint(
@@ -231,8 +232,7 @@ class _Run:
     ) -> dict[str, Any] | None:
         """What ends an epoch: validation, and weights on disk. Returns the best so far."""
         settings, ranks = self.settings, self.ranks
-        if ranks.size > 1:
-            ranks.share_statistics(network)
+        ranks.share_statistics(network)
         found: Validated | None = None
         last = epoch == settings.optimiser.epochs
         if self.data.validation and (last or epoch % settings.validation.every == 0):

@@ -10,11 +10,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from facepulse.evaluation import Trace
+from facepulse.page import ESTIMATE, LINE, REFERENCE
 from facepulse.whole_files import written_whole
 
 SHOWN = 4  # recordings
 SHOWN_S = 12.0  # of each
-ESTIMATE, REFERENCE = "#d1365b", "#3f8fd2"
 
 
 def losses(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -28,7 +28,7 @@ def losses(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes = figure.add_subplot()
     steps = [line for line in metrics if "loss" in line]
     epochs = [line for line in metrics if line.get("validation_mae_bpm") is not None]
-    axes.plot([s["step"] for s in steps], [s["loss"] for s in steps], color="#8b929c", lw=0.7, label="loss of a step")
+    axes.plot([s["step"] for s in steps], [s["loss"] for s in steps], color=LINE, lw=0.7, label="loss of a step")
     means = [line for line in metrics if "epoch_loss" in line]
     axes.plot([m["step"] for m in means], [m["epoch_loss"] for m in means], color="#1c1f24", label="mean of an epoch")
     axes.set(xlabel="step", ylabel="loss")
