@@ -11,6 +11,7 @@ pixels, or one such for each frame) if known. The judges:
   enlarged by half (the whole picture where it finds none), one spectrum of the whole video.
 * "POS, facepulse": what `facepulse.measure` reads, or its best guess where it withholds it; and how often it trusts it.
 * "PhysNet, PURE": weights that rPPG-Toolbox released, fed as there; FOLDER holds its *_PhysNet_DiffNormalized.pth.
+  "PhysNet, PURE, facepulse": the same weights in `facepulse.measure`, whose face box follows the face.
 * "open-rppg ...": networks of the package open-rppg 0.1.1, with their own face detector. PYTHON is an interpreter that
   can import it (make it a virtual environment of its own: pip install open-rppg==0.1.1 "setuptools<82"). Set
   JAX_COMPILATION_CACHE_DIR to a folder to compile each network only once.
@@ -54,6 +55,7 @@ Floats = NDArray[np.float64]
 
 PROTOCOL = pulse.PROTOCOLS["toolbox-2023"]
 RELEASED = Path(__file__).resolve().parents[2] / "shared" / "data" / "toolbox_weights"
+RELEASED_NAMES = "*_PhysNet_DiffNormalized.pth"
 SIZE, CLIP = 72, 128  # pixels and frames of PhysNet in the toolbox
 CLOSE_BPM = 5.0
 EVERY = 5  # frames, of which one is looked at for a face
@@ -177,9 +179,9 @@ def read_waveform(judge: str, recording: Recording, waveform: Floats, times: Flo
     return Reading(judge, pulse.heart_rate(waveform, fps, PROTOCOL), reference)
 
 
-def read_facepulse(recording: Recording, method: str) -> Reading:
+def read_facepulse(recording: Recording, method: str, name: str) -> Reading:
     """What facepulse reads, or what it guesses where it withholds its reading."""
-    judge = f"{method}, facepulse"
+    judge = f"{name}, facepulse"
     try:
         measurement = measure(recording.video, method=method)
     except (NoFaceError, TooShortError) as error:
@@ -200,7 +202,7 @@ def load_physnets(folder: Path) -> dict[str, PhysNet]:
     from facepulse.models import PhysNet
 
     networks = {}
-    for path in sorted(folder.glob("*_PhysNet_DiffNormalized.pth")):
+    for path in sorted(folder.glob(RELEASED_NAMES)):
         network = PhysNet().eval()
         try:
             network.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
@@ -268,7 +270,7 @@ def table(readings: Iterable[Reading], count: int) -> str:
     by_judge: dict[str, list[Reading]] = {}
     for reading in readings:
         by_judge.setdefault(reading.judge, []).append(reading)
-    lines = [f"{'judge':26} {'read':>9}  {'MAE, bpm':>14}  {'RMSE, bpm':>14}  {'Pearson':>14}  within 5 bpm  trusted"]
+    lines = [f"{'judge':30} {'read':>9}  {'MAE, bpm':>14}  {'RMSE, bpm':>14}  {'Pearson':>14}  within 5 bpm  trusted"]
     for judge, mine in by_judge.items():
         pairs = [(reading.reference_bpm, reading.bpm) for reading in mine if reading.bpm is not None]
         figures, close = ["-", "-", "-"], 0
@@ -278,7 +280,7 @@ def table(readings: Iterable[Reading], count: int) -> str:
             close = sum(abs(bpm - reference) <= CLOSE_BPM for reference, bpm in pairs)
         trusted = sum(reading.own_bpm is not None for reading in mine) / count
         lines.append(
-            f"{judge:26} {f'{len(pairs)} of {count}':>9}  {'  '.join(f'{figure:>14}' for figure in figures)}"
+            f"{judge:30} {f'{len(pairs)} of {count}':>9}  {'  '.join(f'{figure:>14}' for figure in figures)}"
             f"  {close / count:12.0%}  {f'{trusted:.0%}' if judge.endswith('facepulse') else '':>7}"
         )
     return "\n".join(lines)
@@ -306,7 +308,9 @@ def read_here(recording: Recording, methods: Sequence[str], weights: Path) -> tu
     colour = crops.mean((1, 2))
     waves = {f"{name}, whole box": METHODS[name].waveform(colour, fps) for name in methods}
     readings = [read_waveform(judge, recording, wave, times, fps) for judge, wave in waves.items()]
-    readings += [read_facepulse(recording, name) for name in methods]
+    readings += [read_facepulse(recording, name, name) for name in methods]
+    for path in sorted(weights.glob(RELEASED_NAMES)):
+        readings.append(read_facepulse(recording, str(path), f"PhysNet, {path.name.split('_')[0]}"))
     for trained_on, network in load_physnets(weights).items():
         waveform = physnet_waveform(network, crops)
         readings.append(read_waveform(f"PhysNet, {trained_on}", recording, waveform, times[: len(waveform)], fps))

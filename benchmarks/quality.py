@@ -28,6 +28,7 @@ from facepulse.classical import METHODS
 from facepulse.demo import PaintedFace, metronome, render
 from facepulse.detectors import DETECTORS
 from facepulse.keyframes import beats_with_key_frames, without_key_frame_rhythm
+from facepulse.methods import Method
 from facepulse.scene import watch
 from facepulse.signature import in_colour
 
@@ -71,7 +72,7 @@ def read_video(seed: int) -> list[Reading]:
         path = Path(folder) / ("video.avi" if "codec" in codec else "video.mp4")
         noise = float(rng.uniform(0.0, 3.0))
         render(path, [face], seconds=SECONDS, width=width, height=height, noise=noise, seed=seed, **codec)
-        scene = watch(path, DETECTORS["auto"](), METHODS["POS"])
+        scene = watch(path, DETECTORS["auto"](), Method(METHODS["POS"]))
     readings = []
     for track in scene.tracks.values():
         for part in scene.faces[track.identity].skin.parts:

@@ -29,6 +29,7 @@ from facepulse.classical import METHODS
 from facepulse.detectors import DETECTORS
 from facepulse.errors import FacepulseError
 from facepulse.keyframes import without_key_frame_rhythm
+from facepulse.methods import Method
 from facepulse.reading import region_waveforms
 from facepulse.scene import watch
 from facepulse.simulate.recording import Recording, make_recording
@@ -67,7 +68,7 @@ def read(recording: Recording, index: int, pulses: bool) -> list[Reading]:
             for frame, when in zip(recording.frames(pulse=pulses), recording.times, strict=True):
                 writer.write(frame, float(when))
         try:
-            scene = watch(path, DETECTORS["auto"](), METHODS["POS"])
+            scene = watch(path, DETECTORS["auto"](), Method(METHODS["POS"]))
             [face] = scene.measurable("largest")
         except FacepulseError:
             return []

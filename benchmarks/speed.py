@@ -27,6 +27,7 @@ from facepulse.classical import METHODS
 from facepulse.demo import PaintedFace, metronome, render
 from facepulse.detectors import DETECTORS
 from facepulse.face import FaceTracker
+from facepulse.methods import Method
 from facepulse.scene import watch
 from facepulse.video import open_video
 
@@ -44,7 +45,7 @@ def track(path: Path) -> None:
 
 
 def reduce_to_colour(path: Path) -> None:
-    watch(path, DETECTORS["auto"](), METHODS["POS"])
+    watch(path, DETECTORS["auto"](), Method(METHODS["POS"]))
 
 
 STAGES: dict[str, Callable[[Path], object]] = {

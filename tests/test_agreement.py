@@ -91,3 +91,25 @@ def test_what_codecs_were_seen_to_make_of_a_photograph_is_not_believed() -> None
     """The most that four regions of a photograph shared at a multiple of the key frames' rate, among 240 readings."""
     for share, bpm in ((0.38, 54), (0.33, 60), (0.28, 120)):
         assert trust(agreement(share, bpm), doubtful=True) < 0.7
+
+
+def test_a_rate_that_is_given_is_borne_out_by_regions_that_share_it_and_by_no_others() -> None:
+    waves, times = regions(80, 20, noise=0.5), np.arange(600) / FPS
+    alone = agree([waves], FPS, PROTOCOL)
+    for bpm, borne_out in ((80, True), (113, False)):
+        lead = np.sin(2 * np.pi * bpm / 60 * times)
+        found = agree([waves], FPS, PROTOCOL, [lead])
+        assert found.bpm == pytest.approx(bpm, abs=0.5)
+        assert found.hz[found.power.argmax()] * 60 == pytest.approx(bpm, abs=1)
+        assert (found.share == pytest.approx(alone.share, abs=0.02)) == borne_out
+        assert (trust(found) > 0.9) == borne_out
+    assert agree([waves], FPS, PROTOCOL, [np.zeros(600)]).share == 0.0, "a lead that says nothing has no rate"
+
+
+def test_the_longer_of_two_stretches_leads_more() -> None:
+    waves = [regions(80, seconds, noise=0.5) for seconds in (8, 24)]
+    leads = [
+        np.sin(2 * np.pi * bpm / 60 * np.arange(wave.shape[1]) / FPS)
+        for wave, bpm in zip(waves, (120, 80), strict=True)
+    ]
+    assert agree(waves, FPS, PROTOCOL, leads).bpm == pytest.approx(80, abs=0.5)

@@ -45,6 +45,7 @@ def test_json_round_trip() -> None:
         ("fps", 0),
         ("scores", {"MAE (bpm)": float("inf")}),
         ("scores", {"MAE (bpm)": "low"}),
+        ("output", "integral"),
         ("sha256", "abc"),
         ("sha256", None),
     ],

@@ -15,6 +15,7 @@ import pytest
 
 from facepulse import cli
 from facepulse.demo import PaintedFace
+from facepulse.networks import NETWORKS
 
 
 @pytest.fixture(scope="module")
@@ -307,9 +308,22 @@ def test_help_has_an_example_for_every_command(run) -> None:
         assert f"Example: facepulse {command}" in out
 
 
-def test_models_lists_every_method_with_its_paper(run) -> None:
+def test_models_lists_methods_and_networks_with_their_papers(run) -> None:
     _, out, _ = run("models")
-    assert [line.split()[0] for line in out.splitlines()] == ["GREEN", "ICA", "CHROM", "POS", "LGI", "PBV", "OMIT"]
+    methods, networks = (part.splitlines()[1:] for part in (out.split("\n\n")[0], out.split("\n\n")[-1]))
+    assert [line.split()[0] for line in methods] == ["GREEN", "ICA", "CHROM", "POS", "LGI", "PBV", "OMIT"]
+    assert [line.split()[0] for line in networks[1:-1]] == list(NETWORKS)
+    assert "829,061" in networks[1]
+    assert max(map(len, out.splitlines())) <= 120
+
+
+def test_a_network_measures_from_the_command_line(run, face: Path, trained) -> None:
+    code, out, err = run("measure", face, "--method", trained.onnx, "--min-quality", "0")
+    assert code == 0
+    assert "  tiny, face 1," in out
+    code, _, err = run("measure", face, "--method", "nothing.onnx")
+    assert code == 2
+    assert err.splitlines() == ["facepulse: there is no file nothing.onnx: give one that `facepulse export` wrote"]
 
 
 def test_demo_shows_both_numbers_and_a_plot(run, tmp_path: Path) -> None:

@@ -8,13 +8,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from facepulse import engine as engine_module
-from facepulse.engine import Engine, joined, load_engine, standardised
+from facepulse.engine import Engine, load_engine
 from facepulse.errors import UsageError
-from facepulse.pulse import PROTOCOLS, heart_rate
+from facepulse.pulse import PROTOCOLS, filtered, heart_rate
 
 ENGINES = ("openvino", "onnxruntime", "torch")
 
@@ -37,7 +35,7 @@ class GreenNetwork:
 
 @pytest.fixture
 def green() -> Engine:
-    return Engine("torch", SimpleNamespace(multiple=4, frames=64), GreenNetwork())  # type: ignore[arg-type]
+    return Engine("torch", SimpleNamespace(multiple=4, frames=64, output="wave"), GreenNetwork())  # type: ignore[arg-type]
 
 
 def _clip(values: np.ndarray) -> np.ndarray:
@@ -45,26 +43,6 @@ def _clip(values: np.ndarray) -> np.ndarray:
     frames = np.zeros((len(values), 32, 32, 3), np.uint8)
     frames[..., 1] = values[:, None, None]
     return frames
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    pattern=st.lists(st.integers(0, 255), min_size=16, max_size=16).filter(lambda values: len(set(values)) > 1),
-    length=st.integers(64, 400),
-    window=st.sampled_from([32, 64, 160]),
-)
-def test_what_repeats_in_every_window_is_joined_without_a_seam(pattern: list[int], length: int, window: int) -> None:
-    values = np.resize(pattern, length)
-    expected = -(values - np.mean(pattern)) / np.std(pattern)
-
-    def read(frames: np.ndarray) -> np.ndarray:
-        assert frames.shape[1] <= window
-        return standardised(GreenNetwork()(np.ascontiguousarray(frames)))
-
-    if length > window:
-        found = joined(read, _clip(values)[np.newaxis], window)[0]
-        assert found.dtype == np.float32
-        assert found == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("length", [65, 96, 101, 500])
@@ -89,6 +67,18 @@ def test_a_short_clip_is_one_window_and_keeps_its_length(green: Engine, length: 
     found = green(_clip(values))
     assert green.network.lengths == [seen]
     assert found == pytest.approx(-(values - values.mean()) / values.std(), abs=1e-4)
+
+
+def test_a_slope_is_summed_up_to_the_wave(green: Engine) -> None:
+    wave = np.cos(2 * np.pi * 1.2 * np.arange(300) / 30)
+    slopes = replace(green, card=SimpleNamespace(**{**vars(green.card), "output": "slope"}))  # type: ignore[arg-type]
+    frames = _clip(np.rint(120 - 100 * np.diff(wave, prepend=1.0) / np.abs(np.diff(wave)).max()))
+    found = slopes(np.stack([frames, frames]))
+    assert found.shape == (2, 300)
+    assert found.std(axis=1) == pytest.approx(1.0)
+    for read in found:
+        settled = filtered(read.astype(np.float64), 30, PROTOCOLS["facepulse"])  # a sum drifts
+        assert np.corrcoef(settled[30:-30], wave[30:-30])[0, 1] > 0.98
 
 
 def test_a_batch_is_read_clip_by_clip(green: Engine) -> None:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -11,13 +12,24 @@ import numpy as np
 import pytest
 
 import facepulse
+from face_crops import crops_of
+from facepulse import pulse
+from facepulse.classical import METHODS
 from facepulse.demo import PaintedFace, metronome, paint_frames
+from facepulse.detectors import DETECTORS
+from facepulse.engine import load_engine, torch_engine
 from facepulse.errors import NoFaceError, TooShortError, UsageError, VideoError
+from facepulse.face import Box
 from facepulse.measurement import TRUSTWORTHY
-from facepulse.video import open_video
+from facepulse.methods import Method, find_method
+from facepulse.reading import read_pulse
+from facepulse.scene import FaceSeen, watch
+from facepulse.video import Frame, open_video
 from facepulse.video_writer import VideoWriter
+from facepulse.weights import save_model
 
 BASE = {"bpm": 72.0, "seconds": 20.0}
+LIVELY = BASE | {"face": {"strength": 0.08}}  # what a network of twenty steps can read
 REPEATABLE = {"x264-params": "asm=avx2"}  # as in conftest
 
 
@@ -411,3 +423,62 @@ def test_import_is_light() -> None:
     code = "import sys, facepulse; print([m for m in ('scipy', 'matplotlib', 'rich', 'torch') if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "[]"
+
+
+def test_a_network_is_read_from_its_own_crops_and_borne_out_by_the_skin(face_video, trained) -> None:
+    video = face_video(**LIVELY)
+    result = facepulse.measure(video, method=str(trained.onnx))
+    assert result.method == "tiny"
+    assert "network's waveform" in result.protocol
+    assert result.bpm == pytest.approx(72.0, abs=1.0)
+    assert result.quality > 0.8
+    assert [window.bpm for window in result.windows] == [pytest.approx(72.0, abs=2.0)] * 3
+    read = load_engine(trained.onnx)(crops_of(video, trained.card.size, trained.card.margin)).astype(np.float64)
+    expected = pulse.filtered(read, 30.0, pulse.PROTOCOLS["facepulse"])
+    assert result.waveform == pytest.approx(expected / expected.std(), abs=1e-4)
+    assert result.hrv is None
+    assert any("use --method POS" in warning for warning in result.warnings)
+
+
+def test_a_network_may_want_another_clock_size_and_margin(face_video, trained) -> None:
+    card = replace(trained.card, fps=25.0, size=40, margin=0.2)
+    save_model(trained.network, card, other := trained.weights.with_name("other.safetensors"))
+    result = facepulse.measure(face_video(**LIVELY), method=str(other))
+    assert result.bpm == pytest.approx(72.0, abs=2.0)
+    assert np.diff(result.times_s) == pytest.approx(1 / 25)
+
+
+@pytest.mark.parametrize("seen_bpm", [112.5, None])
+def test_what_only_a_network_sees_is_withheld(face_video, trained, seen_bpm: float | None) -> None:
+    def imagine(clips):
+        turns = 2 * np.pi * (seen_bpm or 0.0) / 60 * np.arange(clips.shape[2]) / 30
+        return torch.from_numpy(np.sin(turns).astype(np.float32)).expand(len(clips), -1)
+
+    torch = pytest.importorskip("torch")
+    method = Method(METHODS["POS"], torch_engine(imagine, trained.card))
+    video = face_video(**LIVELY)
+    scene = watch(video, DETECTORS["auto"](), method)
+    result = read_pulse(scene, scene.measurable("largest")[0], method, 10.0, TRUSTWORTHY)
+    assert result.bpm is None
+    assert result.quality < 0.3
+    assert all(window.bpm is None for window in result.windows)
+    if seen_bpm is not None:
+        assert "best guess is 112.5 bpm" in result.warnings[0]
+
+
+def test_a_photograph_has_no_pulse_for_a_network_either(face_video, trained) -> None:
+    result = facepulse.measure(face_video(None, 20.0), method=str(trained.onnx))
+    assert result.bpm is None
+    assert result.quality < 0.4
+
+
+def test_frames_for_a_network_are_let_go_as_a_long_video_goes_by(face_video, trained) -> None:
+    seen = FaceSeen(find_method(str(trained.onnx)), np.zeros((8, 8, 3), np.uint8), Box(0, 0, 8, 8))
+    picture = np.full((48, 48, 3), 90, np.uint8)
+    for second in range(100):
+        frames = [Frame(picture, second + tick / 30, False) for tick in range(30)]
+        seen.push(frames, [Box(4, 4, 40, 40)] * 30)
+    assert seen.waveform is not None
+    held = seen.waveform._stream._held
+    assert held is not None
+    assert held.shape[1] <= 1.5 * trained.card.frames

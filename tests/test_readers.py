@@ -8,29 +8,17 @@ import numpy as np
 import pytest
 
 import facepulse
+from face_crops import crops_of
 from facepulse import readers
 from facepulse.classical import METHODS
-from facepulse.clip import ClipBuilder
 from facepulse.datasets.cache import CacheSettings
-from facepulse.detectors import DETECTORS
 from facepulse.engine import load_engine
 from facepulse.errors import UsageError
-from facepulse.face import FaceTracker
 from facepulse.pulse import PROTOCOLS
 from facepulse.readers import CropReader, NetworkReader, SkinReader, find_reader
-from facepulse.video import open_video
 
 RUN_TIME, LITERATURE = PROTOCOLS["facepulse"], PROTOCOLS["toolbox"]
 SETTINGS = CacheSettings(size=48, fps=30.0, margin=0.25)
-
-
-def crops_of(video: Path, size: int, margin: float) -> np.ndarray:
-    builder, clips = ClipBuilder(size, margin, 30.0), []
-    with open_video(video) as frames:
-        for tracked in FaceTracker(DETECTORS["auto"]()).track(iter(frames)):
-            [boxes] = tracked.boxes.values()
-            clips += builder.push(tracked.frames, boxes)
-    return np.concatenate([clip.frames for clip in (*clips, *builder.finish())])
 
 
 def test_a_classical_method_reads_crops_as_measure_reads_the_video(face_video) -> None:

@@ -34,8 +34,8 @@ class Agreement:
 
     Attributes:
         hz: (F,) frequencies.
-        power: (F,) power that the regions share, not below 0.
-        bpm: heart rate at the peak of the shared power.
+        power: (F,) power in which the heart rate was found: what the regions share, not below 0, or the lead's own.
+        bpm: heart rate at the peak of that power.
         share: 0..1, of all the regions' power in the band, how much they share around bpm and its second harmonic.
         seconds: length of the longest stretch, which sets the resolution.
         colour: logarithm of the odds that the colour of what they share leaves (`signature`); 0 where nobody looked.
@@ -49,13 +49,16 @@ class Agreement:
     colour: float = 0.0
 
 
-def agree(parts: Sequence[Floats], fps: float, protocol: pulse.Protocol) -> Agreement:
-    """Read the heart rate on which the regions of a face agree.
+def agree(
+    parts: Sequence[Floats], fps: float, protocol: pulse.Protocol, lead: Sequence[Floats] | None = None
+) -> Agreement:
+    """Read the heart rate on which the regions of a face agree, or how far they agree on one that is given to them.
 
     Args:
         parts: the waveforms of the regions in each stretch of the recording, (K, T) each, K >= 2.
         fps: sampling rate in Hz.
         protocol: search range, detrending and window.
+        lead: in each stretch a waveform (T,) whose heart rate it is, as a network's, in place of the regions' own.
 
     Returns:
         The agreement over all stretches, each weighing by its length.
@@ -63,19 +66,23 @@ def agree(parts: Sequence[Floats], fps: float, protocol: pulse.Protocol) -> Agre
     seconds = max(part.shape[1] for part in parts) / fps
     shared: Floats = np.zeros(0)
     total: Floats = np.zeros(0)
-    for part in sorted(parts, key=lambda part: -part.shape[1]):
-        scale = part.std(axis=1, keepdims=True)
-        even = np.divide(part, scale, out=np.zeros_like(part), where=scale > 0)
+    leading: Floats = np.zeros(0)
+    leads = [part[0] for part in parts] if lead is None else lead
+    for part, wave in sorted(zip(parts, leads, strict=True), key=lambda pair: -pair[0].shape[1]):
+        even = _even(part)
         own_hz, sum_power = pulse.spectrum(even.sum(axis=0), fps, protocol)
         region_power = np.sum([pulse.spectrum(region, fps, protocol)[1] for region in even], axis=0)
         if not len(shared):
-            hz, shared, total = own_hz, np.zeros_like(own_hz), np.zeros_like(own_hz)
+            hz, shared, total, leading = own_hz, *np.zeros((3, len(own_hz)))
         # |sum of lines|^2 = sum of |line|^2 + sum over pairs of cross-spectra: the last term is what they share.
         regions = len(part)
         shared += np.interp(hz, own_hz, (sum_power - region_power) / (regions * (regions - 1)))
         total += np.interp(hz, own_hz, region_power / regions)
+        if lead is not None:
+            leading += np.interp(hz, own_hz, pulse.spectrum(_even(wave), fps, protocol)[1])
     shared = np.maximum(shared, 0.0)
-    bpm = pulse.peak_bpm(hz, shared, protocol)
+    power = shared if lead is None else leading
+    bpm = pulse.peak_bpm(hz, power, protocol)
     low, high = protocol.search_bpm
     band = (60 * hz >= low) & (60 * hz <= high)
     half_width_hz = max(0.1, 2 / seconds)
@@ -83,8 +90,14 @@ def agree(parts: Sequence[Floats], fps: float, protocol: pulse.Protocol) -> Agre
     pulse_power, everything = float(shared[band & near].sum()), float(total[band].sum())
     # At the edge of the range there is no peak, only the slope of something outside it.
     if everything == 0.0 or not low < bpm < high:
-        return Agreement(hz, shared, bpm, 0.0, seconds)
-    return Agreement(hz, shared, bpm, min(pulse_power / everything, 1.0), seconds)
+        return Agreement(hz, power, bpm, 0.0, seconds)
+    return Agreement(hz, power, bpm, min(pulse_power / everything, 1.0), seconds)
+
+
+def _even(waves: Floats) -> Floats:
+    """Waveforms of unit spread; flat ones are zeros."""
+    scale = waves.std(axis=-1, keepdims=True)
+    return np.asarray(np.divide(waves, scale, out=np.zeros_like(waves), where=scale > 0))
 
 
 def trust(agreement: Agreement, *, doubtful: bool = False) -> float:

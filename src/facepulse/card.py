@@ -32,6 +32,7 @@ class Card:
         protocol: how the scores were taken: data, windows, a named protocol of `facepulse.pulse`.
         scores: metric to value, the unit in the metric's name.
         licence: of the weights, an SPDX identifier where there is one.
+        output: "wave", or "slope" where the network learnt from differences of its reference, as rPPG-Toolbox's did.
         sha256: of the tensors, in hexadecimal; empty until they are saved.
 
     Raises:
@@ -51,6 +52,7 @@ class Card:
     protocol: str
     scores: Mapping[str, float]
     licence: str
+    output: str = "wave"
     sha256: str = ""
 
     def __post_init__(self) -> None:
@@ -66,6 +68,7 @@ class Card:
         self._require("margin", "a fraction from 0 up", _is_finite(self.margin) and self.margin >= 0)
         self._require("fps", "a positive rate in Hz", _is_finite(self.fps) and self.fps > 0)
         self._require("scores", "finite numbers", all(_is_finite(score) for score in self.scores.values()))
+        self._require("output", "'wave' or 'slope'", self.output in ("wave", "slope"))
         digest = isinstance(self.sha256, str) and re.fullmatch("([0-9a-f]{64})?", self.sha256) is not None
         self._require("sha256", "64 hexadecimal digits", digest)
 

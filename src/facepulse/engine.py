@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, get_args
+from typing import Any, Final, Literal, Protocol, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facepulse.card import METADATA_KEY, MINIMUM_SIZE, Card
 from facepulse.errors import UsageError
-from facepulse.weights import build, card_of, require_train_extra
+from facepulse.overlap import Frames, OverlapAdd, Waveform, joined, standardised
+from facepulse.weights import build, card_of, list_models, load_with_card, require_train_extra
 
-if TYPE_CHECKING:
-    from torch import nn
-
-Frames = NDArray[np.uint8]
-Waveform = NDArray[np.float32]
 EngineName = Literal["openvino", "onnxruntime", "torch"]
 Precision = Literal["auto", "f32", "bf16"]
 
@@ -27,8 +23,6 @@ Precision = Literal["auto", "f32", "bf16"]
 INPUT: Final = "frames"
 OUTPUT: Final = "waveform"
 NETWORK: Final = "network"
-
-FLAT = 1e-6  # a spread this small beside the level is float32 rounding, which is not to be blown up
 
 
 class Network(Protocol):
@@ -80,16 +74,24 @@ class Engine:
                 pixels, at least twice `card.multiple` frames. Best at the card's size, margin and fps.
 
         Returns:
-            Blood volume pulse, float32 (T,) or (B, T): zero mean and unit spread within each window; zeros where a
-            window gives no signal.
+            Blood volume pulse, float32 (T,) or (B, T): zero mean and unit spread within each window (where the network
+            gives slopes, within the clip); zeros where a window gives no signal.
 
         Raises:
             ValueError: `frames` is of another type or shape.
         """
         self._check(frames)
         batch = frames if frames.ndim == 5 else frames[np.newaxis]
-        waveforms = joined(self._standardised, batch, self.card.frames)
+        waveforms = self.as_wave(joined(self._standardised, batch, self.card.frames))
         return waveforms if frames.ndim == 5 else waveforms[0]
+
+    def stream(self) -> OverlapAdd:
+        """What reads clips (B, T, H, W, 3) piece by piece; `as_wave` of its end is what a call gives."""
+        return OverlapAdd(self._standardised, self.card.frames)
+
+    def as_wave(self, waveforms: Waveform) -> Waveform:
+        """The pulse wave in what the network gives, (B, T) both: a slope is summed up, drift and all."""
+        return waveforms if self.card.output == "wave" else standardised(np.cumsum(waveforms, axis=1))
 
     def _standardised(self, batch: Frames) -> Waveform:
         length = batch.shape[1]
@@ -144,6 +146,34 @@ def load_engine(path: str | Path, engine: EngineName = "openvino", precision: Pr
     return Engine(engine, card_of(network.metadata, path), network)
 
 
+def torch_engine(network: Callable[[Any], Any], card: Card) -> Engine:
+    """A network in torch, with the weights that it has at the time, as an engine.
+
+    Args:
+        network: frames (B, 3, T, H, W) of 0..255 to waveforms (B, T); a module is run in evaluation mode, where it is.
+        card: of the windows that it reads.
+    """
+    return Engine("torch", card, _Torch(network, "f32", {}))
+
+
+def find_engine(model: str, precision: Precision = "auto") -> Engine | None:
+    """The network that a name or a path stands for, ready to run; None where there is none of that name.
+
+    Args:
+        model: a file that `facepulse export` wrote (.onnx), a file of weights (.safetensors, or .pth of
+            rPPG-Toolbox), which torch runs, or a name of `facepulse.list_models()`.
+        precision: of an exported network, as in `load_engine`.
+
+    Raises:
+        UsageError: the file cannot be loaded.
+    """
+    if model.endswith(".onnx"):
+        return load_engine(model, precision=precision)
+    if model in list_models() or os.path.isfile(model):
+        return torch_engine(*load_with_card(model))
+    return None
+
+
 def _settled(precision: Precision, engine: EngineName) -> str:
     """The precision that `auto` stands for, or the one asked for where it can be had."""
     if precision == "f32" or (precision == "auto" and engine == "onnxruntime"):
@@ -174,46 +204,6 @@ def _openvino_core() -> Any:
         if silenced:
             del sys.modules["openvino_telemetry"]
     return openvino.Core()
-
-
-def joined(read: Callable[[Frames], Waveform], batch: Frames, length: int) -> Waveform:
-    """Read clips window by window and join the waveforms by overlap-add under Hann weights.
-
-    Windows overlap by half; the last is moved back to end with the clip. The sum is divided by the sum of weights, so
-    that the ends, which one window alone reaches, are as large as the rest.
-
-    Args:
-        read: frames (B, T, H, W, 3) to waveforms (B, T), T at most `length`.
-        batch: (B, T, H, W, 3), any T.
-        length: of a window in frames, even.
-
-    Returns:
-        (B, T) float32; a clip of at most one window is as `read` gives it.
-    """
-    clips, total = batch.shape[:2]
-    if total <= length:
-        return read(batch)
-    # Samples lie between the zeros of the window, hence no weight is zero.
-    weights = np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2
-    summed, weight = np.zeros((clips, total)), np.zeros(total)
-    for start in sorted({*range(0, total - length, length // 2), total - length}):
-        window = slice(start, start + length)
-        summed[:, window] += weights * read(batch[:, window])
-        weight[window] += weights
-    return (summed / weight).astype(np.float32)
-
-
-def standardised(waveforms: Waveform) -> Waveform:
-    """Zero mean and unit spread, each by itself; zeros where one is flat to float32 rounding.
-
-    Args:
-        waveforms: (B, T).
-    """
-    values = waveforms.astype(np.float64)
-    centred = values - values.mean(axis=1, keepdims=True)
-    spread = centred.std(axis=1, keepdims=True)
-    flat = spread <= FLAT * np.abs(values).max(axis=1, keepdims=True)
-    return np.where(flat, 0.0, centred / np.where(flat, 1.0, spread)).astype(np.float32)
 
 
 class _OpenVino:
@@ -255,33 +245,44 @@ class _OnnxRuntime:
 
 
 class _Torch:
-    """The file's tensors in the network that its card names: what was exported, not how."""
+    """A network in torch: as it is there, or with a file's tensors in the network that the file's card names."""
 
-    def __init__(self, path: Path, precision: str) -> None:
+    def __init__(self, network: Callable[[Any], Any], precision: str, metadata: dict[str, str]) -> None:
+        self._network = network
+        self.precision = precision
+        self.metadata = metadata
+
+    @classmethod
+    def from_file(cls, path: Path, precision: str) -> _Torch:
+        """What was exported, not how."""
         require_train_extra("the engine torch")
         import onnx
         from onnx.numpy_helper import to_array
 
         exported = onnx.load(path)
-        self.metadata = {entry.key: entry.value for entry in exported.metadata_props}
+        metadata = {entry.key: entry.value for entry in exported.metadata_props}
         tensors = {
             tensor.name.removeprefix(f"{NETWORK}."): to_array(tensor)
             for tensor in exported.graph.initializer
             if tensor.name.startswith(f"{NETWORK}.")
         }
-        self._network: nn.Module = build(card_of(self.metadata, path), tensors, path)
-        self.precision = precision
+        return cls(build(card_of(metadata, path), tensors, path), precision, metadata)
 
     def __call__(self, frames: Frames) -> Waveform:
         import torch
 
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
-            waveforms: Waveform = self._network(torch.tensor(frames).permute(0, 4, 1, 2, 3)).float().numpy()
+        device = torch.device("cpu")
+        if isinstance(self._network, torch.nn.Module):
+            self._network.eval()
+            device = next(self._network.parameters()).device
+        clips = torch.tensor(frames, device=device).permute(0, 4, 1, 2, 3)
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            waveforms: Waveform = self._network(clips).float().cpu().numpy()
         return waveforms
 
 
 _ENGINES: Final[dict[str, Callable[[Path, str], Network]]] = {
     "openvino": _OpenVino,
     "onnxruntime": _OnnxRuntime,
-    "torch": _Torch,
+    "torch": _Torch.from_file,
 }

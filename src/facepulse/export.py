@@ -18,7 +18,7 @@ from torch.export import Dim
 from facepulse.card import METADATA_KEY, MINIMUM_SIZE, Card
 from facepulse.engine import INPUT, NETWORK, OUTPUT, load_engine
 from facepulse.errors import FacepulseError, UsageError
-from facepulse.weights import load_model, read_card
+from facepulse.weights import load_with_card
 from facepulse.whole_files import check_writable, written_whole
 
 TOLERANCE = 1e-4  # of the waveform's standard deviation
@@ -47,7 +47,8 @@ def export(weights: str | Path, path: str | Path) -> float:
     Batch, time, height and width stay free. The tensors keep their names, so that torch can run the file, too.
 
     Args:
-        weights: a name of `facepulse.list_models()`, or a file that `facepulse.weights.save_model` wrote.
+        weights: a name of `facepulse.list_models()`, a file that `facepulse.weights.save_model` wrote, or a
+            checkpoint of rPPG-Toolbox (.pth).
         path: ends in .onnx.
 
     Returns:
@@ -62,8 +63,8 @@ def export(weights: str | Path, path: str | Path) -> float:
     if path.suffix != ".onnx":
         raise UsageError(f"cannot export to {path}: give a name that ends in .onnx")
     check_writable(path)
-    card = read_card(weights)
-    module = FramesToWaveform(load_model(weights)).eval()
+    network, card = load_with_card(weights)
+    module = FramesToWaveform(network).eval()
     with written_whole(path) as temporary:
         _write(module, card, temporary)
         difference = _difference(module, card, temporary)

@@ -7,7 +7,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Literal
 
-from facepulse.classical import get_method
 from facepulse.detectors import DETECTORS
 from facepulse.errors import UsageError
 from facepulse.measurement import TRUSTWORTHY, Measurement
@@ -27,7 +26,8 @@ def measure(
 
     Args:
         video: a file, or a directory of images with timestamps in their names.
-        method: a key of `facepulse.classical.METHODS`; capitals do not matter.
+        method: a key of `facepulse.classical.METHODS`, capitals do not matter; or a network: a file that `facepulse
+            export` wrote (.onnx), one of weights (.safetensors), or a name of `facepulse.list_models()`.
         window_s: length in seconds of the windows of the heart rate over time, at least 5.
         detector: a key of `facepulse.detectors.DETECTORS`.
         min_quality: 0..1; below it a heart rate is withheld.
@@ -64,7 +64,9 @@ def measure_faces(
     Returns:
         A measurement a face.
     """
-    chosen = get_method(method)
+    from facepulse.methods import find_method  # weights and engines are not for who only imports the package
+
+    chosen = find_method(method)
     if detector not in DETECTORS:
         raise UsageError(f"no detector is called {detector!r}: choose one of {', '.join(DETECTORS)}")
     if which not in ("largest", "all"):

@@ -60,7 +60,8 @@ class Measurement:
         waveform: blood-volume pulse, float32 (T,), unit spread, systole upwards.
         times_s: time of each sample of the waveform in seconds, float64 (T,); uniform within a part.
         spectrum_bpm: frequencies of the spectrum in beats a minute, float64 (F,).
-        spectrum: power at those frequencies on which the regions of the face agree, its highest 1, float64 (F,).
+        spectrum: power at those frequencies on which the regions of the face agree, or a network's, its highest 1,
+            float64 (F,).
         warnings: what a user should know, a line each; where bpm is None the first says why, and names the best guess.
         picture: the first frame that shows the face, uint8 RGB (H, W, 3).
     """

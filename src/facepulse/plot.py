@@ -75,7 +75,7 @@ def _draw_spectrum(axes: Axes, measurement: Measurement) -> None:
     if measurement.bpm is not None:
         axes.axvline(measurement.bpm, color="black", linewidth=0.8, linestyle="--")
     axes.set(xlabel="beats a minute", ylabel="relative power", xlim=(30, 250), ylim=(0, 1.05))
-    axes.set_title("spectrum that four regions of the face share", fontsize=10)
+    axes.set_title("spectrum in which the heart rate was found", fontsize=10)
 
 
 def _draw_trace(axes: Axes, measurement: Measurement) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -13,16 +12,16 @@ from numpy.typing import NDArray
 
 from facepulse import pulse
 from facepulse.agreement import agree, trust
-from facepulse.card import Card
 from facepulse.classical import METHODS, ClassicalMethod, get_method
 from facepulse.clip import FaceClip
 from facepulse.datasets.cache import CacheSettings, margin_edge, within_margin
-from facepulse.engine import Engine, Frames, Waveform, load_engine
+from facepulse.engine import Engine, find_engine
 from facepulse.errors import UsageError
+from facepulse.overlap import Frames
 from facepulse.reading import region_waveforms
 from facepulse.signature import in_colour
 from facepulse.skin import SkinTrace
-from facepulse.weights import list_models, load_model, read_card
+from facepulse.weights import list_models
 
 Floats = NDArray[np.float64]
 
@@ -104,24 +103,13 @@ def find_reader(model: str, protocol: pulse.Protocol) -> Reader:
     if model.upper() in METHODS:
         method = get_method(model)
         return SkinReader(method) if protocol.name == "facepulse" else CropReader(method)
-    if model.endswith(".onnx"):
-        return NetworkReader(load_engine(model, precision="f32"))  # the same figures on every machine
-    if model in list_models() or os.path.isfile(model):
-        return network_reader(load_model(model), read_card(model))
+    engine = find_engine(model, precision="f32")  # the same figures on every machine
+    if engine is not None:
+        return NetworkReader(engine)
     raise UsageError(
         f"no model is called {model!r}: give a classical method ({', '.join(METHODS)}), a .safetensors or .onnx file, "
         f"or the name of weights ({', '.join(list_models()) or 'none in this installation'})"
     )
-
-
-def network_reader(network: Callable[[Any], Any], card: Card) -> NetworkReader:
-    """The reader of a network in torch, with the weights that it has at the time.
-
-    Args:
-        network: frames (B, 3, T, H, W) of 0..255 to waveforms (B, T); a module is read in evaluation mode.
-        card: of the windows that it reads.
-    """
-    return NetworkReader(Engine("torch", card, _Torch(network)))
 
 
 @dataclass(frozen=True)
@@ -223,25 +211,3 @@ class NetworkReader:
             to = (card.size, card.size)
             crops = np.stack([cv2.resize(frame, to, interpolation=cv2.INTER_AREA) for frame in crops])
         return Reading(self.engine(crops).astype(np.float64))
-
-
-class _Torch:
-    """Weights in torch, as one of the engines."""
-
-    precision = "f32"
-
-    def __init__(self, network: Callable[[Any], Any]) -> None:
-        self.metadata: dict[str, str] = {}
-        self._network = network
-
-    def __call__(self, frames: Frames) -> Waveform:
-        import torch
-
-        device = torch.device("cpu")
-        if isinstance(self._network, torch.nn.Module):
-            self._network.eval()
-            device = next(self._network.parameters()).device
-        with torch.inference_mode():
-            clips = torch.tensor(frames, device=device).permute(0, 4, 1, 2, 3)
-            waveforms: Waveform = self._network(clips).cpu().numpy()
-        return waveforms

@@ -13,6 +13,7 @@ from facepulse.agreement import Agreement, agree, trust
 from facepulse.classical import ClassicalMethod
 from facepulse.keyframes import beats_with_key_frames, can_be_removed, key_frame_period, without_key_frame_rhythm
 from facepulse.measurement import TRUSTWORTHY, Measurement, Window
+from facepulse.methods import Method
 from facepulse.scene import Measurable, Scene, Stretch
 from facepulse.signature import in_colour
 
@@ -24,6 +25,9 @@ STILL_LEVELS = 0.01
 SURE = 0.9  # quality of a window that is believed although the whole video is not: someone may have held still for once
 COLOURLESS_LEVELS = 1.0  # between the means of red, green and blue in a greyscale picture
 
+_BY_REGIONS = "read where four regions of the face agree"
+_BY_NETWORK = "read from the network's waveform, and trusted as far as the skin of four regions bears it out"
+
 
 @dataclass(frozen=True)
 class _Reading:
@@ -31,12 +35,14 @@ class _Reading:
 
     Attributes:
         colours: of the whole face and of its regions, (T, 1 + K, 3) for each stretch.
-        waves: their waveforms, (1 + K, T) for each stretch.
+        waves: the waveform, and those of the regions, (1 + K, T) for each stretch.
+        led: the waveform is a network's, and it says the rate; else the regions do.
         as_coded: whether what keeps step with the key frames is still in any of them.
     """
 
     colours: list[Floats]
     waves: list[Floats]
+    led: bool
     as_coded: bool
     key_times: Sequence[float]
     fps: float
@@ -46,7 +52,8 @@ class _Reading:
         """What the regions say together, over all stretches or within one, and in which colour they say it."""
         waves = self.waves if stretch is None else [self.waves[stretch][:, begin:end]]
         colours = self.colours if stretch is None else [self.colours[stretch][begin:end]]
-        found = agree([wave[1:] for wave in waves], self.fps, self.protocol)
+        lead = [wave[0] for wave in waves] if self.led else None
+        found = agree([wave[1:] for wave in waves], self.fps, self.protocol, lead)
         return in_colour(found, [colour[:, 1:] for colour in colours], self.fps, self.protocol)
 
     def quality(self, agreement: Agreement) -> float:
@@ -58,9 +65,7 @@ class _Reading:
         return beats_with_key_frames(agreement.bpm, self.key_times, agreement.seconds)
 
 
-def read_pulse(
-    scene: Scene, face: Measurable, method: ClassicalMethod, window_s: float, min_quality: float
-) -> Measurement:
+def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, min_quality: float) -> Measurement:
     """From the colour of one face to its measurement.
 
     Args:
@@ -81,6 +86,10 @@ def read_pulse(
     if trusted and quality < TRUSTWORTHY:
         remarks.append(f"a quality of {quality:.2f} is low: this heart rate may well be wrong")
 
+    if reading.led and trusted:
+        # How far noise moves single beats has been measured on colours, not on what networks make of them.
+        remarks.append("no heart-rate variability is read from a network's waveform: use --method POS for it")
+
     fps = method.fps
     whole = [pulse.filtered(wave[0], fps, protocol) for wave in reading.waves]
     found = [beats.find_beats(wave[0], fps, overall.bpm) if trusted else None for wave in reading.waves]
@@ -91,7 +100,7 @@ def read_pulse(
     return Measurement(
         source=str(scene.source),
         method=method.name,
-        protocol=f"{protocol}, read where four regions of the face agree",
+        protocol=f"{protocol}, {_BY_NETWORK if reading.led else _BY_REGIONS}",
         bpm=overall.bpm if trusted else None,
         quality=quality,
         snr_db=pulse.snr_db(reading.waves[longest][0], fps, overall.bpm, protocol),
@@ -103,7 +112,7 @@ def read_pulse(
         windows=tuple(
             _windows(reading, stretches, round(window_s * fps), min_quality if trusted else max(min_quality, SURE))
         ),
-        hrv=None if longest_beats is None else beats.hrv(longest_beats),
+        hrv=None if longest_beats is None or reading.led else beats.hrv(longest_beats),
         beats_s=np.concatenate(
             [stretch.times[0] + part.times_s for stretch, part in zip(stretches, found, strict=True) if part]
             or [np.zeros(0)]
@@ -118,7 +127,7 @@ def read_pulse(
 
 
 def _best_reading(
-    stretches: Sequence[Stretch], method: ClassicalMethod, protocol: pulse.Protocol, scene: Scene, min_quality: float
+    stretches: Sequence[Stretch], method: Method, protocol: pulse.Protocol, scene: Scene, min_quality: float
 ) -> tuple[_Reading, Agreement]:
     """The traces without what keeps step with the key frames, or as they are, where that is the pulse.
 
@@ -126,14 +135,16 @@ def _best_reading(
     rate in step that they show has to be far clearer than a codec ever makes it.
     """
     keys = scene.key_times
-    as_coded = _read([stretch.rgb for stretch in stretches], method, True, keys, protocol)
+    as_coded = _read(stretches, [stretch.rgb for stretch in stretches], method, True, keys, protocol)
     there = as_coded.agreement()
     if key_frame_period(keys) is None:
         return as_coded, there
     cleaned = _read(
+        stretches,
         [without_key_frame_rhythm(stretch.rgb, stretch.times, keys) for stretch in stretches],
         method,
-        not all(can_be_removed(stretch.times, keys) for stretch in stretches),
+        # Their rhythm can be taken out of colours; what a network makes of it stays in its waveform.
+        method.engine is not None or not all(can_be_removed(stretch.times, keys) for stretch in stretches),
         keys,
         protocol,
     )
@@ -149,10 +160,18 @@ def _best_reading(
 
 
 def _read(
-    colours: list[Floats], method: ClassicalMethod, as_coded: bool, keys: Sequence[float], protocol: pulse.Protocol
+    stretches: Sequence[Stretch],
+    colours: list[Floats],
+    method: Method,
+    as_coded: bool,
+    keys: Sequence[float],
+    protocol: pulse.Protocol,
 ) -> _Reading:
-    waves = [region_waveforms(method, rgb, method.fps) for rgb in colours]
-    return _Reading(colours, waves, as_coded, keys, method.fps, protocol)
+    waves = [region_waveforms(method.skin, rgb, method.fps) for rgb in colours]
+    for wave, stretch in zip(waves, stretches, strict=True):
+        if stretch.waveform is not None:
+            wave[0] = stretch.waveform
+    return _Reading(colours, waves, method.engine is not None, as_coded, keys, method.fps, protocol)
 
 
 def region_waveforms(method: ClassicalMethod, rgb: Floats, fps: float) -> Floats:
@@ -189,11 +208,11 @@ def _standardised(wave: Floats) -> Floats:
 
 
 def _doubt(
-    reading: _Reading, agreement: Agreement, stretches: Sequence[Stretch], method: ClassicalMethod, min_quality: float
+    reading: _Reading, agreement: Agreement, stretches: Sequence[Stretch], method: Method, min_quality: float
 ) -> str:
     """Why the heart rate is withheld, what it might have been, and what to do."""
     colourless = all(np.ptp(stretch.rgb, axis=2).max() < COLOURLESS_LEVELS for stretch in stretches)
-    if colourless and method.name != "GREEN":
+    if colourless and method.skin.name != "GREEN":
         return "no trustworthy pulse, not even a best guess: the picture has no colour; use --method GREEN"
     if agreement.share == 0.0:
         return "no trustworthy pulse, not even a best guess: the skin does not change; is this a photograph?"

@@ -1,12 +1,12 @@
-"""Go through a video once, and keep of it what the pulse is read from: the colour of every face's skin."""
+"""Go through a video once, and keep of it what the pulse is read from: skin's colour, and a network's waveform."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,12 @@ from numpy.typing import NDArray
 from facepulse.clip import ClipBuilder
 from facepulse.errors import NoFaceError, TooShortError, VideoError
 from facepulse.face import Box, Detector, FaceTracker, Track, TrackedFrames, largest, left_to_right
-from facepulse.skin import SkinTrace, TracePart
+from facepulse.skin import SkinTrace
 from facepulse.video import MAX_TIME_GAP_S, Frame, frame_rate, length_s, open_video
+
+if TYPE_CHECKING:
+    from facepulse.methods import Method
+    from facepulse.waveform import WaveformTrace
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float, float | None], None]
@@ -26,47 +30,61 @@ NOTED_ABSENCE_S = 1.0
 NOTED_GAP_S = 0.3
 
 
-class CropSpec(Protocol):
-    """What a method asks of the clip: side in pixels, margin around the box, clock rate in Hz."""
-
-    @property
-    def size(self) -> int: ...  # noqa: D102
-    @property
-    def margin(self) -> float: ...  # noqa: D102
-    @property
-    def fps(self) -> float: ...  # noqa: D102
-
-
-@dataclass
 class FaceSeen:
     """One face while the video goes by.
 
-    Attributes:
-        clips: cuts it out.
-        skin: the colour of its skin so far.
+    Args:
+        method: what is to be kept of it.
         picture: the first frame that shows it, uint8 RGB (H, W, 3).
         box: where it is in that frame.
+
+    Attributes:
+        skin: the colour of its skin so far.
+        waveform: what a network has read so far; None without one.
     """
 
-    clips: ClipBuilder
-    skin: SkinTrace
-    picture: NDArray[np.uint8]
-    box: Box
+    def __init__(self, method: Method, picture: NDArray[np.uint8], box: Box) -> None:
+        self.picture, self.box = picture, box
+        self.skin = SkinTrace()
+        self.waveform: WaveformTrace | None = None
+        self._views: list[tuple[ClipBuilder, SkinTrace | WaveformTrace]] = [
+            (ClipBuilder(method.skin.size, method.skin.margin, method.fps), self.skin)
+        ]
+        if method.engine is not None:
+            from facepulse.waveform import WaveformTrace  # engines and weights are not for classical methods
+
+            self.waveform, card = WaveformTrace(method.engine), method.engine.card
+            # On the same clock: whatever the one has a sample for, the other has.
+            self._views.append((ClipBuilder(card.size, card.margin, card.fps), self.waveform))
+
+    def push(self, frames: list[Frame], boxes: list[Box]) -> None:
+        """Take the next frames with the face's box in each."""
+        for clips, trace in self._views:
+            for clip in clips.push(frames, boxes):
+                trace.push(clip)
+
+    def finish(self) -> None:
+        """Take what was still waiting for later frames."""
+        for clips, trace in self._views:
+            for clip in clips.finish():
+                trace.push(clip)
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Colour of one face's skin while it was there without a break.
+    """What one face shows while it was there without a break.
 
     Attributes:
         times: seconds from the first frame, (T,), uniform.
-        rgb: (T, regions, 3); the first region is the whole face.
+        rgb: colour of its skin (T, regions, 3); the first region is the whole face.
         fps: rate of the rows in Hz.
+        waveform: what a network reads, (T,); None without one.
     """
 
     times: Floats
     rgb: Floats
     fps: float
+    waveform: Floats | None = None
 
     @property
     def seconds(self) -> float:
@@ -163,9 +181,17 @@ class Scene:
         return [chosen]
 
     def _stretches(self, track: Track) -> list[Stretch]:
+        seen = self.faces[track.identity]
+        parts = [
+            Stretch(part.start_s + np.arange(len(part.rgb)) / part.fps, part.rgb, part.fps) for part in seen.skin.parts
+        ]
+        if seen.waveform is not None:
+            parts = [
+                replace(part, waveform=read.waveform) for part, read in zip(parts, seen.waveform.parts, strict=True)
+            ]
         return [
             stretch
-            for part in self.faces[track.identity].skin.parts
+            for part in parts
             for start_s, end_s in track.spans
             if (stretch := _cut(part, start_s, end_s)) is not None
         ]
@@ -188,13 +214,13 @@ class Scene:
         return notes + [f"{len(wide) - 3} more gaps between frames"] * (len(wide) > 3)
 
 
-def watch(source: Path, detector: Detector, crop: CropSpec, progress: Progress | None = None) -> Scene:
-    """Decode a video, follow its faces and keep their colour, in one pass with bounded memory.
+def watch(source: Path, detector: Detector, method: Method, progress: Progress | None = None) -> Scene:
+    """Decode a video, follow its faces and keep what they show, in one pass with bounded memory.
 
     Args:
         source: a file, or a directory of images.
         detector: finds the faces.
-        crop: how to cut them out.
+        method: what is to be kept of them.
         progress: called with the seconds done and the length of the video (None where it is not known).
 
     Raises:
@@ -212,14 +238,11 @@ def watch(source: Path, detector: Detector, crop: CropSpec, progress: Progress |
                     progress(frame.time, video.duration_s)
                 yield frame
 
-        def keep_colour(tracked: TrackedFrames) -> None:
+        def keep(tracked: TrackedFrames) -> None:
             for identity, boxes in tracked.boxes.items():
                 if identity not in faces:
-                    clips = ClipBuilder(crop.size, crop.margin, crop.fps)
-                    faces[identity] = FaceSeen(clips, SkinTrace(), tracked.frames[0].image, boxes[0])
-                face = faces[identity]
-                for clip in face.clips.push(tracked.frames, boxes):
-                    face.skin.push(clip)
+                    faces[identity] = FaceSeen(method, tracked.frames[0].image, boxes[0])
+                faces[identity].push(tracked.frames, boxes)
 
         tracker = FaceTracker(detector)
         # While one group of frames is cropped, the next is decoded and searched for faces: both spend their time in
@@ -229,12 +252,11 @@ def watch(source: Path, detector: Detector, crop: CropSpec, progress: Progress |
             for tracked in tracker.track(frames()):
                 if kept is not None:
                     kept.result()
-                kept = cropping.submit(keep_colour, tracked)
+                kept = cropping.submit(keep, tracked)
             if kept is not None:
                 kept.result()
         for face in faces.values():
-            for clip in face.clips.finish():
-                face.skin.push(clip)
+            face.finish()
     if len(times) < 2:
         raise TooShortError(
             f"{source}: this is a single picture, but a pulse takes a video of at least {MINIMUM_S:g} s"
@@ -247,8 +269,10 @@ def watch(source: Path, detector: Detector, crop: CropSpec, progress: Progress |
     return scene
 
 
-def _cut(part: TracePart, start_s: float, end_s: float) -> Stretch | None:
+def _cut(part: Stretch, start_s: float, end_s: float) -> Stretch | None:
     """What of a part lies within a span, the ticks nearest its ends included."""
-    times = part.start_s + np.arange(len(part.rgb)) / part.fps
-    inside = (times >= start_s - 0.5 / part.fps) & (times <= end_s + 0.5 / part.fps)
-    return Stretch(times[inside], part.rgb[inside], part.fps) if inside.any() else None
+    inside = (part.times >= start_s - 0.5 / part.fps) & (part.times <= end_s + 0.5 / part.fps)
+    if not inside.any():
+        return None
+    waveform = None if part.waveform is None else part.waveform[inside]
+    return Stretch(part.times[inside], part.rgb[inside], part.fps, waveform)

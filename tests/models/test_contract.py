@@ -17,6 +17,8 @@ from facepulse.card import Card  # noqa: E402
 from facepulse.engine import load_engine  # noqa: E402
 from facepulse.export import export  # noqa: E402
 from facepulse.models import MODELS  # noqa: E402
+from facepulse.networks import NETWORKS  # noqa: E402
+from facepulse.studies.cost import clip_length, macs  # noqa: E402
 from facepulse.weights import load_model, save_model  # noqa: E402
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
@@ -200,3 +202,14 @@ def test_the_page_of_models_has_a_row_with_its_parameters(name: str) -> None:
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in MODELS[name].network().parameters())
     assert cells[0] == f"{parameters:,}"
+
+
+@every_network
+def test_its_facts_are_those_of_the_network(name: str) -> None:
+    facts = NETWORKS[name]
+    assert facts.parameters == sum(parameter.numel() for parameter in MODELS[name].network().parameters())
+    assert facts.gmacs == round(macs(name, clip_length(name, 160), 128) / 1e9, 1)
+
+
+def test_every_network_is_listed() -> None:
+    assert set(NETWORKS) == set(MODELS)

@@ -11,8 +11,9 @@ import pytest
 
 from facepulse.errors import UsageError
 from facepulse.models import MODELS
+from facepulse.networks import NETWORKS
 from facepulse.studies import trials
-from facepulse.studies.plan import ALL_MMPD, NETWORKS, PURE, STUDIES, Arm
+from facepulse.studies.plan import ALL_MMPD, PURE, STUDIES, Arm
 from facepulse.studies.published import TABLES
 from facepulse.studies.study import NAMES, study
 from facepulse.studies.table import fill

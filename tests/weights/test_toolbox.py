@@ -10,13 +10,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import toolbox_checkpoints  # noqa: E402
-from facepulse import load_model, pulse  # noqa: E402
+from facepulse import load_model, measure, pulse  # noqa: E402
 from facepulse.card import Card  # noqa: E402
 from facepulse.demo import PaintedFace, metronome, paint_frames  # noqa: E402
 from facepulse.errors import UsageError  # noqa: E402
 from facepulse.models import MODELS, PhysNet  # noqa: E402
-from facepulse.weights import read_card, save_model  # noqa: E402
-from facepulse.weights.toolbox import load_checkpoint  # noqa: E402
+from facepulse.weights import load_with_card, read_card, save_model  # noqa: E402
+from facepulse.weights.toolbox import LAYOUTS, load_checkpoint  # noqa: E402
 
 NETWORKS = ("deepphys", "ts-can", "efficientphys")
 
@@ -96,7 +96,7 @@ def test_what_was_loaded_is_saved_with_a_card(network: str, tmp_path: Path) -> N
     frames = torch.randint(0, 256, (1, 3, 20, 36, 36), dtype=torch.uint8)
     with torch.no_grad():
         assert torch.equal(load_model(tmp_path / "x.safetensors")(frames), loaded(frames))
-    with pytest.raises(UsageError, match=r"\.pth carries no card"):
+    with pytest.raises(UsageError, match=r"\.pth carries no card: load_with_card makes one"):
         read_card(tmp_path / f"{network}.pth")
 
 
@@ -129,6 +129,30 @@ def test_released_weights_read_what_was_read_with_them_before(shared_data: Path,
         # It was trained on differences of the reference, and gives those of the pulse wave.
         read = pulse.heart_rate(np.cumsum(slope), 30, pulse.PROTOCOLS["facepulse"])
         assert read == pytest.approx(published, abs=3), bpm
+
+
+@pytest.mark.parametrize("network", LAYOUTS)
+def test_a_checkpoint_gets_the_card_of_its_kind(network: str, tmp_path: Path) -> None:
+    state = {LAYOUTS[network].theirs(ours): tensor for ours, tensor in MODELS[network].network().state_dict().items()}
+    if network in NETWORKS:
+        state = toolbox_checkpoints.state(network, 72)
+    loaded, card = load_with_card(written(tmp_path / f"{network}.pth", state))
+    assert (card.name, card.network, card.margin, card.fps) == (network, network, 0.25, 30.0)
+    assert card.output == ("wave" if network == "rhythmformer" else "slope")
+    assert card.frames % (2 * loaded.multiple) == 0
+    assert card.size == getattr(loaded.config, "size", 72)
+    assert save_model(loaded, card, tmp_path / "x.safetensors") == card
+
+
+def test_released_weights_measure_a_real_face_from_the_file_as_it_is(shared_data: Path) -> None:
+    """Their networks give slopes, whose second harmonic is higher than the first: unsummed, 106 bpm are read."""
+    face, weights = shared_data / "evm_face" / "face.mp4", shared_data / "toolbox_weights"
+    for name in ("UBFC-rPPG", "PURE"):
+        result = measure(face, method=str(weights / f"{name}_PhysNet_DiffNormalized.pth"))
+        assert result.bpm == pytest.approx(52.7, abs=1.5)
+    # SCAMPS' people are computer graphics: its network does not see this one, and the skin does not bear it out.
+    result = measure(face, method=str(weights / "SCAMPS_PhysNet_DiffNormalized.pth"))
+    assert result.bpm is None
 
 
 def _without(name: str) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""The verbs of run time: measure a video, show that it works, list the methods."""
+"""The verbs of run time: measure a video, show that it works, list what reads a pulse."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def measure(
 
     Args:
         videos: Video files, or directories of images.
-        method: How the pulse is read from the skin; `facepulse models` lists the methods.
+        method: How the pulse is read: a method of `facepulse models`, or a network's file, .onnx or .safetensors.
         window: Length in seconds of the windows of the heart rate over time.
         faces: The largest face that stays, or all, numbered from left to right.
         detector: Face detector: haar, rfb (turned heads, low light), or auto: haar, and rfb where haar finds nobody.
@@ -136,14 +136,30 @@ def demo(
 
 
 def models() -> int:
-    """List every method that `measure --method` takes.
+    """List everything that reads a pulse: methods, weights that come with the package, and networks to train.
 
     Example: facepulse models
     """
     from facepulse.classical import METHODS
+    from facepulse.networks import NETWORKS
+    from facepulse.weights import list_models, read_card
 
+    print("methods, on the colour of skin: measure --method NAME")
     for method in METHODS.values():
-        print(f"{method.name:6} {method.description:34} {method.reference}")
+        print(f"  {method.name:6} {method.description:34} {method.reference}")
+    cards = [read_card(name) for name in list_models()]
+    if cards:
+        print("\nnetworks with weights: measure --method NAME")
+    for card in cards:
+        print(
+            f"  {card.name}: {NETWORKS[card.network].title}, {card.frames} frames of {card.size} px; "
+            f"learnt from {card.training_data}, {card.licence}"
+        )
+    print("\nnetworks to train, or with weights of yours: measure --method FILE, .onnx (fast) or .safetensors")
+    print(f"  {'':13} {'parameters':>10}  {'GMACs*':>6}  input")
+    for name, network in NETWORKS.items():
+        print(f"  {name:13} {network.parameters:10,}  {network.gmacs:6.1f}  {network.frames:30}{network.reference}")
+    print("  * for a clip of 160 frames of 128x128")
     return 0
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from facepulse.datasets.splits import FILTERS
+from facepulse.networks import NETWORKS
 
 Where = Mapping[str, tuple[str, ...]]
 
@@ -95,16 +96,6 @@ class Study:
 
 
 CLASSICAL = ("POS", "CHROM", "GREEN")
-NETWORKS = {  # key to how its authors spell it
-    "physfsunet": "physFSUNet",
-    "physnet": "PhysNet",
-    "deepphys": "DeepPhys",
-    "ts-can": "TS-CAN",
-    "efficientphys": "EfficientPhys",
-    "physformer": "PhysFormer",
-    "rhythmformer": "RhythmFormer",
-}
-
 PURE = Recordings("PURE", "pure", "80-20", "train", validation=True)
 UBFC = Recordings("UBFC-rPPG", "ubfc-rppg", "80-20", "train", validation=True)
 MMPD_EASY = Recordings("MMPD subset", "mmpd", "80-20", "train", FILTERS["mmpd-simple"], validation=True)
@@ -127,7 +118,11 @@ def _rows(*pairs: tuple[Recordings, Recordings]) -> tuple[Arm, ...]:
     first = {label: next(test for _, test in pairs if test.label == label) for label in tests}
     return (
         *(Arm(method, None, first[label], network=method) for label in tests for method in CLASSICAL),
-        *(Arm(label, train, test, network=network) for train, test in pairs for network, label in NETWORKS.items()),
+        *(
+            Arm(facts.title, train, test, network=network)
+            for train, test in pairs
+            for network, facts in NETWORKS.items()
+        ),
     )
 
 

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from facepulse.card import Card
+from facepulse.engine import torch_engine
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.losses import HybridLoss, mse, negative_pearson
 from facepulse.models import MODELS
-from facepulse.readers import network_reader
+from facepulse.readers import NetworkReader
 from facepulse.training import plots
 from facepulse.training.batches import batches
 from facepulse.training.clips import Mixture, mixture
@@ -107,7 +108,7 @@ class _Run:
         model = MODELS[settings.network.name]
         self.network: nn.Module = model.network(model.config(**settings.network.config))
         self.card = _card(settings, self.network, str(self.data))
-        reader = network_reader(self.network, self.card)
+        reader = NetworkReader(torch_engine(self.network, self.card))
         for group in (*self.data.train, *self.data.validation):
             reader.check(group[0].settings)
         self.clips: Mixture = mixture(settings, self.data.train)
@@ -235,8 +236,9 @@ class _Run:
         ranks.share_statistics(network)
         found: Validated | None = None
         last = epoch == settings.optimiser.epochs
+        reader = NetworkReader(torch_engine(network, self.card))
         if self.data.validation and (last or epoch % settings.validation.every == 0):
-            found = validate(network_reader(network, self.card), self.data.validation, settings.validation, ranks)
+            found = validate(reader, self.data.validation, settings.validation, ranks)
         better = found is not None and (best is None or found.mae_bpm < best["mae_bpm"])
         if found is not None and better:
             best = {"epoch": epoch, "mae_bpm": found.mae_bpm}

@@ -70,6 +70,20 @@ def load_model(name_or_path: str | Path) -> nn.Module:
     return build(card, tensors, path)
 
 
+def load_with_card(name_or_path: str | Path) -> tuple[nn.Module, Card]:
+    """A trained network as `load_model` rebuilds it, and its card; that of a checkpoint says what is known of its kind.
+
+    Raises:
+        UsageError: as `load_model` does.
+    """
+    network, path = load_model(name_or_path), find_weights(name_or_path)
+    if path.suffix not in CHECKPOINT_SUFFIXES:
+        return network, read_card(path)
+    from facepulse.weights.toolbox import card_for
+
+    return network, replace(card_for(network, path), sha256=digest(_for_inference(network)))
+
+
 def save_model(model: nn.Module, card: Card, path: str | Path) -> Card:
     """Write a network's weights and its card into one file, whole or not at all.
 
@@ -91,12 +105,7 @@ def save_model(model: nn.Module, card: Card, path: str | Path) -> Card:
     path = Path(path)
     if path.suffix != SUFFIX:
         raise UsageError(f"cannot write weights to {path}: give a name that ends in {SUFFIX}")
-    tensors = {
-        # In the order of its axes: the format knows no other, and writes memory as it lies.
-        name: tensor.detach().cpu().contiguous().numpy()
-        for name, tensor in model.state_dict().items()
-        if _is_for_inference(name)
-    }
+    tensors = _for_inference(model)
     card = replace(card, sha256=digest(tensors))
     built = build(card, tensors, path)
     # Names and shapes of the tensors do not show everything: a shift, or a weight in a sum, has none.
@@ -119,7 +128,7 @@ def read_card(name_or_path: str | Path) -> Card:
     """
     path = find_weights(name_or_path)
     if path.suffix in CHECKPOINT_SUFFIXES:
-        raise UsageError(f"{path} carries no card: load it with load_model and write it with save_model and a card")
+        raise UsageError(f"{path} carries no card: load_with_card makes one of what is known of its kind")
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -240,6 +249,15 @@ def require_train_extra(purpose: str) -> None:
         UsageError: a package is missing.
     """
     require_extra("train", TRAIN_PACKAGES, purpose)
+
+
+def _for_inference(model: nn.Module) -> dict[str, NDArray[Any]]:
+    return {
+        # In the order of its axes: the format knows no other, and writes memory as it lies.
+        name: tensor.detach().cpu().contiguous().numpy()
+        for name, tensor in model.state_dict().items()
+        if _is_for_inference(name)
+    }
 
 
 def _is_for_inference(name: str) -> bool:

@@ -10,16 +10,20 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from facepulse.card import Card
 from facepulse.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Shapes = Mapping[str, tuple[int, ...]]
+
+# What the toolbox trains on: frames a second, half as much again of the face's box, pixels for a network of any size.
+FPS, MARGIN, FRAME_SIZE = 30.0, 0.25, 72
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,16 @@ class Layout:
         modules: name of a module there to its name here; those not named are called the same.
         config: from the shapes of the tensors by name to what differs from the default config.
         dead: in the names of tensors that no output depends on there, and that are passed over; empty for none.
+        frames: of the clips that the toolbox trains on.
+        output: what it trains the network to give, as `Card.output` has it.
     """
 
     title: str
     modules: Mapping[str, str] = field(default_factory=dict)
     config: Callable[[Shapes], dict[str, Any]] = lambda shapes: {}
     dead: str = ""
+    frames: int = 180
+    output: str = "slope"
 
     def theirs(self, ours: str) -> str:
         """The toolbox's name of a tensor that is called `ours` here."""
@@ -73,12 +81,12 @@ APPEARANCE = {
 }
 
 LAYOUTS: dict[str, Layout] = {
-    "physnet": Layout("PhysNet"),
+    "physnet": Layout("PhysNet", frames=128),
     "deepphys": Layout("DeepPhys", MOTION | APPEARANCE, _frame_config),
     "ts-can": Layout("TS-CAN", MOTION | APPEARANCE, _frame_config),
     "efficientphys": Layout("EfficientPhys", MOTION, _frame_config),
-    "physformer": Layout("PhysFormer"),
-    "rhythmformer": Layout("RhythmFormer", dead=".qkv_linear."),
+    "physformer": Layout("PhysFormer", frames=160),
+    "rhythmformer": Layout("RhythmFormer", dead=".qkv_linear.", frames=160, output="wave"),
 }
 """Key in `facepulse.models.MODELS` to how the toolbox stores it."""
 
@@ -135,6 +143,35 @@ def load_checkpoint(path: Path, network: str | None = None) -> nn.Module:
     built = model.network(config)
     built.load_state_dict(loaded, strict=True)
     return built.eval()
+
+
+def card_for(network: nn.Module, path: Path) -> Card:
+    """The card of a network that `load_checkpoint` has loaded: the input that the toolbox trains it on.
+
+    Args:
+        network: as loaded.
+        path: of the checkpoint; the card has its name, for nothing in it says what it was trained on.
+    """
+    from facepulse.models import MODELS
+
+    [name] = [name for name, model in MODELS.items() if type(network) is model.network]
+    config: Any = network.config
+    return Card(
+        name=path.stem,
+        network=name,
+        config=asdict(config),
+        multiple=cast(int, network.multiple),
+        frames=LAYOUTS[name].frames,
+        size=getattr(config, "size", FRAME_SIZE),
+        margin=MARGIN,
+        fps=FPS,
+        normalisation=cast(str, network.normalisation),
+        training_data=f"what its authors say of {path.name}",
+        protocol="as released",
+        scores={},
+        licence="as released",
+        output=LAYOUTS[name].output,
+    )
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -1,0 +1,65 @@
+"""From clips to the waveform that a network reads in them, part by part, as they come in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from facepulse.clip import FaceClip
+from facepulse.engine import Engine
+from facepulse.overlap import OverlapAdd
+
+
+@dataclass(frozen=True)
+class WaveformPart:
+    """What a network reads in one unbroken part.
+
+    Attributes:
+        start_s: time of the first sample in seconds from the start of the video.
+        fps: rate of the samples in Hz.
+        waveform: float64 (T,), unit spread within each of the network's windows.
+    """
+
+    start_s: float
+    fps: float
+    waveform: npt.NDArray[np.float64]
+
+
+class WaveformTrace:
+    """Reads the clips of one face, cut as the network's card says; holds a window and a half of frames.
+
+    Args:
+        engine: runs the network.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._done: list[WaveformPart] = []
+        self._part: int | None = None
+        self._start_s = 0.0
+        self._ticks = 0
+        self._stream: OverlapAdd
+
+    @property
+    def parts(self) -> list[WaveformPart]:
+        """Every part so far, in order of time."""
+        return [*self._done, self._current()] if self._part is not None else []
+
+    def push(self, clip: FaceClip) -> None:
+        """Take the next clip of the face; a new `part` starts a new waveform."""
+        if clip.part != self._part:
+            if self._part is not None:
+                self._done.append(self._current())
+            self._part, self._start_s, self._ticks = clip.part, clip.start_s, 0
+            self._stream = self._engine.stream()
+        self._stream.push(clip.frames[np.newaxis])
+        self._ticks += len(clip.frames)
+
+    def _current(self) -> WaveformPart:
+        card = self._engine.card
+        # A face that came and went within a fraction of a second is no clip that a network could read.
+        readable = self._ticks >= 2 * card.multiple
+        waveform = self._engine.as_wave(self._stream.finish())[0] if readable else np.zeros(self._ticks)
+        return WaveformPart(self._start_s, card.fps, waveform.astype(np.float64))

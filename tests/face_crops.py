@@ -1,0 +1,19 @@
+"""The crops of the only face in a video, as every stage of the package cuts them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from facepulse.clip import ClipBuilder
+from facepulse.detectors import DETECTORS
+from facepulse.face import FaceTracker
+from facepulse.video import open_video
+
+
+def crops_of(video: Path, size: int, margin: float) -> np.ndarray:
+    builder, clips = ClipBuilder(size, margin, 30.0), []
+    with open_video(video) as frames:
+        for tracked in FaceTracker(DETECTORS["auto"]()).track(iter(frames)):
+            [boxes] = tracked.boxes.values()
+            clips += builder.push(tracked.frames, boxes)
+    return np.concatenate([clip.frames for clip in (*clips, *builder.finish())])

@@ -1,0 +1,77 @@
+"""Windows that overlap by half: what repeats has no seam, and how frames come in makes no difference."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facepulse.overlap import OverlapAdd, joined, standardised
+
+
+def read(frames: np.ndarray) -> np.ndarray:
+    """Stands in for a network: the mean of each frame, by itself in each window."""
+    return standardised(frames.mean(axis=(2, 3, 4), dtype=np.float32))
+
+
+def clip_of(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values, np.uint8).reshape(1, -1, 1, 1, 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    pattern=st.lists(st.integers(0, 255), min_size=16, max_size=16).filter(lambda values: len(set(values)) > 1),
+    length=st.integers(65, 400),
+    window=st.sampled_from([32, 64]),
+)
+def test_what_repeats_in_every_window_is_joined_without_a_seam(pattern: list[int], length: int, window: int) -> None:
+    values = np.resize(pattern, length)
+    found = joined(read, clip_of(values), window)[0]
+    assert found.dtype == np.float32
+    assert found == pytest.approx((values - np.mean(pattern)) / np.std(pattern), abs=1e-4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    pieces=st.lists(st.integers(0, 90), min_size=1, max_size=12).filter(lambda pieces: sum(pieces) > 0),
+    window=st.sampled_from([8, 30, 64]),
+)
+def test_how_the_frames_come_in_makes_no_difference(pieces: list[int], window: int) -> None:
+    clip = clip_of(np.random.default_rng(sum(pieces)).integers(0, 256, sum(pieces)))
+    seen: list[int] = []
+
+    def watched(frames: np.ndarray) -> np.ndarray:
+        seen.append(frames.shape[1])
+        return read(frames)
+
+    overlap = OverlapAdd(watched, window)
+    for begin, length in zip(np.cumsum([0, *pieces]), pieces, strict=False):
+        overlap.push(clip[:, begin : begin + length])
+    found = overlap.finish()
+    assert np.array_equal(found, joined(read, clip, window))
+    assert set(seen) == {min(window, sum(pieces))}
+    starts = {*range(0, sum(pieces) - window, window // 2), max(sum(pieces) - window, 0)}
+    assert len(seen) == len(starts), "windows overlap by half, and the last ends with the clip"
+
+
+def test_a_window_and_a_half_is_held_and_no_more() -> None:
+    overlap = OverlapAdd(read, 64)
+    held = []
+    for _ in range(300):
+        overlap.push(clip_of(np.arange(30)))
+        assert overlap._held is not None
+        held.append(overlap._held.shape[1])
+    assert max(held) <= 96
+
+
+def test_what_was_read_so_far_can_be_asked_for_at_any_time() -> None:
+    values = np.random.default_rng(0).integers(0, 256, 200)
+    overlap = OverlapAdd(read, 64)
+    overlap.push(clip_of(values[:150]))
+    assert np.array_equal(overlap.finish(), joined(read, clip_of(values[:150]), 64))
+    overlap.push(clip_of(values[150:]))
+    assert np.array_equal(overlap.finish(), joined(read, clip_of(values), 64))
+
+
+def test_nothing_cannot_be_read() -> None:
+    with pytest.raises(ValueError, match="at least one frame"):
+        OverlapAdd(read, 64).finish()

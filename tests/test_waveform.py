@@ -1,0 +1,54 @@
+"""What a network reads in the clips of a face: the same as in all of them at once, part by part."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from facepulse.clip import FaceClip
+from facepulse.engine import Engine
+from facepulse.waveform import WaveformTrace
+
+
+class MeanNetwork:
+    """Stands in for a network: the mean of each frame."""
+
+    metadata: dict[str, str] = {}  # noqa: RUF012
+    precision = "f32"
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        return frames.mean(axis=(2, 3, 4), dtype=np.float32)
+
+
+ENGINE = Engine("torch", SimpleNamespace(multiple=4, frames=64, fps=25.0, output="wave"), MeanNetwork())  # type: ignore[arg-type]
+
+
+def frames_of(length: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (length, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("piece", [1, 13, 64, 500])
+def test_clips_are_read_as_the_whole_part_would_be(piece: int) -> None:
+    trace = WaveformTrace(ENGINE)
+    for part, length in enumerate((150, 40)):
+        frames = frames_of(length, part)
+        for start in range(0, length, piece):
+            trace.push(FaceClip(frames[start : start + piece], 10.0 * part + start / 25.0, 25.0, part))
+    first, second = trace.parts
+    assert (first.start_s, first.fps, second.start_s) == (0.0, 25.0, 10.0)
+    assert np.array_equal(first.waveform, ENGINE(frames_of(150, 0)).astype(np.float64))
+    assert np.array_equal(second.waveform, ENGINE(frames_of(40, 1)).astype(np.float64))
+
+
+def test_a_part_too_short_for_any_network_is_silent() -> None:
+    trace = WaveformTrace(ENGINE)
+    trace.push(FaceClip(frames_of(7, 0), 0.0, 25.0, 0))
+    trace.push(FaceClip(frames_of(100, 1), 5.0, 25.0, 1))
+    short, long = trace.parts
+    assert short.waveform.shape == (7,)
+    assert not short.waveform.any()
+    assert long.waveform.any()
+
+
+def test_before_the_first_clip_there_is_nothing() -> None:
+    assert WaveformTrace(ENGINE).parts == []
