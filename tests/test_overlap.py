@@ -75,3 +75,16 @@ def test_what_was_read_so_far_can_be_asked_for_at_any_time() -> None:
 def test_nothing_cannot_be_read() -> None:
     with pytest.raises(ValueError, match="at least one frame"):
         OverlapAdd(read, 64).finish()
+
+
+@settings(max_examples=60, deadline=None)
+@given(length=st.integers(1, 300), forgotten=st.lists(st.integers(0, 299), min_size=1, max_size=3))
+def test_what_is_forgotten_is_gone_and_the_rest_as_it_was(length: int, forgotten: list[int]) -> None:
+    clip = clip_of(np.random.default_rng(length).integers(0, 256, length))
+    overlap = OverlapAdd(read, 64)
+    overlap.push(clip[:, : length // 2])
+    gone = [min(before, length // 2) for before in forgotten]
+    for before in gone:
+        overlap.forget(before)
+    overlap.push(clip[:, length // 2 :])
+    assert np.array_equal(overlap.finish(), joined(read, clip, 64)[:, max(gone) :])

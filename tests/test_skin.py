@@ -217,3 +217,15 @@ def test_a_real_face_end_to_end() -> None:
         assert peak(name, 0) == pytest.approx(52.7, abs=3)
     for region in range(1, 5):
         assert peak("POS", region) == pytest.approx(52.7, abs=1.5)
+
+
+def test_what_is_before_a_time_can_be_forgotten_and_the_rest_stays_as_it_was() -> None:
+    frames = filmed(np.repeat(paint((200, 150, 120))[None], 120, axis=0))
+    whole = traced(frames).parts[0]
+    trace = traced(frames, [30, 60, 90])
+    trace.forget(2.5)
+    [part] = trace.parts
+    assert part.start_s == pytest.approx(2.0), "clips are let go whole"
+    assert np.array_equal(part.rgb, whole.rgb[60:])
+    trace.forget(100.0)
+    assert trace.parts == []

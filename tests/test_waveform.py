@@ -52,3 +52,15 @@ def test_a_part_too_short_for_any_network_is_silent() -> None:
 
 def test_before_the_first_clip_there_is_nothing() -> None:
     assert WaveformTrace(ENGINE).parts == []
+
+
+def test_the_past_can_be_forgotten() -> None:
+    trace = WaveformTrace(ENGINE)
+    trace.push(FaceClip(frames_of(50, 0), 0.0, 25.0, 0))
+    trace.push(FaceClip(frames_of(500, 1), 5.0, 25.0, 1))
+    whole = trace.parts[1].waveform
+    trace.forget(15.0)
+    [part] = trace.parts
+    assert part.start_s == pytest.approx(15.0)
+    assert np.array_equal(part.waveform, whole[250:])
+    assert len(trace._stream._windows) < 10, "windows that nobody asks for any more are not kept"

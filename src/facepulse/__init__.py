@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from facepulse.errors import FacepulseError, NoFaceError, TooShortError, UsageError, VideoError
 from facepulse.measure import measure, measure_faces
 from facepulse.measurement import Measurement, Window
+from facepulse.stream import LiveReading, stream
+from facepulse.video import Frame
 
 if TYPE_CHECKING:
     from facepulse.weights import list_models, load_model
@@ -18,6 +20,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "FacepulseError",
+    "Frame",
+    "LiveReading",
     "Measurement",
     "NoFaceError",
     "TooShortError",
@@ -28,6 +32,7 @@ __all__ = [
     "load_model",
     "measure",
     "measure_faces",
+    "stream",
 ]
 
 

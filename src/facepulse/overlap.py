@@ -35,6 +35,7 @@ class OverlapAdd:
         self._begin = 0  # of them in the clip
         self._next = 0  # begin of the next window
         self._windows: list[tuple[int, Waveform]] = []
+        self._first = 0  # sample that is still wanted
 
     def push(self, frames: Frames) -> None:
         """Take the next frames, (B, any number, H, W, 3)."""
@@ -50,8 +51,13 @@ class OverlapAdd:
                 self._held = self._held[:, max(min(self._next, beyond) - self._begin, 0) :]
                 self._begin = max(min(self._next, beyond), self._begin)
 
+    def forget(self, before: int) -> None:
+        """Let go of the samples before one; from now on `finish` begins with it."""
+        self._first = max(self._first, before)
+        self._windows = [(start, waveform) for start, waveform in self._windows if start + self._length > self._first]
+
     def finish(self) -> Waveform:
-        """The waveforms (B, T) of all frames so far; a clip of at most one window is as `read` gives it.
+        """The waveforms (B, T) of all frames so far, but for those forgotten; at most one window is as `read` gives it.
 
         Raises:
             ValueError: there were no frames.
@@ -60,12 +66,14 @@ class OverlapAdd:
             raise ValueError("there must be at least one frame to read, got none")
         total = self._begin + self._held.shape[1]
         if total <= self._length:
-            return self._read(self._held)
-        summed, weight = np.zeros((len(self._held), total)), np.zeros(total)
+            return self._read(self._held)[:, self._first :]
+        wanted = total - self._first
+        summed, weight = np.zeros((len(self._held), wanted)), np.zeros(wanted)
         for start, waveform in (*self._windows, self._window(total - self._length)):
-            window = slice(start, start + self._length)
-            summed[:, window] += self._weights * waveform
-            weight[window] += self._weights
+            gone = max(self._first - start, 0)
+            window = slice(start + gone - self._first, start + self._length - self._first)
+            summed[:, window] += self._weights[gone:] * waveform[:, gone:]
+            weight[window] += self._weights[gone:]
         return (summed / weight).astype(np.float32)
 
     def _window(self, start: int) -> tuple[int, Waveform]:

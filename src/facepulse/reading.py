@@ -76,9 +76,7 @@ def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, 
         min_quality: 0..1; below it a heart rate is withheld.
     """
     stretches = face.stretches
-    # A pulse needs more than two frames a beat.
-    low_bpm, high_bpm = pulse.PROTOCOLS["facepulse"].search_bpm
-    protocol = replace(pulse.PROTOCOLS["facepulse"], search_bpm=(low_bpm, min(high_bpm, 60 * scene.fps / 2.2)))
+    protocol = _protocol(scene.fps)
     reading, overall = _best_reading(stretches, method, protocol, scene, min_quality)
     quality = reading.quality(overall)
     trusted = quality >= min_quality
@@ -124,6 +122,46 @@ def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, 
         warnings=(*remarks, *face.notes, *scene.warnings),
         picture=seen.picture,
     )
+
+
+@dataclass(frozen=True)
+class Latest:
+    """What the newest seconds of a stretch say.
+
+    Attributes:
+        bpm: heart rate.
+        quality: 0..1, how far to trust it.
+        waveform: blood-volume pulse (T,), unit spread, systole upwards.
+        times: of its samples, (T,).
+    """
+
+    bpm: float
+    quality: float
+    waveform: Floats
+    times: Floats
+
+
+def read_latest(stretch: Stretch, method: Method, window_s: float, fps: float) -> Latest:
+    """Read the newest seconds of a stretch, as `read_pulse` reads a window of a video.
+
+    Args:
+        stretch: a little longer than the window, since the first second of a waveform is the poorest.
+        method: makes the waveforms.
+        window_s: how many seconds to read; all of them, where there are fewer.
+        fps: of the source.
+    """
+    protocol = _protocol(fps)
+    reading = _read([stretch], [stretch.rgb], method, True, (), protocol)
+    begin = max(len(stretch.times) - round(window_s * stretch.fps), 0)
+    agreement = reading.agreement(0, begin)
+    wave = _standardised(pulse.filtered(reading.waves[0][0], stretch.fps, protocol)[begin:])
+    return Latest(agreement.bpm, reading.quality(agreement), wave, stretch.times[begin:])
+
+
+def _protocol(fps: float) -> pulse.Protocol:
+    """How rates are read at run time; a pulse needs more than two frames a beat."""
+    low_bpm, high_bpm = pulse.PROTOCOLS["facepulse"].search_bpm
+    return replace(pulse.PROTOCOLS["facepulse"], search_bpm=(low_bpm, min(high_bpm, 60 * fps / 2.2)))
 
 
 def _best_reading(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,28 @@ MINIMUM_S = 5.0  # fewer seconds hold too few beats to count
 MINIMUM_FPS = 5.0  # fewer frames a second cannot follow a heart at 120 bpm
 NOTED_ABSENCE_S = 1.0
 NOTED_GAP_S = 0.3
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What one face shows while it was there without a break.
+
+    Attributes:
+        times: seconds from the first frame, (T,), uniform.
+        rgb: colour of its skin (T, regions, 3); the first region is the whole face.
+        fps: rate of the rows in Hz.
+        waveform: what a network reads, (T,); None without one.
+    """
+
+    times: Floats
+    rgb: Floats
+    fps: float
+    waveform: Floats | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Length, from the first row to the end of the last."""
+        return len(self.times) / self.fps
 
 
 class FaceSeen:
@@ -69,27 +91,23 @@ class FaceSeen:
             for clip in clips.finish():
                 trace.push(clip)
 
+    def forget(self, before_s: float) -> None:
+        """Let go of what was before a time, where a stream has no end."""
+        self.skin.forget(before_s)
+        if self.waveform is not None:
+            self.waveform.forget(before_s)
 
-@dataclass(frozen=True)
-class Stretch:
-    """What one face shows while it was there without a break.
-
-    Attributes:
-        times: seconds from the first frame, (T,), uniform.
-        rgb: colour of its skin (T, regions, 3); the first region is the whole face.
-        fps: rate of the rows in Hz.
-        waveform: what a network reads, (T,); None without one.
-    """
-
-    times: Floats
-    rgb: Floats
-    fps: float
-    waveform: Floats | None = None
-
-    @property
-    def seconds(self) -> float:
-        """Length, from the first row to the end of the last."""
-        return len(self.times) / self.fps
+    def stretches(self, spans: list[tuple[float, float]]) -> list[Stretch]:
+        """What it showed within the spans (start, end) in seconds, each unbroken stretch by itself."""
+        parts = [
+            Stretch(part.start_s + np.arange(len(part.rgb)) / part.fps, part.rgb, part.fps) for part in self.skin.parts
+        ]
+        if self.waveform is not None:
+            # On one clock to the same last tick; of the past, one may have kept a little more than the other.
+            parts = [_with(part, read.waveform) for part, read in zip(parts, self.waveform.parts, strict=True)]
+        return [
+            stretch for part in parts for start_s, end_s in spans if (stretch := _cut(part, start_s, end_s)) is not None
+        ]
 
 
 @dataclass(frozen=True)
@@ -157,7 +175,7 @@ class Scene:
         found: list[Measurable] = []
         longest_s = 0.0
         for number, track in enumerate(left_to_right(self.tracks.values()), start=1):
-            stretches = self._stretches(track)
+            stretches = self.faces[track.identity].stretches(track.spans)
             longest_s = max([longest_s, *(stretch.seconds for stretch in stretches)])
             long_enough = [stretch for stretch in stretches if stretch.seconds >= MINIMUM_S]
             if long_enough:
@@ -179,22 +197,6 @@ class Scene:
         [chosen] = [face for face in found if face.track is main]
         chosen.notes.append(f"{len(found)} faces: this is the largest that stays; --faces all measures every one")
         return [chosen]
-
-    def _stretches(self, track: Track) -> list[Stretch]:
-        seen = self.faces[track.identity]
-        parts = [
-            Stretch(part.start_s + np.arange(len(part.rgb)) / part.fps, part.rgb, part.fps) for part in seen.skin.parts
-        ]
-        if seen.waveform is not None:
-            parts = [
-                replace(part, waveform=read.waveform) for part, read in zip(parts, seen.waveform.parts, strict=True)
-            ]
-        return [
-            stretch
-            for part in parts
-            for start_s, end_s in track.spans
-            if (stretch := _cut(part, start_s, end_s)) is not None
-        ]
 
     def _absences(self, track: Track) -> list[str]:
         edges = [0.0, *(edge for span in track.spans for edge in span), float(self.times[-1])]
@@ -267,6 +269,11 @@ def watch(source: Path, detector: Detector, method: Method, progress: Progress |
             f"{source}: {scene.fps:.1f} frames a second are too few to see a pulse: record at {MINIMUM_FPS:g} or more"
         )
     return scene
+
+
+def _with(part: Stretch, waveform: Floats) -> Stretch:
+    length = min(len(part.times), len(waveform))
+    return Stretch(part.times[-length:], part.rgb[-length:], part.fps, waveform[-length:])
 
 
 def _cut(part: Stretch, start_s: float, end_s: float) -> Stretch | None:

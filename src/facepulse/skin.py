@@ -63,7 +63,7 @@ class SkinTrace:
     def __init__(self) -> None:
         self._parts: dict[int, tuple[float, float, list[npt.NDArray[np.float64]]]] = {}
         self._face, self._regions, self._seed = _geometry()
-        self._forget()
+        self._forget_colours()
         self._fraction_sum = 0.0
         self._ticks = 0
 
@@ -81,7 +81,7 @@ class SkinTrace:
         """Take the next clip of the face; a new `part` starts a new trace and forgets the old colours."""
         if clip.part not in self._parts:
             self._parts[clip.part] = (clip.start_s, clip.fps, [])
-            self._forget()
+            self._forget_colours()
         cells = np.stack([_to_cells(frame) for frame in clip.frames])
         weights, fraction = self._weights(self._running_average(cells, clip.fps))
         # In double precision: the rounding of float32 differs between channels, and a grey face would have a colour.
@@ -91,7 +91,17 @@ class SkinTrace:
         self._fraction_sum += float(fraction.sum(dtype=np.float64))
         self._ticks += len(cells)
 
-    def _forget(self) -> None:
+    def forget(self, before_s: float) -> None:
+        """Let go of whole clips that ended before a time; parts that ended before it are gone."""
+        kept = {}
+        for part, (start_s, fps, rows) in self._parts.items():
+            while rows and start_s + len(rows[0]) / fps <= before_s:
+                start_s += len(rows.pop(0)) / fps
+            if rows:
+                kept[part] = (start_s, fps, rows)
+        self._parts = kept
+
+    def _forget_colours(self) -> None:
         self._average = np.zeros((CELLS, CELLS, 3), np.float32)
         self._averaged = 0
 

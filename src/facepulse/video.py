@@ -35,7 +35,7 @@ class Frame:
 
     image: Image
     time: float
-    key: bool
+    key: bool = True
 
 
 def frame_rate(times: NDArray[np.float64]) -> float:

@@ -40,6 +40,7 @@ class WaveformTrace:
         self._part: int | None = None
         self._start_s = 0.0
         self._ticks = 0
+        self._gone = 0
         self._stream: OverlapAdd
 
     @property
@@ -52,14 +53,23 @@ class WaveformTrace:
         if clip.part != self._part:
             if self._part is not None:
                 self._done.append(self._current())
-            self._part, self._start_s, self._ticks = clip.part, clip.start_s, 0
+            self._part, self._start_s, self._ticks, self._gone = clip.part, clip.start_s, 0, 0
             self._stream = self._engine.stream()
         self._stream.push(clip.frames[np.newaxis])
         self._ticks += len(clip.frames)
+
+    def forget(self, before_s: float) -> None:
+        """Let go of what was before a time; parts that ended before it are gone."""
+        self._done = [part for part in self._done if part.start_s + len(part.waveform) / part.fps > before_s]
+        gone = int((before_s - self._start_s) * self._engine.card.fps)
+        if self._part is not None and gone > self._gone:
+            self._gone = min(gone, self._ticks)
+            self._stream.forget(self._gone)
 
     def _current(self) -> WaveformPart:
         card = self._engine.card
         # A face that came and went within a fraction of a second is no clip that a network could read.
         readable = self._ticks >= 2 * card.multiple
-        waveform = self._engine.as_wave(self._stream.finish())[0] if readable else np.zeros(self._ticks)
-        return WaveformPart(self._start_s, card.fps, waveform.astype(np.float64))
+        silence = np.zeros(self._ticks - self._gone)
+        waveform = self._engine.as_wave(self._stream.finish())[0] if readable else silence
+        return WaveformPart(self._start_s + self._gone / card.fps, card.fps, waveform.astype(np.float64))

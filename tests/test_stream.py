@@ -1,0 +1,165 @@
+"""A live source: the same readings as from a file, and nothing that a real stream does is too much for it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import facepulse
+from facepulse.advice import NO_FACE
+from facepulse.errors import UsageError
+from facepulse.stream import LiveReading, stream
+from facepulse.video import Frame, open_video
+
+BPM = 75.0
+
+
+@pytest.fixture(scope="module")
+def frames(face_video) -> list[Frame]:
+    with open_video(face_video(BPM, 24.0)) as video:
+        return list(video)
+
+
+def measured(readings: list[LiveReading]) -> list[LiveReading]:
+    return [reading for reading in readings if reading.state == "measured"]
+
+
+def test_a_reading_a_second_the_first_within_six(frames) -> None:
+    readings = list(stream(frames))
+    steps = [after.time_s - before.time_s for before, after in pairwise(readings)]
+    assert max(steps) <= 1.6
+    assert np.mean(steps) == pytest.approx(1.0, abs=0.15)
+    found = measured(readings)
+    assert found[0].time_s < 6.0
+    assert [reading.bpm for reading in found] == [pytest.approx(BPM, abs=2.5)] * len(found)
+    assert len(found) == sum(reading.time_s > 5.4 for reading in readings), "once it is there, it stays"
+    assert [reading.state for reading in readings[:3]] == ["collecting"] * 3
+    last = readings[-1]
+    assert last.window_s == pytest.approx(10.0)
+    assert len(last.waveform) == len(last.times_s) == 300
+    assert last.times_s[-1] == pytest.approx(last.time_s, abs=0.1)
+    assert last.waveform.std() == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("method", ["POS", "CHROM"])
+def test_streaming_and_offline_agree_in_every_shared_window(face_video, method: str) -> None:
+    video = face_video(BPM, 24.0)
+    offline = facepulse.measure(video, method=method).windows
+    online = measured(list(stream(video, method=method)))
+    shared = 0
+    for window in offline:
+        nearest = min(online, key=lambda reading: abs(reading.time_s - window.end_s))
+        if abs(nearest.time_s - window.end_s) <= 0.6 and window.bpm is not None:
+            assert nearest.bpm == pytest.approx(window.bpm, abs=1.0)
+            shared += 1
+    assert shared >= 3
+
+
+def test_a_real_face_streams_as_it_measures(shared_data) -> None:
+    face = shared_data / "evm_face" / "face.mp4"
+    found = measured(list(stream(face)))
+    assert len(found) >= 4
+    assert found[-1].bpm == pytest.approx(facepulse.measure(face).bpm, abs=1.0)
+
+
+def test_frames_late_dropped_doubled_or_without_a_time_are_survived(frames) -> None:
+    rng = np.random.default_rng(0)
+
+    def disturbed() -> Iterator[Frame]:
+        for index, frame in enumerate(frames):
+            if rng.random() < 0.15:
+                continue
+            yield replace(frame, time=frame.time + rng.uniform(0, 0.02))
+            if index % 40 == 7:
+                yield frame  # comes again
+            if index % 50 == 9:
+                yield replace(frame, time=frame.time - 0.3)  # far too late
+            if index % 60 == 11:
+                yield replace(frame, time=float("nan"))
+
+    found = measured(list(stream(disturbed())))
+    assert len(found) >= 12
+    assert [reading.bpm for reading in found] == [pytest.approx(BPM, abs=3)] * len(found)
+
+
+def test_a_face_that_is_lost_is_said_to_be_and_is_read_anew_when_it_comes_back(frames) -> None:
+    wall = np.full_like(frames[0].image, 110)
+    hidden = [replace(frame, image=wall) if 9 <= frame.time < 14 else frame for frame in frames]
+    readings = list(stream(hidden))
+    away = [reading for reading in readings if 12 < reading.time_s < 14]
+    assert away
+    assert all((reading.state, reading.bpm, reading.box) == ("no face", None, None) for reading in away)
+    assert away[0].advice == (NO_FACE,)
+    back = [reading for reading in readings if 15 < reading.time_s < 18]
+    assert {reading.state for reading in back} == {"collecting"}
+    assert readings[-1].state == "measured"
+    assert readings[-1].bpm == pytest.approx(BPM, abs=2)
+    assert readings[-1].window_s < 10.1
+
+
+def test_a_pause_of_the_source_starts_anew(frames) -> None:
+    paused = [frame if frame.time < 10 else replace(frame, time=frame.time + 30) for frame in frames]
+    readings = list(stream(paused))
+    after = [reading for reading in readings if reading.time_s > 40]
+    assert after[0].window_s < 2.0
+    assert readings[-1].bpm == pytest.approx(BPM, abs=2)
+
+
+def test_without_a_pulse_there_is_none(face_video) -> None:
+    readings = list(stream(face_video(None, 20.0)))
+    assert {reading.bpm for reading in readings} == {None}
+    unsure = [reading for reading in readings if reading.state == "unsure"]
+    assert unsure
+    assert all(reading.advice for reading in unsure)
+
+
+def test_memory_does_not_grow_with_the_stream(frames) -> None:
+    def endless() -> Iterator[Frame]:
+        for turn in range(6):
+            for frame in frames:
+                yield replace(frame, time=frame.time + 24.0 * turn)
+
+    sizes = []
+    for reading in stream(endless()):
+        sizes.append(len(reading.waveform))
+    assert max(sizes) == 300
+
+
+def test_a_network_streams_too(face_video, trained) -> None:
+    video = face_video(72.0, 20.0, face={"strength": 0.08})
+    found = measured(list(stream(video, method=str(trained.onnx))))
+    assert [reading.bpm for reading in found] == [pytest.approx(72.0, abs=3.0)] * len(found)
+    assert len(found) >= 10
+
+
+def test_a_reading_is_plain_json(frames) -> None:
+    reading = next(iter(stream(frames)))
+    assert reading.to_dict() == {
+        "time_s": 0.0,
+        "state": "collecting",
+        "bpm": None,
+        "quality": 0.0,
+        "window_s": 0.0,
+        "box": reading.to_dict()["box"],
+        "advice": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"method": "nonsense"}, "no method is called"),
+        ({"detector": "nonsense"}, "no detector is called"),
+        ({"window_s": 3.0}, "5 s long or longer, not 3 s"),
+        ({"min_quality": 2.0}, "from 0 to 1, not 2"),
+    ],
+)
+def test_bad_arguments_are_named_at_once(arguments: dict, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        stream([], **arguments)
+
+
+def test_an_empty_stream_has_no_readings() -> None:
+    assert list(stream([])) == []
