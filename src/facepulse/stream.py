@@ -59,6 +59,16 @@ class LiveReading:
     waveform: NDArray[np.float32] = field(repr=False)
     times_s: NDArray[np.float64] = field(repr=False)
 
+    def __str__(self) -> str:
+        """One line, as on a terminal."""
+        said = {
+            "no face": "no face",
+            "collecting": f"collecting, {self.window_s:.0f} s",
+            "unsure": f"no trustworthy pulse, quality {self.quality:.2f}",
+            "measured": f"{self.bpm or 0:5.1f} bpm, quality {self.quality:.2f}",
+        }[self.state]
+        return f"{self.time_s:7.1f} s  {said}" + "".join(f"; {words}" for words in self.advice)
+
     def to_dict(self) -> dict[str, Any]:
         """As plain Python values that `json.dumps` takes, without the waveform."""
         return {

@@ -22,7 +22,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # `main` has something to say about it
 )
 VERBS: tuple[Callable[..., int], ...] = (
-    *(run_time.measure, run_time.demo, run_time.models),
+    *(run_time.measure, run_time.live, run_time.demo, run_time.models),
     *(bench.simulate, bench.prepare, bench.train, bench.evaluate, bench.study, bench.export),
 )
 for verb in VERBS:

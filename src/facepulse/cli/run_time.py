@@ -135,6 +135,51 @@ def demo(
     return 0 if result.bpm is not None else EXIT_UNTRUSTED
 
 
+def live(
+    *,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8737,
+    host: str = "127.0.0.1",
+    method: str = "POS",
+    min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = TRUSTWORTHY,
+    camera: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
+    browser: bool = True,
+) -> int:
+    """Show your pulse live: opens a page that asks for the camera; or on the terminal, with --camera.
+
+    Pictures stay on this computer, and are let go when they have been read.
+
+    Example: facepulse live
+
+    Args:
+        port: Port of the page; 0 takes any that is free.
+        host: Address to listen at. For any but this computer's own, the page asks for a token.
+        method: As in `measure`.
+        min_quality: Withhold a heart rate whose quality (0 to 1) is below this.
+        camera: Number of a camera, from 0: no page, a line a second on the terminal.
+        browser: Open the page in the browser.
+    """
+    from facepulse.methods import find_method
+
+    if camera is not None:
+        for reading in facepulse.stream(camera, method=method, min_quality=min_quality):
+            print(reading, flush=True)
+        return 0
+    from facepulse.extras import require_extra
+
+    require_extra("web", ["fastapi", "uvicorn", "websockets"], "the live page")
+    from facepulse.web.server import serve
+
+    find_method(method)  # refused now, and not when the first picture comes
+    serve(
+        lambda frames: facepulse.stream(frames, method=method, min_quality=min_quality),
+        host=host,
+        port=port,
+        open_browser=browser,
+        say=print,
+    )
+    return 0
+
+
 def models() -> int:
     """List everything that reads a pulse: methods, weights that come with the package, and networks to train.
 

@@ -1,0 +1,92 @@
+"""A real server on a free port, and pictures to send to it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("websockets")
+
+import uvicorn
+from websockets.sync.client import ClientConnection, connect
+
+from facepulse import stream
+from facepulse.demo import PaintedFace, metronome, paint_frames
+from facepulse.video import Frame
+from facepulse.web.pictures import MAXIMUM_BYTES
+from facepulse.web.server import Door, Read, create_app
+
+
+@dataclass
+class Served:
+    """A server that runs.
+
+    Attributes:
+        port: it listens at.
+    """
+
+    port: int
+    _server: uvicorn.Server
+    _thread: threading.Thread
+
+    @property
+    def host(self) -> str:
+        """As a browser asks for it."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def page(self) -> str:
+        """Address of the page."""
+        return f"http://{self.host}/"
+
+    def socket(self, *, origin: str | None = "page", token: str = "", host: str | None = None) -> ClientConnection:
+        """A connection as the page has one."""
+        headers = {} if origin is None else {"Origin": f"http://{self.host}" if origin == "page" else origin}
+        if host is not None:
+            headers["Host"] = host
+        address = f"ws://{self.host}/stream" + (f"?token={token}" if token else "")
+        return connect(address, additional_headers=headers, max_size=None, proxy=None)
+
+    def stop(self) -> None:
+        """Kill it, connections and all."""
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join(10)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Served]]:
+    """Start a server that reads as told, by default as `facepulse live` does."""
+    running: list[Served] = []
+
+    def start(read: Read = stream, door: Door | None = None, port: int = 0) -> Served:
+        app = create_app(read, door or Door())
+        config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical", ws_max_size=MAXIMUM_BYTES)
+        listening = config.bind_socket()
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 10
+        while not server.started:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        running.append(Served(listening.getsockname()[1], server, thread))
+        return running[-1]
+
+    yield start
+    for served in running:
+        served.stop()
+
+
+@pytest.fixture(scope="session")
+def painted() -> list[Frame]:
+    """Ten seconds of a face whose heart beats 75 times a minute, at 160x120, 15 frames a second."""
+    times = np.arange(150) / 15
+    face = PaintedFace(metronome(75.0, 10.0), height=0.8, strength=0.03)
+    images = paint_frames([face], times, width=160, height=120)
+    return [Frame(np.asarray(image, np.uint8), float(when)) for image, when in zip(images, times, strict=True)]

@@ -1,0 +1,231 @@
+"""The server as a hostile world sees it: who may come in, and that nobody's nonsense is anybody else's trouble."""
+
+import json
+import random
+import re
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from facepulse.errors import UsageError
+from facepulse.stream import stream
+from facepulse.video import Frame
+from facepulse.web import server
+from facepulse.web.pictures import HEADER, MAGIC, MAXIMUM_BYTES, written
+from facepulse.web.server import MAXIMUM_CLIENTS, Door, warm_up
+
+
+def fetch(address: str, **headers: str) -> tuple[int, dict[str, str], str]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers)) as answer:
+            return answer.status, dict(answer.headers), answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read().decode()
+
+
+def closed(connection, seconds: float = 5.0) -> tuple[int, str]:
+    """Code and reason with which a connection ends, whatever it says before."""
+    for _ in iter(lambda: _received(connection, seconds), None):
+        pass
+    ended = connection.protocol.close_rcvd
+    assert ended is not None
+    return ended.code, ended.reason
+
+
+def _received(connection, seconds: float) -> object:
+    try:
+        return connection.recv(seconds)
+    except ConnectionClosed:
+        return None
+
+
+def test_the_page_comes_with_its_parts_and_forbids_everything_else(serve) -> None:
+    served = serve()
+    for name, kind in (("", "text/html"), ("live.js", "text/javascript"), ("live.css", "text/css")):
+        code, headers, body = fetch(served.page + name)
+        assert code == 200
+        assert headers["content-type"].startswith(kind)
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert body
+    assert fetch(served.page + "docs")[0] == 404
+    assert fetch(served.page + "..%2fserver.py")[0] == 404
+
+
+def test_no_part_of_the_page_comes_from_elsewhere() -> None:
+    for name in ("index.html", "live.js", "live.css"):
+        text = (server.HERE / name).read_text(encoding="utf-8")
+        assert not re.search(r"https?://|[\"'(=]\s*//", text), name
+
+
+def test_pictures_become_readings(serve, painted) -> None:
+    warm_up(stream)
+    with serve().socket() as socket:
+        found = []
+        for frame in painted:
+            socket.send(written(frame))
+            time.sleep(0.05)
+        while len(found) < 9:
+            found.append(json.loads(socket.recv(10)))
+    assert found[0]["state"] == "collecting"
+    assert found[-1]["state"] == "measured"
+    assert found[-1]["bpm"] == pytest.approx(75, abs=2)
+    assert found[-1]["box"] is not None
+    assert found[-1]["delay_ms"] >= 0
+    assert len(found[-1]["waveform"]) == len(found[-1]["times_s"]) > 250
+
+
+@pytest.mark.parametrize("origin", [None, "https://example.org", "http://localhost:1", "null"])
+def test_pages_of_others_cannot_connect(serve, origin: str | None) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        serve().socket(origin=origin)
+    assert refused.value.response.status_code == 403
+
+
+def test_a_name_that_somebody_points_here_is_refused(serve) -> None:
+    """DNS rebinding: the origin of such a page is the host that it asks for."""
+    served = serve()
+    assert fetch(served.page, Host=f"evil.example:{served.port}")[0] == 403
+    assert fetch(served.page, Host=f"localhost:{served.port}")[0] == 200
+    assert not Door().lets_in("evil.example:80", None)
+    assert Door().lets_in("[::1]:80", None)
+    assert not Door().lets_in(None, None)
+
+
+def test_where_others_can_ask_a_token_is_asked_for(serve) -> None:
+    served = serve(door=Door((), "secret"))
+    assert fetch(served.page)[0] == 403
+    assert fetch(served.page + "?token=wrong")[0] == 403
+    assert fetch(served.page + "?token=secret")[0] == 200
+    with pytest.raises(InvalidStatus):
+        served.socket()
+    with pytest.raises(InvalidStatus):
+        served.socket(token="wrong")
+    served.socket(token="secret").close()
+
+
+def test_one_client_too_many_is_told_so(serve, painted) -> None:
+    served = serve()
+    sockets = [served.socket() for _ in range(MAXIMUM_CLIENTS)]
+    for socket in sockets:
+        socket.send(written(painted[0]))
+        socket.recv(10)
+    code, reason = closed(served.socket())
+    assert (code, reason) == (1013, f"{MAXIMUM_CLIENTS} pages are open already: close one")
+    sockets.pop().close()
+    time.sleep(0.3)
+    with served.socket() as socket:
+        socket.send(written(painted[0]))
+        assert json.loads(socket.recv(10))["state"] == "collecting"
+    for socket in sockets:
+        socket.close()
+
+
+def test_who_floods_is_closed(serve) -> None:
+    def swallow(frames):
+        for _ in frames:
+            yield from ()
+
+    with serve(swallow).socket() as socket:
+        message = written(Frame(np.zeros((32, 32, 3), np.uint8), 0.0))
+        with suppress(ConnectionClosed):
+            for _ in range(2000):
+                socket.send(message)
+        assert closed(socket)[0] == 1008
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [("text", 1003), (b"", 1003), (b"noise" * 100, 1003), (HEADER.pack(MAGIC, 0.0, 64, 64) + b"short", 1003)],
+)
+def test_what_is_no_picture_closes_that_client(serve, message: str | bytes, code: int) -> None:
+    with serve().socket() as socket:
+        socket.send(message)
+        assert closed(socket)[0] == code
+
+
+def test_a_message_too_large_is_not_even_read(serve) -> None:
+    with serve().socket() as socket:
+        with suppress(ConnectionClosed):
+            socket.send(bytes(MAXIMUM_BYTES + 1))
+        assert closed(socket)[0] == 1009
+
+
+def test_a_reading_that_breaks_closes_that_client(serve, painted) -> None:
+    def broken(frames):
+        next(iter(frames))
+        raise ZeroDivisionError
+        yield
+
+    with serve(broken).socket() as socket:
+        socket.send(written(painted[0]))
+        assert closed(socket) == (1011, "reading broke off: reload the page")
+
+
+def test_a_thousand_bad_messages_are_nobody_elses_trouble(serve, painted) -> None:
+    served = serve(stream)
+    found: list[dict] = []
+    stop = threading.Event()
+
+    def well_behaved() -> None:
+        with served.socket() as socket:
+            turn = 0
+            while not stop.is_set():
+                for frame in painted:
+                    socket.send(written(Frame(frame.image, frame.time + 10.0 * turn)))
+                    time.sleep(0.01)
+                    while True:
+                        try:
+                            found.append(json.loads(socket.recv(0)))
+                        except TimeoutError:
+                            break
+                    if stop.is_set():
+                        return
+                turn += 1
+
+    client = threading.Thread(target=well_behaved)
+    client.start()
+    draw = random.Random(0)
+    good = written(painted[0])
+
+    def bad() -> str | bytes:
+        kind = draw.randrange(5)
+        if kind == 0:
+            return draw.randbytes(draw.randrange(400))
+        if kind == 1:
+            return good[: draw.randrange(len(good))]
+        if kind == 2:
+            return good + draw.randbytes(1 + draw.randrange(400))
+        if kind == 3:
+            return HEADER.pack(MAGIC, draw.choice([float("nan"), -5.0, 1e300]), 160, 120) + good[HEADER.size :]
+        return draw.choice(["", "{}", "x" * 5000])
+
+    sent = 0
+    while sent < 1000:
+        with served.socket() as socket:
+            for frame in draw.sample(painted, 8):  # pictures out of order first, which are no offence
+                socket.send(written(frame))
+            socket.send(bad())
+            assert closed(socket)[0] == 1003
+        sent += 9
+    before = len(found)
+    deadline = time.monotonic() + 20
+    while len(found) < before + 5 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    stop.set()
+    client.join(10)
+    assert len(found) >= before + 5, "the other client is still read"
+    measured = [reading for reading in found if reading["state"] == "measured"]
+    assert len(measured) >= 0.7 * (len(found) - 8)
+    assert fetch(served.page)[0] == 200
+
+
+def test_a_port_that_is_taken_is_named(serve) -> None:
+    taken = serve().port
+    with pytest.raises(UsageError, match=f"cannot listen at 127.0.0.1:{taken}: is another facepulse live open"):
+        server.serve(stream, host="127.0.0.1", port=taken, open_browser=False, say=print)
