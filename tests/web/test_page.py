@@ -1,0 +1,185 @@
+"""The page in a real browser, Debian's chromium, with a simulated face as its camera."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+from bare_browser import bare_page  # noqa: E402
+from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402
+
+from facepulse.demo import PaintedFace, metronome, paint_frames  # noqa: E402
+from facepulse.stream import stream  # noqa: E402
+from facepulse.web.server import warm_up  # noqa: E402
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
+
+BPM, SECONDS, FPS = 75.0, 16, 25  # twenty beats, so that the camera's film runs on without a seam
+FAKE = ["--no-sandbox", "--use-fake-device-for-media-stream"]
+ALLOWED = [*FAKE, "--use-fake-ui-for-media-stream"]
+LONG_MS = 25_000
+
+Browse = Callable[..., AbstractContextManager[Page]]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated face as an uncompressed film, which is what chromium takes for a camera."""
+    path = tmp_path_factory.mktemp("camera") / "face.y4m"
+    times = np.arange(SECONDS * FPS) / FPS
+    face = PaintedFace(metronome(BPM, SECONDS), height=0.6, strength=0.03)
+    with path.open("wb") as file:
+        file.write(f"YUV4MPEG2 W320 H240 F{FPS}:1 Ip A1:1 C420jpeg\n".encode())
+        for image in paint_frames([face], times, width=320, height=240):
+            file.write(b"FRAME\n" + cv2.cvtColor(np.asarray(image, np.uint8), cv2.COLOR_RGB2YUV_I420).tobytes())
+    return path
+
+
+@pytest.fixture(scope="module")
+def browse() -> Iterator[Browse]:
+    """Open a page in a browser that is started with these arguments."""
+    with sync_playwright() as playwright:
+
+        @contextmanager
+        def opened(*arguments: str, **options: object) -> Iterator[Page]:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(arguments))
+            try:
+                context = browser.new_context(**options)  # type: ignore[arg-type]
+                page = context.new_page()
+                page.set_default_timeout(LONG_MS)
+                wrong: list[str] = []
+                page.on("pageerror", lambda error: wrong.append(str(error)))
+                yield page
+                assert wrong == []
+            finally:
+                browser.close()
+
+        yield opened
+
+
+@pytest.fixture
+def camera(film: Path) -> list[str]:
+    return [*ALLOWED, f"--use-file-for-fake-video-capture={film}"]
+
+
+def bpm_on(page: Page) -> float | None:
+    text = page.locator("#bpm").inner_text()
+    return None if text == "–" else float(text)
+
+
+def wait_for_bpm(page: Page, seconds: float) -> float:
+    deadline = time.monotonic() + seconds
+    while (bpm := bpm_on(page)) is None:
+        assert time.monotonic() < deadline, f"no heart rate in {seconds} s: {page.locator('#state').inner_text()}"
+        page.wait_for_timeout(100)
+    return bpm
+
+
+def test_a_face_gets_its_heart_rate_within_fifteen_seconds(serve, browse: Browse, camera, tmp_path: Path) -> None:
+    warm_up(stream)
+    served = serve()
+    with browse(*camera, accept_downloads=True) as page:
+        page.goto(served.page)
+        assert bpm_on(page) is None
+        page.get_by_role("button", name="Start").press("Enter")  # by keyboard
+        began = time.monotonic()
+        assert wait_for_bpm(page, 15) == pytest.approx(BPM, abs=2)
+        page.get_by_role("button", name="Record").click()
+        page.wait_for_timeout(max(0.0, 1e3 * (15 - (time.monotonic() - began))))
+        assert bpm_on(page) == pytest.approx(BPM, abs=2)
+        expect(page.locator("#state")).to_have_text("Measuring.")
+        expect(page.locator("#spoken")).to_have_text("75 beats a minute")
+        assert "Heart rate between 7" in (page.locator("#trace").get_attribute("aria-label") or "")
+        assert page.evaluate("latest.box.length") == 4
+        page.get_by_role("button", name="Stop recording").click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download CSV").click()
+        download.value.save_as(tmp_path / "x.csv")
+        header, *rows = (tmp_path / "x.csv").read_text().splitlines()
+        assert header == "time_s,bpm,quality,state,window_s"
+        assert len(rows) >= 3
+        assert float(rows[-1].split(",")[1]) == pytest.approx(BPM, abs=2)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download JSON").click()
+        download.value.save_as(tmp_path / "x.json")
+        saved = json.loads((tmp_path / "x.json").read_text())
+        assert len(saved["waveform"]) == len(saved["times_s"]) > 200
+        assert (np.diff(saved["times_s"]) > 0).all()
+        page.get_by_role("button", name="Stop", exact=True).click()
+        expect(page.locator("#state")).to_contain_text("Stopped.")
+        assert bpm_on(page) is None
+
+
+def test_a_camera_that_is_refused_is_said_to_be(serve, browse: Browse) -> None:
+    with browse(*FAKE, "--deny-permission-prompts") as page:
+        page.goto(serve().page)
+        page.get_by_role("button", name="Start").click()
+        expect(page.locator("#state")).to_contain_text("The camera was refused. Allow it for this page")
+        expect(page.get_by_role("button", name="Start")).to_be_enabled()
+
+
+def test_without_a_face_the_page_says_what_to_do(serve, browse: Browse) -> None:
+    with browse(*ALLOWED) as page:  # chromium's own picture of a clock
+        page.goto(serve().page)
+        page.get_by_role("button", name="Start").click()
+        expect(page.locator("#advice")).to_contain_text("no face in sight: look at the camera")
+        expect(page.locator("#state")).to_have_text("No face in sight.")
+        assert bpm_on(page) is None
+
+
+def test_a_hidden_page_pauses_and_goes_on(serve, camera, tmp_path: Path) -> None:
+    assert CHROMIUM is not None
+    with bare_page(CHROMIUM, camera, tmp_path) as page:
+
+        def wait_until(true: str, seconds: float) -> None:
+            deadline = time.monotonic() + seconds
+            while not page.evaluate(true):
+                assert time.monotonic() < deadline, f"{true}: {page.evaluate('state.textContent')}"
+                time.sleep(0.1)
+
+        page.open(serve().page)
+        wait_until("typeof begin === 'function' && document.readyState === 'complete'", 10)
+        page.evaluate("start.click()")
+        wait_until("latest && latest.bpm !== null", 20)
+        page.minimise(True)
+        wait_until("document.hidden && state.textContent === 'Paused while this page is hidden.'", 5)
+        time.sleep(10)
+        paused_s = page.evaluate("latest.time_s")
+        time.sleep(2)
+        assert page.evaluate("latest.time_s") == paused_s, "nothing is sent while nobody sees the page"
+        page.minimise(False)
+        wait_until(f"!document.hidden && latest.time_s > {paused_s} && latest.window_s < 3", 5)
+        wait_until("latest.bpm !== null", 15)
+        assert page.evaluate("latest.bpm") == pytest.approx(BPM, abs=3)
+
+
+def test_a_server_that_is_killed_and_comes_back_is_found_again(serve, browse: Browse, camera) -> None:
+    served = serve()
+    with browse(*camera) as page:
+        page.goto(served.page)
+        page.get_by_role("button", name="Start").click()
+        wait_for_bpm(page, 20)
+        served.stop()
+        expect(page.locator("#state")).to_contain_text("facepulse does not answer")
+        assert bpm_on(page) is None
+        page.wait_for_timeout(1_500)
+        serve(port=served.port)
+        assert wait_for_bpm(page, 20) == pytest.approx(BPM, abs=3)
+
+
+def test_on_a_phone_nothing_is_cut_off(serve, browse: Browse, camera) -> None:
+    with browse(*camera, viewport={"width": 360, "height": 740}, color_scheme="dark") as page:
+        page.goto(serve().page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(13, 17, 23)"
