@@ -1,0 +1,16 @@
+"""The examples run as they are."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def test_a_stream_in_a_program_of_ones_own(face_video) -> None:
+    command = [sys.executable, str(EXAMPLES / "own_program.py"), str(face_video(72.0, 12.0))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    first, *_, last = done.stdout.splitlines()
+    assert first == "  0.0 s: collecting"
+    assert "72 bpm" in last or "71 bpm" in last or "73 bpm" in last
+    assert len(done.stdout.splitlines()) >= 10
