@@ -302,7 +302,7 @@ def test_permissions(face: Path, tmp_path: Path, what: str) -> None:
 
 
 def test_help_has_an_example_for_every_command(run) -> None:
-    for command in ("measure", "demo", "models"):
+    for command in ("measure", "live", "demo", "models"):
         code, out, _ = run(command, "--help")
         assert code == 0
         assert f"Example: facepulse {command}" in out

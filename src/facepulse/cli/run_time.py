@@ -5,6 +5,8 @@ from __future__ import annotations
 import json as json_lines
 import os
 import sys
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +16,7 @@ from cyclopts.validators import Number
 import facepulse
 from facepulse.cli.console import EXIT_UNTRUSTED, progress_bar, say
 from facepulse.errors import FacepulseError, UsageError
+from facepulse.extras import require_extra
 from facepulse.measurement import TRUSTWORTHY, printable
 from facepulse.whole_files import check_folder, check_writable, written_whole
 
@@ -160,23 +163,17 @@ def live(
     """
     from facepulse.methods import find_method
 
-    if camera is not None:
-        for reading in facepulse.stream(camera, method=method, min_quality=min_quality):
-            print(reading, flush=True)
-        return 0
-    from facepulse.extras import require_extra
-
-    require_extra("web", ["fastapi", "uvicorn", "websockets"], "the live page")
-    from facepulse.web.server import serve
-
     find_method(method)  # refused now, and not when the first picture comes
-    serve(
-        lambda frames: facepulse.stream(frames, method=method, min_quality=min_quality),
-        host=host,
-        port=port,
-        open_browser=browser,
-        say=print,
-    )
+    read = partial(facepulse.stream, method=method, min_quality=min_quality)
+    with suppress(KeyboardInterrupt):  # which is how it is stopped
+        if camera is not None:
+            for reading in read(camera):
+                print(reading, flush=True)
+            return 0
+        require_extra("web", ["fastapi", "uvicorn", "websockets"], "the live page")
+        from facepulse.web.server import serve
+
+        serve(read, host=host, port=port, open_browser=browser, say=partial(print, flush=True))
     return 0
 
 

@@ -206,7 +206,9 @@ def serve(read: Read, *, host: str, port: int, open_browser: bool, say: Callable
     alone = host in LOOPBACK
     token = None if alone else secrets.token_urlsafe(16)
     app = create_app(read, Door(LOOPBACK if alone else (), token))
-    config = uvicorn.Config(app, host=host, port=port, log_level="critical", ws_max_size=MAXIMUM_BYTES)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="critical", ws_max_size=MAXIMUM_BYTES, timeout_graceful_shutdown=2
+    )
     try:
         socket = config.bind_socket()
     except SystemExit:  # what uvicorn does where it cannot listen
@@ -214,10 +216,25 @@ def serve(read: Read, *, host: str, port: int, open_browser: bool, say: Callable
             f"cannot listen at {host}:{port}: is another facepulse live open? choose another --port"
         ) from None
     address = f"http://{host}:{socket.getsockname()[1]}/" + (f"?token={token}" if token else "")
-    say(f"the page is at {address} (to stop: Ctrl-C)")
-    if not alone:
-        say("whoever has this address can send pictures to this computer; other computers' browsers give their camera")
-        say("only to pages with https: put a proxy with a certificate before it")
-    if open_browser:
-        webbrowser.open(address)
-    uvicorn.Server(config).run(sockets=[socket])
+
+    def announce() -> None:
+        say(f"the page is at {address} (to stop: Ctrl-C)")
+        if not alone:
+            say("whoever has this address can send pictures to this computer; a browser on another computer gives its")
+            say("camera only to pages with https: put a proxy with a certificate before this one")
+        if open_browser:
+            webbrowser.open(address)
+
+    _Server(config, announce).run(sockets=[socket])
+
+
+class _Server(uvicorn.Server):
+    """Says so when it can be asked, and not before."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        await super().startup(sockets)
+        self._announce()

@@ -1,0 +1,66 @@
+"""`facepulse live` as a process: it says where the page is, serves it, and ends when it is interrupted."""
+
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from facepulse import cli
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process and the first line that it prints."""
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from facepulse.cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "live", "--no-browser", "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline()
+        finally:
+            process.kill()
+
+
+def test_it_says_where_the_page_is_and_ends_quietly_when_interrupted() -> None:
+    with running() as (process, line):
+        address = line.split()[4]
+        assert address.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(address) as answer:
+            assert b"facepulse" in answer.read()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=15)
+        assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_for_others_the_address_has_a_token() -> None:
+    with running("--host", "0.0.0.0") as (_, line):
+        assert "/?token=" in line.split()[4]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--method", "nonsense"], "no method is called 'nonsense'"),
+        (["--camera", "97"], "cannot open camera 97: is it plugged in"),
+        (["--port", "70000"], "65535"),
+        (["--host", "192.0.2.1"], "cannot listen at 192.0.2.1"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[str], words: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["live", "--no-browser", *arguments])
+    assert ended.value.code == 2
+    [line] = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("[")]  # OpenCV's own
+    assert words in line
+
+
+def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr("facepulse.extras.find_spec", lambda name: None)
+    with pytest.raises(SystemExit):
+        cli.main(["live"])
+    assert "the live page needs fastapi, uvicorn, websockets: pip install 'facepulse[web]'" in capsys.readouterr().err
