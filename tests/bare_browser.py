@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,11 +48,14 @@ class BarePage:
 def bare_page(chromium: str, arguments: list[str], profile: Path) -> Iterator[BarePage]:
     """Start a browser, and end it."""
     command = [chromium, "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={profile}", *arguments]
-    with subprocess.Popen([*command, "about:blank"], stderr=subprocess.PIPE, text=True) as browser:
+    with subprocess.Popen([*command, "about:blank"], stderr=subprocess.DEVNULL) as browser:
         try:
-            assert browser.stderr is not None
-            listening = next(line for line in browser.stderr if "DevTools listening on" in line)
-            port = listening.split("ws://127.0.0.1:")[1].split("/")[0]
+            told = profile / "DevToolsActivePort"
+            deadline = time.monotonic() + 20
+            while not (told.is_file() and told.read_text().strip()):
+                assert time.monotonic() < deadline, "the browser does not start"
+                time.sleep(0.1)
+            port = told.read_text().split()[0]
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/json") as answer:
                 [address] = [tab["webSocketDebuggerUrl"] for tab in json.load(answer) if tab["type"] == "page"]
             with connect(address, max_size=None, proxy=None) as tools:

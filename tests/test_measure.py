@@ -473,7 +473,7 @@ def test_a_photograph_has_no_pulse_for_a_network_either(face_video, trained) -> 
 
 
 def test_frames_for_a_network_are_let_go_as_a_long_video_goes_by(face_video, trained) -> None:
-    seen = FaceSeen(find_method(str(trained.onnx)), np.zeros((8, 8, 3), np.uint8), Box(0, 0, 8, 8))
+    seen = FaceSeen(find_method(str(trained.onnx)))
     picture = np.full((48, 48, 3), 90, np.uint8)
     for second in range(100):
         frames = [Frame(picture, second + tick / 30, False) for tick in range(30)]

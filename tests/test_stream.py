@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 import facepulse
-from facepulse.advice import NO_FACE
+from facepulse.advice import FEW_FRAMES, NO_FACE
+from facepulse.detectors import DETECTORS
 from facepulse.errors import UsageError
-from facepulse.stream import LiveReading, stream
+from facepulse.face import FaceTracker
+from facepulse.measurement import TRUSTWORTHY
+from facepulse.methods import find_method
+from facepulse.stream import LiveReading, _Watched, stream
 from facepulse.video import Frame, open_video
 
 BPM = 75.0
@@ -115,16 +119,47 @@ def test_without_a_pulse_there_is_none(face_video) -> None:
     assert all(reading.advice for reading in unsure)
 
 
-def test_memory_does_not_grow_with_the_stream(frames) -> None:
-    def endless() -> Iterator[Frame]:
-        for turn in range(6):
-            for frame in frames:
+def test_memory_does_not_grow_with_the_stream(frames, trained) -> None:
+    def endless(turns: int) -> Iterator[Frame]:
+        for turn in range(turns):
+            for frame in frames[::3]:
                 yield replace(frame, time=frame.time + 24.0 * turn)
 
-    sizes = []
-    for reading in stream(endless()):
-        sizes.append(len(reading.waveform))
-    assert max(sizes) == 300
+    def kept(turns: int) -> list[int]:
+        """How much of everything that is kept, at the end."""
+        tracker, method = FaceTracker(DETECTORS["auto"]()), find_method(str(trained.onnx))
+        watched = _Watched(tracker, method, 10.0, TRUSTWORTHY)
+        for tracked in tracker.track(endless(turns)):
+            watched.take(tracked)
+        [track], [face] = tracker.tracks.values(), watched._faces.values()
+        assert face.waveform is not None
+        rows = sum(len(part.rgb) for part in face.skin.parts)
+        samples = sum(len(part.waveform) for part in face.waveform.parts)
+        windows, boxes = face.waveform._stream._windows, watched._boxes[track.identity]
+        return [track.sightings, len(track.spans), rows, samples, len(windows), len(boxes), len(watched._times)]
+
+    assert kept(4) == pytest.approx(kept(2), abs=35)
+    assert kept(4)[:2] == [2, 1]
+
+
+@pytest.mark.parametrize("pause_s", [3.0, 20.0])
+def test_a_network_survives_a_pause(frames, trained, pause_s: float) -> None:
+    paused = [frame if frame.time < 9 else replace(frame, time=frame.time + pause_s) for frame in frames]
+    readings = list(stream(paused, method=str(trained.onnx)))
+    assert readings[-1].window_s == pytest.approx(10.0)
+
+
+def test_too_few_frames_are_said_to_be_and_read_as_nothing(frames) -> None:
+    for every in (8, 25):  # 3.75 and 1.2 a second
+        readings = list(stream(frames[::every]))
+        assert {reading.bpm for reading in readings} == {None}
+        assert readings[-1].advice == (FEW_FRAMES,)
+
+
+def test_a_photograph_in_a_video_with_key_frames_is_no_pulse_in_a_stream_either(face_video) -> None:
+    options = {"options": {"x264-params": "keyint=30:scenecut=0:asm=avx2"}, "name": "photograph.mp4"}
+    readings = list(stream(face_video(None, 20.0, **options)))
+    assert {reading.bpm for reading in readings} == {None}
 
 
 def test_a_network_streams_too(face_video, trained) -> None:

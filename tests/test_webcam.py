@@ -1,7 +1,10 @@
-"""A camera as OpenCV opens it; here it is a file, which it opens too."""
+"""A camera as OpenCV opens it; here it is a file, which it opens too, and reads as fast as it can."""
 
+import threading
+import time
 from itertools import islice
 
+import cv2
 import numpy as np
 import pytest
 
@@ -9,8 +12,21 @@ from facepulse.errors import UsageError, VideoError
 from facepulse.webcam import open_camera
 
 
-def test_frames_are_rgb_with_the_times_at_which_they_came(face_video) -> None:
-    frames = list(islice(open_camera(str(face_video(72.0, 12.0))), 20))
+@pytest.fixture
+def camera(face_video, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A file that gives its 360 frames at a camera's pace, a fast one's."""
+
+    class Paced(cv2.VideoCapture):
+        def read(self):
+            time.sleep(0.002)
+            return super().read()
+
+    monkeypatch.setattr(cv2, "VideoCapture", Paced)
+    return str(face_video(72.0, 12.0))
+
+
+def test_frames_are_rgb_with_the_times_at_which_they_came(camera: str) -> None:
+    frames = list(islice(open_camera(camera), 20))
     times = [frame.time for frame in frames]
     assert times[0] == 0.0
     assert (np.diff(times) > 0).all()
@@ -19,11 +35,27 @@ def test_frames_are_rgb_with_the_times_at_which_they_came(face_video) -> None:
     assert red > blue + 10, "skin is redder than it is blue"
 
 
-def test_a_camera_that_gives_no_more_frames_is_named(face_video) -> None:
-    frames = open_camera(str(face_video(72.0, 12.0)))
-    assert len(list(islice(frames, 360))) == 360
+def test_who_looks_away_for_a_moment_gets_the_times_of_the_camera(camera: str) -> None:
+    frames = open_camera(camera)
+    first = next(frames)
+    time.sleep(0.1)
+    times = [first.time, *(frame.time for frame in islice(frames, 10))]
+    assert np.diff(times).max() < 0.08, "not a tenth of a second and then a burst"
+
+
+def test_a_camera_that_gives_no_more_frames_is_named(camera: str) -> None:
+    seen = []
     with pytest.raises(VideoError, match="gives no more frames: plug it in again"):
-        next(frames)
+        seen.extend(open_camera(camera))
+    assert len(seen) > 300
+
+
+def test_a_camera_that_is_no_longer_wanted_is_let_go(camera: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = open_camera(camera)
+    next(frames)
+    assert any(thread.name == "facepulse-camera" for thread in threading.enumerate())
+    frames.close()  # type: ignore[attr-defined]
+    assert not any(thread.name == "facepulse-camera" for thread in threading.enumerate())
 
 
 def test_a_camera_that_is_not_there_is_named(tmp_path) -> None:

@@ -67,7 +67,7 @@ def agree(
     shared: Floats = np.zeros(0)
     total: Floats = np.zeros(0)
     leading: Floats = np.zeros(0)
-    leads = [part[0] for part in parts] if lead is None else lead
+    leads: Sequence[Floats | None] = lead or [None] * len(parts)
     for part, wave in sorted(zip(parts, leads, strict=True), key=lambda pair: -pair[0].shape[1]):
         even = _even(part)
         own_hz, sum_power = pulse.spectrum(even.sum(axis=0), fps, protocol)
@@ -78,7 +78,7 @@ def agree(
         regions = len(part)
         shared += np.interp(hz, own_hz, (sum_power - region_power) / (regions * (regions - 1)))
         total += np.interp(hz, own_hz, region_power / regions)
-        if lead is not None:
+        if wave is not None:
             leading += np.interp(hz, own_hz, pulse.spectrum(_even(wave), fps, protocol)[1])
     shared = np.maximum(shared, 0.0)
     power = shared if lead is None else leading

@@ -209,6 +209,13 @@ class FaceTracker:
         if held:
             yield self._settle(held, since_s)
 
+    def forget(self, before_s: float) -> None:
+        """Let go of faces last seen before a time, and of what others did before it: for streams without end."""
+        self._tracks = [track for track in self._tracks if track.last_seen_s >= before_s]
+        for track in self._tracks:
+            track.spans = [span for span in track.spans if span[1] >= before_s]
+            del track._sightings[:-2]  # what it takes to be more than a passing error of the detector
+
     def _settle(self, frames: list[Frame], since_s: float) -> TrackedFrames:
         """Look for faces in the last frame, and lead the boxes there from where they were at a time."""
         now_s = frames[-1].time

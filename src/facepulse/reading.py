@@ -77,7 +77,7 @@ def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, 
     """
     stretches = face.stretches
     protocol = _protocol(scene.fps)
-    reading, overall = _best_reading(stretches, method, protocol, scene, min_quality)
+    reading, overall = _best_reading(stretches, method, protocol, scene.key_times, min_quality)
     quality = reading.quality(overall)
     trusted = quality >= min_quality
     remarks = [] if trusted else [_doubt(reading, overall, stretches, method, min_quality)]
@@ -86,15 +86,16 @@ def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, 
 
     if reading.led and trusted:
         # How far noise moves single beats has been measured on colours, not on what networks make of them.
-        remarks.append("no heart-rate variability is read from a network's waveform: use --method POS for it")
+        remarks.append("no beats, and no variability, are read from a network's waveform: use --method POS for them")
 
     fps = method.fps
     whole = [pulse.filtered(wave[0], fps, protocol) for wave in reading.waves]
-    found = [beats.find_beats(wave[0], fps, overall.bpm) if trusted else None for wave in reading.waves]
+    told = trusted and not reading.led
+    found = [beats.find_beats(wave[0], fps, overall.bpm) if told else None for wave in reading.waves]
     longest = max(range(len(whole)), key=lambda index: len(whole[index]))
     longest_beats = found[longest]
     shown = (overall.hz >= 0.5) & (overall.hz <= 4.5)
-    seen = scene.faces[face.track.identity]
+    seen = scene.sights[face.track.identity]
     return Measurement(
         source=str(scene.source),
         method=method.name,
@@ -110,7 +111,7 @@ def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, 
         windows=tuple(
             _windows(reading, stretches, round(window_s * fps), min_quality if trusted else max(min_quality, SURE))
         ),
-        hrv=None if longest_beats is None or reading.led else beats.hrv(longest_beats),
+        hrv=None if longest_beats is None else beats.hrv(longest_beats),
         beats_s=np.concatenate(
             [stretch.times[0] + part.times_s for stretch, part in zip(stretches, found, strict=True) if part]
             or [np.zeros(0)]
@@ -141,7 +142,9 @@ class Latest:
     times: Floats
 
 
-def read_latest(stretch: Stretch, method: Method, window_s: float, fps: float) -> Latest:
+def read_latest(
+    stretch: Stretch, method: Method, window_s: float, fps: float, key_times: Sequence[float], min_quality: float
+) -> Latest:
     """Read the newest seconds of a stretch, as `read_pulse` reads a window of a video.
 
     Args:
@@ -149,9 +152,10 @@ def read_latest(stretch: Stretch, method: Method, window_s: float, fps: float) -
         method: makes the waveforms.
         window_s: how many seconds to read; all of them, where there are fewer.
         fps: of the source.
+        key_times: of its key frames; none where nothing was coded.
+        min_quality: 0..1; below it a heart rate will be withheld.
     """
-    protocol = _protocol(fps)
-    reading = _read([stretch], [stretch.rgb], method, True, (), protocol)
+    reading, _ = _best_reading([stretch], method, protocol := _protocol(fps), key_times, min_quality)
     begin = max(len(stretch.times) - round(window_s * stretch.fps), 0)
     agreement = reading.agreement(0, begin)
     wave = _standardised(pulse.filtered(reading.waves[0][0], stretch.fps, protocol)[begin:])
@@ -165,14 +169,17 @@ def _protocol(fps: float) -> pulse.Protocol:
 
 
 def _best_reading(
-    stretches: Sequence[Stretch], method: Method, protocol: pulse.Protocol, scene: Scene, min_quality: float
+    stretches: Sequence[Stretch],
+    method: Method,
+    protocol: pulse.Protocol,
+    keys: Sequence[float],
+    min_quality: float,
 ) -> tuple[_Reading, Agreement]:
     """The traces without what keeps step with the key frames, or as they are, where that is the pulse.
 
     A heart that beats in step with the key frames goes with their rhythm. So the traces as coded are read too; but a
     rate in step that they show has to be far clearer than a codec ever makes it.
     """
-    keys = scene.key_times
     as_coded = _read(stretches, [stretch.rgb for stretch in stretches], method, True, keys, protocol)
     there = as_coded.agreement()
     if key_frame_period(keys) is None:
@@ -252,7 +259,7 @@ def _doubt(
     colourless = all(np.ptp(stretch.rgb, axis=2).max() < COLOURLESS_LEVELS for stretch in stretches)
     if colourless and method.skin.name != "GREEN":
         return "no trustworthy pulse, not even a best guess: the picture has no colour; use --method GREEN"
-    if agreement.share == 0.0:
+    if agreement.share == 0.0 and not reading.led:
         return "no trustworthy pulse, not even a best guess: the skin does not change; is this a photograph?"
     quality = reading.quality(agreement)
     said = (

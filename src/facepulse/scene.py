@@ -57,16 +57,13 @@ class FaceSeen:
 
     Args:
         method: what is to be kept of it.
-        picture: the first frame that shows it, uint8 RGB (H, W, 3).
-        box: where it is in that frame.
 
     Attributes:
         skin: the colour of its skin so far.
         waveform: what a network has read so far; None without one.
     """
 
-    def __init__(self, method: Method, picture: NDArray[np.uint8], box: Box) -> None:
-        self.picture, self.box = picture, box
+    def __init__(self, method: Method) -> None:
         self.skin = SkinTrace()
         self.waveform: WaveformTrace | None = None
         self._views: list[tuple[ClipBuilder, SkinTrace | WaveformTrace]] = [
@@ -99,15 +96,32 @@ class FaceSeen:
 
     def stretches(self, spans: list[tuple[float, float]]) -> list[Stretch]:
         """What it showed within the spans (start, end) in seconds, each unbroken stretch by itself."""
-        parts = [
-            Stretch(part.start_s + np.arange(len(part.rgb)) / part.fps, part.rgb, part.fps) for part in self.skin.parts
-        ]
+        seen = {
+            part.part: Stretch(part.start_s + np.arange(len(part.rgb)) / part.fps, part.rgb, part.fps)
+            for part in self.skin.parts
+        }
         if self.waveform is not None:
-            # On one clock to the same last tick; of the past, one may have kept a little more than the other.
-            parts = [_with(part, read.waveform) for part, read in zip(parts, self.waveform.parts, strict=True)]
+            read = {part.part: part.waveform for part in self.waveform.parts}
+            seen = {number: _with(part, read[number]) for number, part in seen.items() if number in read}
         return [
-            stretch for part in parts for start_s, end_s in spans if (stretch := _cut(part, start_s, end_s)) is not None
+            stretch
+            for part in seen.values()
+            for start_s, end_s in spans
+            if (stretch := _cut(part, start_s, end_s)) is not None
         ]
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """How a face was first seen.
+
+    Attributes:
+        picture: the first frame that shows it, uint8 RGB (H, W, 3).
+        box: where it is in that frame.
+    """
+
+    picture: NDArray[np.uint8]
+    box: Box
 
 
 @dataclass(frozen=True)
@@ -134,6 +148,7 @@ class Scene:
     Attributes:
         source: the video.
         faces: by the identity of their track.
+        sights: how each was first seen.
         tracks: where each face was, and when.
         times: of all frames in seconds, (N,).
         key_times: of the key frames, in seconds.
@@ -142,6 +157,7 @@ class Scene:
 
     source: Path
     faces: dict[int, FaceSeen]
+    sights: dict[int, Sight]
     tracks: dict[int, Track]
     times: Floats
     key_times: list[float]
@@ -230,6 +246,7 @@ def watch(source: Path, detector: Detector, method: Method, progress: Progress |
         TooShortError: it is a single picture.
     """
     faces: dict[int, FaceSeen] = {}
+    sights: dict[int, Sight] = {}
     times: list[float] = []
     with open_video(source) as video:
 
@@ -243,7 +260,8 @@ def watch(source: Path, detector: Detector, method: Method, progress: Progress |
         def keep(tracked: TrackedFrames) -> None:
             for identity, boxes in tracked.boxes.items():
                 if identity not in faces:
-                    faces[identity] = FaceSeen(method, tracked.frames[0].image, boxes[0])
+                    faces[identity] = FaceSeen(method)
+                    sights[identity] = Sight(tracked.frames[0].image, boxes[0])
                 faces[identity].push(tracked.frames, boxes)
 
         tracker = FaceTracker(detector)
@@ -263,7 +281,7 @@ def watch(source: Path, detector: Detector, method: Method, progress: Progress |
         raise TooShortError(
             f"{source}: this is a single picture, but a pulse takes a video of at least {MINIMUM_S:g} s"
         )
-    scene = Scene(source, faces, tracker.tracks, np.array(times), video.key_times, list(video.warnings))
+    scene = Scene(source, faces, sights, tracker.tracks, np.array(times), video.key_times, list(video.warnings))
     if scene.fps < MINIMUM_FPS:
         raise VideoError(
             f"{source}: {scene.fps:.1f} frames a second are too few to see a pulse: record at {MINIMUM_FPS:g} or more"
@@ -272,8 +290,9 @@ def watch(source: Path, detector: Detector, method: Method, progress: Progress |
 
 
 def _with(part: Stretch, waveform: Floats) -> Stretch:
-    length = min(len(part.times), len(waveform))
-    return Stretch(part.times[-length:], part.rgb[-length:], part.fps, waveform[-length:])
+    """On one clock to the same last tick; of the past, either may have kept a little more than the other."""
+    more = len(part.times) - len(waveform)
+    return Stretch(part.times[max(more, 0) :], part.rgb[max(more, 0) :], part.fps, waveform[max(-more, 0) :])
 
 
 def _cut(part: Stretch, start_s: float, end_s: float) -> Stretch | None:

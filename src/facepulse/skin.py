@@ -39,11 +39,13 @@ class TracePart:
     """Colour means of one unbroken part.
 
     Attributes:
+        part: its number, as its clips have it.
         start_s: time of the first row in seconds from the start of the video.
         fps: rate of the rows in Hz.
         rgb: float64 (T, regions, 3), mean red, green and blue in each of `REGIONS`; the first is the whole face.
     """
 
+    part: int
     start_s: float
     fps: float
     rgb: npt.NDArray[np.float64]
@@ -70,7 +72,9 @@ class SkinTrace:
     @property
     def parts(self) -> list[TracePart]:
         """Every part so far, in order of time."""
-        return [TracePart(start_s, fps, np.concatenate(rows)) for start_s, fps, rows in self._parts.values()]
+        return [
+            TracePart(part, start_s, fps, np.concatenate(rows)) for part, (start_s, fps, rows) in self._parts.items()
+        ]
 
     @property
     def skin_fraction(self) -> float:

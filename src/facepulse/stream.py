@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse.advice import NO_FACE, advice
+from facepulse.advice import FEW_FRAMES, NO_FACE, advice
 from facepulse.detectors import DETECTORS
 from facepulse.errors import UsageError
 from facepulse.face import Box, FaceTracker, TrackedFrames
 from facepulse.measurement import TRUSTWORTHY
-from facepulse.scene import MINIMUM_S, FaceSeen, Stretch
+from facepulse.scene import MINIMUM_FPS, MINIMUM_S, FaceSeen
 from facepulse.video import Frame, frame_rate, open_video
 from facepulse.webcam import open_camera
 
@@ -142,19 +142,20 @@ class _Watched:
         self._min_quality = min_quality
         self._faces: dict[int, FaceSeen] = {}
         self._boxes: dict[int, deque[tuple[float, Box]]] = {}
-        self._times: deque[float] = deque()
+        self._times: deque[tuple[float, bool]] = deque()  # of the frames, and whether they are key frames
         self._chosen: int | None = None
 
     def take(self, tracked: TrackedFrames) -> None:
         """The next frames, with the boxes of their faces."""
         now_s = tracked.frames[-1].time
         kept_s = now_s - self._window_s - LEAD_S
-        self._times.extend(frame.time for frame in tracked.frames)
-        while self._times and self._times[0] < kept_s:
+        self._tracker.forget(kept_s)
+        self._times.extend((frame.time, frame.key) for frame in tracked.frames)
+        while self._times and self._times[0][0] < kept_s:
             self._times.popleft()
         for identity, boxes in tracked.boxes.items():
             if identity not in self._faces:
-                self._faces[identity] = FaceSeen(self._method, tracked.frames[0].image, boxes[0])
+                self._faces[identity] = FaceSeen(self._method)
                 self._boxes[identity] = deque()
             self._faces[identity].push(tracked.frames, boxes)
             self._faces[identity].forget(kept_s)
@@ -179,16 +180,22 @@ class _Watched:
             self._chosen = max(there, key=lambda identity: there[identity].box.area)
         track = there[self._chosen]
         box = (track.box.x, track.box.y, track.box.width, track.box.height)
-        stretch = self._newest(self._chosen, (track.spans[-1][0], now_s))
-        seconds = 0.0 if stretch is None else min(stretch.seconds, self._window_s)
-        fps = frame_rate(np.array(self._times))
+        span = (track.spans[-1][0], now_s)
+        seconds = min(self._seconds(self._chosen, span), self._window_s)
+        fps = frame_rate(np.array([when for when, _ in self._times]))
         boxes = [box for when, box in self._boxes[self._chosen] if when >= now_s - self._window_s]
         # The clock is a tick or two behind the newest frame.
-        if stretch is None or seconds < MINIMUM_S - 0.1:
-            return self._without(now_s, "collecting", seconds, box, ())
+        if seconds < MINIMUM_S - 0.1:
+            slow = (FEW_FRAMES,) if len(self._times) > 1 and fps < MINIMUM_FPS else ()
+            return self._without(now_s, "collecting", seconds, box, slow)
+        if fps < MINIMUM_FPS:
+            return self._without(now_s, "unsure", seconds, box, (FEW_FRAMES,))
+        keys = [when for when, key in self._times if key]
+        coded = keys if len(keys) < len(self._times) else []  # where every frame is one, there is no rhythm
         from facepulse.reading import read_latest
 
-        latest = read_latest(stretch, self._method, self._window_s, fps)
+        stretch = self._faces[self._chosen].stretches([span])[-1]
+        latest = read_latest(stretch, self._method, self._window_s, fps, coded, self._min_quality)
         trusted = latest.quality >= self._min_quality
         skin = stretch.rgb[-len(latest.times) :, 0]
         return LiveReading(
@@ -203,10 +210,12 @@ class _Watched:
             times_s=latest.times,
         )
 
-    def _newest(self, identity: int, span: tuple[float, float]) -> Stretch | None:
-        """The stretch of a face that reaches to now."""
-        stretches = self._faces[identity].stretches([span])
-        return stretches[-1] if stretches else None
+    def _seconds(self, identity: int, span: tuple[float, float]) -> float:
+        """How long a face has been there without a break; asked of the skin, which costs no network anything."""
+        if not (parts := self._faces[identity].skin.parts):
+            return 0.0
+        newest = parts[-1]
+        return max(newest.start_s + len(newest.rgb) / newest.fps - max(newest.start_s, span[0]), 0.0)
 
     def _without(
         self,

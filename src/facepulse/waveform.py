@@ -17,11 +17,13 @@ class WaveformPart:
     """What a network reads in one unbroken part.
 
     Attributes:
+        part: its number, as its clips have it.
         start_s: time of the first sample in seconds from the start of the video.
         fps: rate of the samples in Hz.
         waveform: float64 (T,), unit spread within each of the network's windows.
     """
 
+    part: int
     start_s: float
     fps: float
     waveform: npt.NDArray[np.float64]
@@ -62,14 +64,17 @@ class WaveformTrace:
         """Let go of what was before a time; parts that ended before it are gone."""
         self._done = [part for part in self._done if part.start_s + len(part.waveform) / part.fps > before_s]
         gone = int((before_s - self._start_s) * self._engine.card.fps)
-        if self._part is not None and gone > self._gone:
-            self._gone = min(gone, self._ticks)
-            self._stream.forget(self._gone)
+        if self._part is not None and gone >= self._ticks:
+            self._part = None
+        elif self._part is not None and gone > self._gone:
+            self._gone = gone
+            self._stream.forget(gone)
 
     def _current(self) -> WaveformPart:
+        assert self._part is not None
         card = self._engine.card
         # A face that came and went within a fraction of a second is no clip that a network could read.
         readable = self._ticks >= 2 * card.multiple
         silence = np.zeros(self._ticks - self._gone)
         waveform = self._engine.as_wave(self._stream.finish())[0] if readable else silence
-        return WaveformPart(self._start_s + self._gone / card.fps, card.fps, waveform.astype(np.float64))
+        return WaveformPart(self._part, self._start_s + self._gone / card.fps, card.fps, waveform.astype(np.float64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright i
 from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402
 
 import facepulse  # noqa: E402
-from bare_browser import bare_page  # noqa: E402
+from bare_browser import BarePage, bare_page  # noqa: E402
 from facepulse.demo import PaintedFace, metronome, paint_frames  # noqa: E402
 from facepulse.stream import stream  # noqa: E402
 from facepulse.web.server import warm_up  # noqa: E402
@@ -80,6 +81,14 @@ def bpm_on(page: Page) -> float | None:
     return None if text == "–" else float(text)
 
 
+def wait_until(page: Page | BarePage, true: str, seconds: float) -> None:
+    """Wait until JavaScript is true: Playwright's own way is forbidden by the page's Content-Security-Policy."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(true):
+        assert time.monotonic() < deadline, f"{true}: {page.evaluate('state.textContent')}"
+        time.sleep(0.1)
+
+
 def wait_for_bpm(page: Page, seconds: float) -> float:
     deadline = time.monotonic() + seconds
     while (bpm := bpm_on(page)) is None:
@@ -101,10 +110,11 @@ def test_a_face_gets_its_heart_rate_within_fifteen_seconds(serve, browse: Browse
         page.wait_for_timeout(max(0.0, 1e3 * (15 - (time.monotonic() - began))))
         assert bpm_on(page) == pytest.approx(BPM, abs=2)
         expect(page.locator("#state")).to_have_text("Measuring.")
-        expect(page.locator("#spoken")).to_have_text("75 beats a minute")
+        expect(page.locator("#spoken")).to_have_text(re.compile("7[3-7] beats a minute"), timeout=15_000)
         assert "Heart rate between 7" in (page.locator("#trace").get_attribute("aria-label") or "")
         assert page.evaluate("latest.box.length") == 4
         expect(page.get_by_text("The camera is off.")).to_be_hidden()
+        wait_until(page, "recording.readings.length >= 4", 15)
         page.get_by_role("button", name="Stop recording").click()
         with page.expect_download() as download:
             page.get_by_role("button", name="Download CSV").click()
@@ -122,6 +132,16 @@ def test_a_face_gets_its_heart_rate_within_fifteen_seconds(serve, browse: Browse
         page.get_by_role("button", name="Stop", exact=True).click()
         expect(page.locator("#state")).to_contain_text("Stopped.")
         assert bpm_on(page) is None
+        # However often it is started, a picture goes out once.
+        page.evaluate("() => { window.sent = []; WebSocket.prototype.send = (message) => window.sent.push(message); }")
+        for _ in range(3):
+            page.get_by_role("button", name="Start").click()
+            page.get_by_role("button", name="Stop", exact=True).click()
+        page.get_by_role("button", name="Start").click()
+        wait_until(page, "window.sent.length > 5", 10)
+        page.evaluate("window.sent = []")
+        page.wait_for_timeout(2_000)
+        assert page.evaluate("window.sent.length") <= 2 * FPS + 5
 
 
 def test_a_camera_that_is_refused_is_said_to_be(serve, browse: Browse) -> None:
@@ -144,26 +164,19 @@ def test_without_a_face_the_page_says_what_to_do(serve, browse: Browse) -> None:
 def test_a_hidden_page_pauses_and_goes_on(serve, camera, tmp_path: Path) -> None:
     assert CHROMIUM is not None
     with bare_page(CHROMIUM, camera, tmp_path) as page:
-
-        def wait_until(true: str, seconds: float) -> None:
-            deadline = time.monotonic() + seconds
-            while not page.evaluate(true):
-                assert time.monotonic() < deadline, f"{true}: {page.evaluate('state.textContent')}"
-                time.sleep(0.1)
-
         page.open(serve().page)
-        wait_until("typeof begin === 'function' && document.readyState === 'complete'", 10)
+        wait_until(page, "typeof begin === 'function' && document.readyState === 'complete'", 10)
         page.evaluate("start.click()")
-        wait_until("latest && latest.bpm !== null", 20)
+        wait_until(page, "latest && latest.bpm !== null", 20)
         page.minimise(True)
-        wait_until("document.hidden && state.textContent === 'Paused while this page is hidden.'", 5)
+        wait_until(page, "document.hidden && state.textContent === 'Paused while this page is hidden.'", 5)
         time.sleep(10)
         paused_s = page.evaluate("latest.time_s")
         time.sleep(2)
         assert page.evaluate("latest.time_s") == paused_s, "nothing is sent while nobody sees the page"
         page.minimise(False)
-        wait_until(f"!document.hidden && latest.time_s > {paused_s} && latest.window_s < 3", 5)
-        wait_until("latest.bpm !== null", 15)
+        wait_until(page, f"!document.hidden && latest.time_s > {paused_s} && latest.window_s < 3", 5)
+        wait_until(page, "latest.bpm !== null", 15)
         assert page.evaluate("latest.bpm") == pytest.approx(BPM, abs=3)
 
 

@@ -28,7 +28,7 @@ def picture(when: float, side: int = 32) -> Frame:
 def test_pictures_become_readings_with_their_delay(painted) -> None:
     readings: list[LiveReading] = []
     delays: list[float] = []
-    session = Session(stream, lambda reading, delay: (readings.append(reading), delays.append(delay)), pytest.fail)
+    session = Session(stream, lambda reading, delay, _: (readings.append(reading), delays.append(delay)), pytest.fail)
     for frame in painted:
         session.put(frame)
         while len(session._waiting) > WAITING // 2:

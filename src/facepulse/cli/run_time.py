@@ -194,7 +194,7 @@ def models() -> int:
         print("\nnetworks with weights: measure --method NAME")
     for card in cards:
         print(
-            f"  {card.name}: {NETWORKS[card.network].title}, {card.frames} frames of {card.size} px; "
+            f"  {card.name}: {card.network}, {card.frames} frames of {card.size} px; "
             f"learnt from {card.training_data}, {card.licence}"
         )
     print("\nnetworks to train, or with weights of yours: measure --method FILE, .onnx (fast) or .safetensors")

@@ -6,6 +6,7 @@ const HEADER = 16, MAGIC = 0x31505046; // "FPP1"; see pictures.py
 const WAITING_BYTES = 3e6; // that the socket may hold back before pictures are left out
 const TRACE_S = 180;
 const SPEAK_EVERY_MS = 10000;
+const SILENT_MS = 4000;
 
 const byId = (id) => document.getElementById(id);
 const video = byId("video"), overlay = byId("overlay"), state = byId("state"), adviceList = byId("advice");
@@ -18,6 +19,8 @@ let socket = null;
 let retryMs = 500;
 let originMs = null; // capture time of the first picture
 let latest = null; // reading
+let pending = 0; // callback for the next picture
+let heardMs = 0; // when facepulse last said something
 let spokenMs = -Infinity;
 let trace = []; // {time_s, bpm}
 let recording = null; // {readings, waveform}
@@ -40,11 +43,16 @@ const REFUSED = {
 };
 
 async function begin() {
+  if (!navigator.mediaDevices || !video.requestVideoFrameCallback) {
+    say(navigator.mediaDevices
+      ? "This browser is too old to say when a picture was taken. Use a newer one."
+      : "A browser gives its camera only to pages of this computer itself, or to pages with https.");
+    return;
+  }
   start.disabled = true;
   say("Waiting for the camera.");
   advise([]);
   try {
-    if (!navigator.mediaDevices) throw Object.assign(new Error(), { name: "NotAllowedError" });
     stream = await navigator.mediaDevices.getUserMedia({
       audio: false,
       video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 }, facingMode: "user" },
@@ -67,11 +75,12 @@ async function begin() {
   originMs = null;
   say("Looking for your face.");
   connect();
-  video.requestVideoFrameCallback(take);
+  pending = video.requestVideoFrameCallback(take);
 }
 
 function end() {
   if (recording) toggleRecording();
+  video.cancelVideoFrameCallback(pending); // it would outlive the camera
   for (const track of stream ? stream.getTracks() : []) track.stop();
   stream = null;
   video.srcObject = null;
@@ -86,7 +95,7 @@ function end() {
 
 function take(now, metadata) {
   if (!stream) return;
-  video.requestVideoFrameCallback(take);
+  pending = video.requestVideoFrameCallback(take);
   if (!socket || socket.readyState !== WebSocket.OPEN || socket.bufferedAmount > WAITING_BYTES) return;
   // When the camera took it, not when it is shown; not every browser says.
   const capturedMs = metadata.captureTime || metadata.expectedDisplayTime || now;
@@ -115,15 +124,18 @@ function connect() {
   const opened = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/stream${location.search}`);
   socket = opened;
   opened.addEventListener("open", () => {
-    retryMs = 500;
-    originMs = null;
+    heardMs = performance.now();
     say("Looking for your face.");
   });
-  opened.addEventListener("message", (event) => show(JSON.parse(event.data)));
+  opened.addEventListener("message", (event) => {
+    retryMs = 500;
+    heardMs = performance.now();
+    show(JSON.parse(event.data));
+  });
   opened.addEventListener("close", (event) => {
     if (socket !== opened || !stream) return;
     show(null);
-    const why = event.code === 1013 || event.code === 1008 ? event.reason : "";
+    const why = event.reason;
     say(why ? `facepulse closed the connection: ${why}. Trying again.` : "facepulse does not answer. Is it still running? Trying again.");
     setTimeout(() => { if (socket === opened && stream) connect(); }, retryMs);
     retryMs = Math.min(2 * retryMs, 4000);
@@ -302,4 +314,11 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) say("Paused while this page is hidden.");
   else say("Looking for your face.");
 });
+setInterval(() => {
+  // A heart rate that nobody confirms any more is none.
+  if (!stream || document.hidden || !socket || socket.readyState !== WebSocket.OPEN) return;
+  if (performance.now() - heardMs < SILENT_MS) return;
+  show(null);
+  say("No pictures from the camera, or no answer to them. Is the camera covered or switched off?");
+}, 1000);
 window.addEventListener("resize", () => { drawBox(); drawWave(); drawTrace(); });

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 import time
 import webbrowser
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -63,8 +65,15 @@ class Door:
 
     def lets_in(self, host: str | None, token: str | None) -> bool:
         """Whether a request to a `Host` with a token may come in."""
-        known = not self.hosts or (host is not None and urlsplit(f"//{host}").hostname in self.hosts)
+        known = not self.hosts or _name(f"//{host}") in self.hosts
         return known and (self.token is None or secrets.compare_digest((token or "").encode(), self.token.encode()))
+
+
+def _name(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:  # of what is no address
+        return None
 
 
 def create_app(read: Read, door: Door = Door()) -> FastAPI:
@@ -79,7 +88,7 @@ def create_app(read: Read, door: Door = Door()) -> FastAPI:
 
     @app.middleware("http")
     async def guard(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
-        asks_for_page = request.url.path == "/"
+        asks_for_page = request.scope["path"] == "/"
         token = request.query_params.get("token") if asks_for_page else door.token  # scripts and styles are no secret
         if not door.lets_in(request.headers.get("host"), token):
             return Response("not from here, or without the token of the address that facepulse live printed", 403)
@@ -98,7 +107,7 @@ def create_app(read: Read, door: Door = Door()) -> FastAPI:
     @app.websocket("/stream")
     async def pictures(socket: WebSocket) -> None:
         host, origin = socket.headers.get("host"), socket.headers.get("origin")
-        same = origin is not None and urlsplit(origin).netloc == host
+        same = origin in (f"http://{host}", f"https://{host}")
         if not (same and door.lets_in(host, socket.query_params.get("token"))):
             await socket.close(POLICY, "not from the page")  # before it is accepted: the browser is told 403
             return
@@ -124,7 +133,7 @@ async def _serve(socket: WebSocket, read: Read) -> None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(outgoing.put_nowait, what)
 
-    session = Session(read, lambda reading, delay_ms: tell(_message(reading, delay_ms)), tell)
+    session = Session(read, lambda *what: tell(_message(*what)), tell)
     sending = asyncio.create_task(_send(socket, outgoing))
     receiving = asyncio.create_task(_receive(socket, session))
     try:
@@ -145,6 +154,7 @@ async def _send(socket: WebSocket, outgoing: asyncio.Queue[dict[str, Any] | Exce
     while True:
         what = await outgoing.get()
         if isinstance(what, Exception):
+            print(f"facepulse: reading broke off: {what!r}", file=sys.stderr)
             return BROKEN, "reading broke off: reload the page"
         await socket.send_json(what)
 
@@ -170,10 +180,12 @@ async def _receive(socket: WebSocket, session: Session) -> tuple[int, str]:
             return UNSUPPORTED, str(error)
 
 
-def _message(reading: LiveReading, delay_ms: float) -> dict[str, Any]:
+def _message(reading: LiveReading, delay_ms: float, let_go: int) -> dict[str, Any]:
     """What the page is told of a reading."""
+    slow = [f"this computer cannot keep up, {let_go} pictures were left out: close other programs"] if let_go else []
     return {
         **reading.to_dict(),
+        "advice": [*reading.advice, *slow],
         "delay_ms": round(delay_ms, 1),
         "waveform": [round(float(value), 3) for value in reading.waveform],
         "times_s": [round(float(when), 3) for when in reading.times_s],
@@ -207,23 +219,30 @@ def serve(read: Read, *, host: str, port: int, open_browser: bool, say: Callable
     token = None if alone else secrets.token_urlsafe(16)
     app = create_app(read, Door(LOOPBACK if alone else (), token))
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="critical", ws_max_size=MAXIMUM_BYTES, timeout_graceful_shutdown=2
+        app,
+        host=host,
+        port=port,
+        log_level="critical",
+        ws_max_size=MAXIMUM_BYTES,
+        ws_per_message_deflate=False,  # pixels hardly shrink
+        timeout_graceful_shutdown=2,
     )
     try:
         socket = config.bind_socket()
     except SystemExit:  # what uvicorn does where it cannot listen
         raise UsageError(
-            f"cannot listen at {host}:{port}: is another facepulse live open? choose another --port"
+            f"cannot listen at {host}:{port}: is another facepulse live open? choose another --port or --host"
         ) from None
-    address = f"http://{host}:{socket.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
+    address = f"http://{name}:{socket.getsockname()[1]}/" + (f"?token={token}" if token else "")
 
     def announce() -> None:
         say(f"the page is at {address} (to stop: Ctrl-C)")
         if not alone:
             say("whoever has this address can send pictures to this computer; a browser on another computer gives its")
             say("camera only to pages with https: put a proxy with a certificate before this one")
-        if open_browser:
-            webbrowser.open(address)
+        if open_browser:  # some browsers keep whoever opens them waiting
+            Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
     _Server(config, announce).run(sockets=[socket])
 

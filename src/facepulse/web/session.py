@@ -19,20 +19,22 @@ class Session:
 
     Args:
         read: from frames to readings, as `facepulse.stream` with its arguments given.
-        give: called in the session's thread with each reading, and with the milliseconds since its newest frame came.
+        give: called in the session's thread with each reading, the milliseconds since its newest frame came, and how
+            many pictures were let go unread since the reading before.
         fail: called there once if reading broke off.
     """
 
     def __init__(
         self,
         read: Callable[[Iterable[Frame]], Iterator[LiveReading]],
-        give: Callable[[LiveReading, float], None],
+        give: Callable[[LiveReading, float, int], None],
         fail: Callable[[Exception], None],
     ) -> None:
         self._read, self._give, self._fail = read, give, fail
         self._waiting: deque[Frame] = deque(maxlen=WAITING)
         self._came: OrderedDict[float, float] = OrderedDict()
         self._changed = Condition()
+        self._let_go = 0
         self._closed = False
         self._thread = Thread(target=self._run, daemon=True, name="facepulse-session")
         self._thread.start()
@@ -40,6 +42,7 @@ class Session:
     def put(self, frame: Frame) -> None:
         """Take the next picture; never waits."""
         with self._changed:
+            self._let_go += len(self._waiting) == WAITING
             self._waiting.append(frame)
             self._came[frame.time] = time.monotonic()
             while len(self._came) > 4 * WAITING:
@@ -57,8 +60,11 @@ class Session:
             # A camera that is turned, or another one, begins anew: boxes are in pixels.
             for _, frames in groupby(self._frames(), key=lambda frame: frame.image.shape):
                 for reading in self._read(frames):
-                    came_s = self._came.get(reading.time_s, time.monotonic())
-                    self._give(reading, 1e3 * (time.monotonic() - came_s))
+                    now_s = time.monotonic()
+                    with self._changed:
+                        came_s = self._came.get(reading.time_s, now_s)
+                        let_go, self._let_go = self._let_go, 0
+                    self._give(reading, 1e3 * (now_s - came_s), let_go)
         except Exception as error:  # of whatever kind: it must not be lost with the thread
             self._fail(error)
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from facepulse.card import Card
+from facepulse.card import MINIMUM_SIZE, Card
 from facepulse.errors import UsageError
 
 if TYPE_CHECKING:
@@ -154,6 +154,8 @@ def card_for(network: nn.Module, path: Path) -> Card:
     """
     from facepulse.models import MODELS
 
+    if getattr(network.config, "size", FRAME_SIZE) < MINIMUM_SIZE:
+        raise UsageError(f"{path} reads frames of {network.config.size} px: expected {MINIMUM_SIZE} or more")
     [name] = [name for name, model in MODELS.items() if type(network) is model.network]
     config: Any = network.config
     return Card(
