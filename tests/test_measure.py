@@ -440,9 +440,9 @@ def test_a_network_is_read_from_its_own_crops_and_borne_out_by_the_skin(face_vid
     assert any("use --method POS" in warning for warning in result.warnings)
 
 
-def test_a_network_may_want_another_clock_size_and_margin(face_video, trained) -> None:
+def test_a_network_may_want_another_clock_size_and_margin(face_video, trained, tmp_path: Path) -> None:
     card = replace(trained.card, fps=25.0, size=40, margin=0.2)
-    save_model(trained.network, card, other := trained.weights.with_name("other.safetensors"))
+    save_model(trained.network, card, other := tmp_path / "other.safetensors")
     result = facepulse.measure(face_video(**LIVELY), method=str(other))
     assert result.bpm == pytest.approx(72.0, abs=2.0)
     assert np.diff(result.times_s) == pytest.approx(1 / 25)
