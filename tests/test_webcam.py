@@ -16,10 +16,20 @@ from facepulse.webcam import open_camera
 def camera(face_video, monkeypatch: pytest.MonkeyPatch) -> str:
     """A file that gives its 360 frames at a camera's pace, a fast one's."""
 
-    class Paced(cv2.VideoCapture):
+    opened = cv2.VideoCapture
+
+    class Paced:
+        """Not derived from OpenCV's class, whose objects do not survive that."""
+
+        def __init__(self, camera: str) -> None:
+            self._capture = opened(camera)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._capture, name)
+
         def read(self):
             time.sleep(0.002)
-            return super().read()
+            return self._capture.read()
 
     monkeypatch.setattr(cv2, "VideoCapture", Paced)
     return str(face_video(72.0, 12.0))
