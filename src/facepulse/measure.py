@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Literal
 
-from facepulse.detectors import DETECTORS
+from facepulse.detectors import get_detector
 from facepulse.errors import UsageError
 from facepulse.measurement import TRUSTWORTHY, Measurement
 from facepulse.scene import MINIMUM_S, Progress, watch
@@ -67,8 +67,7 @@ def measure_faces(
     from facepulse.methods import find_method  # weights and engines are not for who only imports the package
 
     chosen = find_method(method)
-    if detector not in DETECTORS:
-        raise UsageError(f"no detector is called {detector!r}: choose one of {', '.join(DETECTORS)}")
+    found = get_detector(detector)
     if which not in ("largest", "all"):
         raise UsageError(f"faces can be 'largest' or 'all', not {which!r}")
     if not MINIMUM_S <= window_s < float("inf"):
@@ -79,7 +78,7 @@ def measure_faces(
     loading = Thread(target=import_module, args=("facepulse.reading",))
     loading.start()
     try:
-        scene = watch(Path(video), DETECTORS[detector](), chosen, progress)
+        scene = watch(Path(video), found, chosen, progress)
     finally:
         loading.join()
     from facepulse.reading import read_pulse

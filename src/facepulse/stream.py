@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse.advice import FEW_FRAMES, NO_FACE, advice
-from facepulse.detectors import DETECTORS
+from facepulse.detectors import get_detector
 from facepulse.errors import UsageError
 from facepulse.face import Box, FaceTracker, TrackedFrames
 from facepulse.measurement import TRUSTWORTHY
@@ -109,13 +109,12 @@ def stream(
     from facepulse.methods import find_method  # half a second, which who only imports the package need not wait for
 
     chosen = find_method(method)
-    if detector not in DETECTORS:
-        raise UsageError(f"no detector is called {detector!r}: choose one of {', '.join(DETECTORS)}")
+    found = get_detector(detector)
     if not MINIMUM_S <= window_s < math.inf:
         raise UsageError(f"the window can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
     if not 0.0 <= min_quality <= 1.0:
         raise UsageError(f"the minimum quality is a number from 0 to 1, not {min_quality:g}")
-    return _readings(_frames(source), FaceTracker(DETECTORS[detector]()), chosen, window_s, min_quality)
+    return _readings(_frames(source), FaceTracker(found), chosen, window_s, min_quality)
 
 
 def _readings(

@@ -161,9 +161,6 @@ def live(
         camera: Number of a camera, from 0: no page, a line a second on the terminal.
         browser: Open the page in the browser.
     """
-    from facepulse.methods import find_method
-
-    find_method(method)  # refused now, and not when the first picture comes
     read = partial(facepulse.stream, method=method, min_quality=min_quality)
     with suppress(KeyboardInterrupt):  # which is how it is stopped
         if camera is not None:

@@ -18,7 +18,7 @@ import numpy as np
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
-from facepulse.errors import FacepulseError
+from facepulse.errors import FacepulseError, UsageError
 from facepulse.face import Box, Detection, Detector
 from facepulse.video import Image
 
@@ -142,6 +142,19 @@ DETECTORS: Final[dict[str, Callable[[], Detector]]] = {
     "haar": HaarDetector,
     "rfb": RfbDetector,
 }
+
+
+def get_detector(name: str) -> Detector:
+    """A new detector of a name.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    try:
+        make = DETECTORS[name]
+    except KeyError:
+        raise UsageError(f"no detector is called {name!r}: choose one of {', '.join(DETECTORS)}") from None
+    return make()
 
 
 def load_cascade(name: str) -> cv2.CascadeClassifier:

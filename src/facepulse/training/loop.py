@@ -108,9 +108,9 @@ class _Run:
         model = MODELS[settings.network.name]
         self.network: nn.Module = model.network(model.config(**settings.network.config))
         self.card = _card(settings, self.network, str(self.data))
-        reader = NetworkReader(torch_engine(self.network, self.card))
+        self.reader = NetworkReader(torch_engine(self.network, self.card))  # of the weights that there are at the time
         for group in (*self.data.train, *self.data.validation):
-            reader.check(group[0].settings)
+            self.reader.check(group[0].settings)
         self.clips: Mixture = mixture(settings, self.data.train)
         self.steps = len(self.clips) // (settings.optimiser.batch * ranks.size)  # an epoch
         if self.steps == 0:
@@ -236,9 +236,8 @@ class _Run:
         ranks.share_statistics(network)
         found: Validated | None = None
         last = epoch == settings.optimiser.epochs
-        reader = NetworkReader(torch_engine(network, self.card))
         if self.data.validation and (last or epoch % settings.validation.every == 0):
-            found = validate(reader, self.data.validation, settings.validation, ranks)
+            found = validate(self.reader, self.data.validation, settings.validation, ranks)
         better = found is not None and (best is None or found.mae_bpm < best["mae_bpm"])
         if found is not None and better:
             best = {"epoch": epoch, "mae_bpm": found.mae_bpm}
