@@ -195,6 +195,21 @@ def test_what_is_shrunk_was_coded_at_its_full_size():
     assert calm.options == calmer.options
 
 
+def test_part_of_a_picture_is_coded_as_all_of_it_was():
+    """A quarter of the picture, each pixel of it four of the picture's: half the errors, so twice the bits of each."""
+    crf, rated, q = (
+        replace(encoding, key_interval=15).of_part(share=1 / 16, coarser=4)
+        for encoding in (h264(18), RATED, Encoding("mjpeg", {"qmin": "8", "qmax": "8"}, "yuvj422p"))
+    )
+    assert float(crf.options["crf"]) == 12
+    assert {name: int(rated.options[name]) for name in ("b", "bufsize")} == {
+        name: max(int(RATED.options[name]) // 8, 8000) for name in ("b", "bufsize")
+    }
+    assert q.options == {"qmin": "4", "qmax": "4"}
+    assert h264(18.0).of_part(share=0.25, coarser=1) == h264(18.0), "smaller, not finer"
+    assert float(h264(3).of_part(share=0.25, coarser=4).options["crf"]) == 0, "there is nothing finer than that"
+
+
 def test_a_bit_rate_is_kept():
     frames, times = moving(120)
     poor, rich = (

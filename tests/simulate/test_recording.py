@@ -303,6 +303,68 @@ def test_the_face_box_follows_the_head():
     assert later_y - y == pytest.approx(-0.03 * metre, rel=0.2)
 
 
+def test_the_face_box_follows_a_shaken_camera():
+    recording = make_recording("complex", 0, 1, times=FEW)
+    shake = np.zeros((len(FEW), 3))
+    shake[1] = np.radians([2.0, 0.0, 0.0])
+    shaken = replace(recording, motion=replace(recording.motion, shake=recording.motion.shake * 0 + shake))
+    (x, y, *_), (later_x, later_y, *_) = shaken.face_box(0), shaken.face_box(1)
+    assert later_x - x == pytest.approx(-np.tan(np.radians(2)) * recording.view.focal, rel=0.1)
+    assert later_y - y == pytest.approx(0, abs=1)
+
+
+def shift_of(before, after, left, top, width, height, reach=30):
+    """By how many pixels (right, down) a part of a picture has moved."""
+    part = before[top + reach : top + height - reach, left + reach : left + width - reach]
+    alike = cv2.matchTemplate(after[top : top + height, left : left + width], part, cv2.TM_CCOEFF_NORMED)
+    return np.array(cv2.minMaxLoc(alike)[3]) - reach
+
+
+@pytest.mark.parametrize(("axis", "moved"), [(0, (-1, 0)), (1, (0, 1))], ids=["yaw", "pitch"])
+def test_a_shaken_camera_moves_the_face_and_the_room_alike(axis, moved):
+    recording = make_recording("calm", 0, 1, times=FEW[:2])
+    shake = np.zeros((2, 3))
+    shake[1, axis] = np.radians(2)
+    still = replace(recording.motion, position=np.zeros((2, 3)), rotation=np.zeros((2, 3)), shake=shake)
+    shaken = replace(recording, motion=still, moving_background=False)
+    before, after = (cv2.GaussianBlur(picture, (0, 0), 2) for picture in shaken.frames())
+    expected = np.tan(np.radians(2)) * recording.view.focal * np.array(moved)
+    x, y, side, _ = (round(value) for value in shaken.face_box(0))
+    for place in ((x - 20, y - 20, side + 40, side + 40), (0, 0, 220, 200), (430, 0, 210, 300)):
+        assert shift_of(before, after, *place) == pytest.approx(expected, abs=4)
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_a_close_up_ends_a_little_beyond_the_face_and_is_the_same_otherwise(index):
+    slot = LAYOUTS["close-up"].slot(index)
+    times = np.arange(0, 4, 1 / 5)
+    whole = make_recording("complex", 7, index, times=times)
+    close = make_recording("complex", 7, index, slot=slot, times=times)
+    assert (close.heartbeat.mean_bpm(0, 4), close.attributes) == (whole.heartbeat.mean_bpm(0, 4), whole.attributes)
+    boxes = np.array([close.face_box(number) for number in range(len(times))])
+    side = boxes[0, 2]
+    assert side == pytest.approx(min(80, whole.face_box()[2]), rel=0.02)
+    # Where the whole picture does not end before, a crop with the field's margin is all there.
+    left, top, width, height = close.view.window
+    scale = close.width / width
+    low, high = boxes[:, :2].min(axis=0) - 0.25 * side, (boxes[:, :2] + 1.25 * side).max(axis=0)
+    assert (low >= 0).all() or 0 in (left, top)
+    assert (high <= (close.width, close.height)).all() or left + width == whole.width or top + height == whole.height
+    assert close.width * close.height < 3 * (high - low).prod()
+    assert close.width % 2 == close.height % 2 == 0, "codecs halve colours"
+
+    # In 8 x 8 pixels, where there is hardly any noise, it is the picture that was to be seen there.
+    detail = np.asarray(next(iter(close.frames())), np.float32)
+    picture = next(iter(whole.frames()))
+    rows, columns = (slice(round(a), round(a + b)) for a, b in ((top, height), (left, width)))
+    seen = cv2.resize(picture[rows, columns].astype(np.float32), detail.shape[1::-1], interpolation=cv2.INTER_AREA)
+    x, y, *_ = boxes[0]
+    face = tuple(slice(round(start + 0.2 * side), round(start + 0.8 * side)) for start in (y, x))
+    a, b = (cv2.resize(image[face], (8, 8), interpolation=cv2.INTER_AREA).ravel() for image in (detail, seen))
+    assert scale <= 1
+    assert np.corrcoef(a, b)[0, 1] > 0.95
+
+
 @pytest.mark.parametrize("key_interval", [None, 7, 30])
 @pytest.mark.parametrize("count", [1, 59, 64])
 def test_coded_recordings_have_as_many_frames_as_times(monkeypatch, count, key_interval):

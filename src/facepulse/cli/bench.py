@@ -24,7 +24,7 @@ def simulate(
     *,
     recordings: Annotated[int, Parameter(validator=Number(gte=1))],
     preset: Literal["calm", "complex", "unseen"] = "calm",
-    layout: Literal["native", "pure", "ubfc-rppg", "mmpd"] = "native",
+    layout: Literal["native", "close-up", "pure", "ubfc-rppg", "mmpd"] = "native",
     seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     seconds: Annotated[float, Parameter(validator=Number(gte=5, lte=3600))] = 30.0,
     split: Literal["train", "validation", "test"] = "train",
@@ -41,7 +41,8 @@ def simulate(
         recordings: How many recordings there shall be.
         preset: calm: people who keep still under steady light; complex: motion, difficult light, cheap cameras; unseen:
             a light and a motion that are in neither, for tests.
-        layout: How the files lie: native (video.mp4, ppg.csv, recording.json), or as in one of the public datasets.
+        layout: How the files lie: native (video.mp4, ppg.csv, recording.json), close-up (the same, but pictures end a
+            little beyond the face, at a third of the work: for training), or as in one of the public datasets.
         seed: The same seed gives the same recordings.
         seconds: Length of each recording.
         split: No face of one split is in another.

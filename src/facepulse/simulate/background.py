@@ -130,7 +130,7 @@ class _Painter:
     def curtain(self) -> None:
         """A curtain with its folds."""
         left, _, width, _ = self._place((0.3, 0.8), (0.9, 1))
-        x0, x1 = self._px(left), self._px(left + width)
+        x0, x1 = (min(self._px(x), self._width) for x in (left, left + width))
         folds = _folds(np.linspace(0, width, max(x1 - x0, 0)), self._rng)
         self._canvas[:, x0:x1] = _colour(self._rng, (0.15, 0.8), colourful=0.7) * folds[:, np.newaxis]
 

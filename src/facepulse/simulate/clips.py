@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse.simulate.codec import Encoding, through_codec
+from facepulse.simulate.codec import through_codec
 from facepulse.simulate.recording import Attributes, Recording, make_recording
 from facepulse.simulate.render import View
 
@@ -62,7 +62,7 @@ def training_clip(
     recording = make_recording(preset, seed, index, split=split, seconds=frames / fps, times=times)
     view = _crop(recording, size, margin, np.random.default_rng([*recording.entropy, 20]))
     pictures = np.stack(list(recording.render(view)))
-    encoding = _for_size(recording.encoding, size * size / (recording.width * recording.height))
+    encoding = recording.encoding.of_part(size * size / (recording.width * recording.height), view.binning)
     return TrainingClip(
         frames=through_codec(pictures, times, encoding),
         ppg=recording.heartbeat.volume(times).astype(np.float32),
@@ -79,14 +79,3 @@ def _crop(recording: Recording, size: int, margin: float, rng: np.random.Generat
     wide = side * (1 + 2 * margin) * float(np.exp(rng.normal(0.0, 0.06)))
     left, top = middle - wide / 2
     return replace(recording.view, window=(float(left), float(top), wide, wide), shape=(size, size))
-
-
-def _for_size(encoding: Encoding, share: float) -> Encoding:
-    """The encoding of a part of the picture: a bit rate is for all of it."""
-    rates = {
-        key: str(max(round(int(encoding.options[key]) * share), 8000)) for key in _RATES if key in encoding.options
-    }
-    return replace(encoding, options={**encoding.options, **rates})
-
-
-_RATES = ("b", "maxrate", "bufsize")

@@ -1,6 +1,8 @@
 """How a recording is stored: codec, strength, key frames, lost frames, and when frames are taken at all."""
 
-from dataclasses import dataclass, field
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -58,6 +60,23 @@ class Encoding:
         """Of a file with such a stream in it that keeps the frames' times."""
         return {"png": ".png", "rawvideo": ".avi", "mjpeg": ".mov"}.get(self.codec, ".mp4")
 
+    def of_part(self, share: float, coarser: float) -> Encoding:
+        """For part of the picture, so that its errors are those that it would have if all of it had been encoded.
+
+        Args:
+            share: of the picture's pixels that are encoded.
+            coarser: pixels of the picture to one of those.
+        """
+        finer = _finer(coarser)
+        options = dict(self.options)
+        for name in _RATES & options.keys():  # a bit rate is for all of the picture
+            options[name] = str(max(round(finer * share * int(options[name])), 8000))
+        for name in _QS & options.keys():
+            options[name] = _divided_q(int(options[name]), finer)
+        if "crf" in options:
+            options["crf"] = _divided_crf(float(options["crf"]), finer)
+        return replace(self, options=options)
+
     def writer_arguments(self) -> dict[str, Any]:
         """Arguments of `VideoWriter`, besides the path and the size, for this encoding."""
         return {
@@ -67,6 +86,27 @@ class Encoding:
             "key_interval": self.key_interval,
             "pixel_format": self.pixel_format,
         }
+
+
+_RATES = {"b", "maxrate", "bufsize"}
+_QS = {"qmin", "qmax"}
+
+
+def _finer(pixels: float) -> float:
+    """Steps of a pixel of which each is the mean of some others, against theirs.
+
+    It has 1 / sqrt(n) of their errors, where these are independent: as if it had been coded in steps so much finer, at
+    so many times the bits.
+    """
+    return float(np.sqrt(pixels))
+
+
+def _divided_q(q: float, finer: float) -> str:
+    return str(max(2, round(q / finer)))
+
+
+def _divided_crf(crf: float, finer: float) -> str:
+    return f"{max(crf - 6 * float(np.log2(finer)), 0):.1f}"  # half the step is 6 less
 
 
 PNG = Encoding("png", pixel_format="rgb24")  # PURE
@@ -89,18 +129,16 @@ def draw_encoding(
     """
     calm = quality == "calm"
     shrunk = max(1.0, TAKEN_PIXELS[quality] / (width * height))
-    # A pixel that is the mean of n others has 1 / sqrt(n) of their errors, where these are independent: as if it had
-    # been coded in steps so much finer. Half the step is 6 less of crf, half of q, and about twice the bits.
-    finer = 1.0 if calm else float(np.sqrt(shrunk))
+    finer = 1.0 if calm else _finer(shrunk)
     fps = 30.0 if calm else float(rng.choice([24, 25, 30000 / 1001, 30, 30, 30]))
     if rng.random() < 0.25:
-        q = 2 if calm else max(2, round(int(rng.integers(3, 11)) / finer))
-        options, pixel_format, key_interval = {"qmin": str(q), "qmax": str(q)}, "yuvj422p", None  # as webcams send it
+        q = "2" if calm else _divided_q(int(rng.integers(3, 11)), finer)
+        options, pixel_format, key_interval = {"qmin": q, "qmax": q}, "yuvj422p", None  # as webcams send it
     else:
         # Phones' encoders use no B-frames; what software has encoded again does.
         options = {"preset": "veryfast", "bf": "0" if rng.random() < 0.6 else "3", **REPEATABLE}
         if calm or rng.random() < 0.6:
-            options["crf"] = f"{rng.uniform(2, 10) if calm else rng.uniform(18, 30) - 6 * np.log2(finer):.1f}"
+            options["crf"] = _divided_crf(rng.uniform(2, 10) if calm else rng.uniform(18, 30), finer)
         else:
             # Android's camcorder profiles: 12 Mbit/s for 720p, 17 to 20 for 1080p, 0.25 to 0.45 bits a pixel; apps
             # and messengers write down to a fifth of it.

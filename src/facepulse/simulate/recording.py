@@ -26,7 +26,7 @@ from facepulse.simulate.light import Lighting, draw_lighting
 from facepulse.simulate.look import Look, draw_look
 from facepulse.simulate.motion import FACE_HEIGHT_M, Motion, draw_motion
 from facepulse.simulate.presets import BPM_LIMITS, EFFORT, EXERCISED_BPM, PRESETS
-from facepulse.simulate.render import Pose, Renderer, View
+from facepulse.simulate.render import Pose, Renderer, View, rotation_matrix
 
 if TYPE_CHECKING:
     from facepulse.simulate.layouts import Slot
@@ -40,6 +40,7 @@ EXPRESSION_STEPS = 50.0  # a face that changes by less than a fiftieth of an act
 LENS_BLUR = 0.6  # pixels: standard deviation of a usual lens and its low-pass filter
 RESTING_COURSES: tuple[Course, ...] = ("steady", "drift", "step")
 RESTING_SHARES = (0.7, 0.2, 0.1)
+CLOSE_UP_MARGIN = 0.5  # of the face's box: crops have a margin of 0.25, and heads turn
 SMALL_FACE = 130  # pixels from hairline to chin up to which an atlas of half the size is sharp enough
 
 
@@ -128,9 +129,33 @@ class Recording:
         """Where a frontal face detector's box would be in a frame: x, y, width, height in pixels of the picture."""
         middle = np.array([*self.view.offset, -self.view.distance]) + self.motion.position[index]
         # Such boxes are square, from the brows' upper edge to the lower lip and as wide: about the face's height.
-        centre = self.view.project((middle + np.array([0.0, -0.020, 0.09]))[None])[0]
-        side = 0.98 * FACE_HEIGHT_M * self.view.focal / self.view.distance
+        middle = rotation_matrix(self.motion.shake[index]) @ (middle + np.array([0.0, -0.020, 0.09]))
+        centre = self.view.project(middle[None])[0]
+        side = 0.98 * FACE_HEIGHT_M * self.view.focal / self.view.distance * self.view.shape[0] / self.view.window[3]
         return float(centre[0] - side / 2), float(centre[1] - side / 2), float(side), float(side)
+
+    def close_up(self, face: int) -> Recording:
+        """The same recording of which the picture ends a little beyond the face, wherever it goes.
+
+        Args:
+            face: side of the face's box in pixels, at most: nothing is made larger.
+        """
+        boxes = np.array([self.face_box(index) for index in range(len(self.times))])
+        side = float(boxes[0, 2])
+        margin = CLOSE_UP_MARGIN * side
+        low = np.maximum(np.floor(boxes[:, :2].min(axis=0) - margin), 0)
+        high = np.minimum(np.ceil(boxes[:, :2].max(axis=0) + side + margin), (self.width, self.height))
+        window = high - low
+        scale = min(1.0, face / side)
+        columns, rows = (2 * max(round(float(length) * scale / 2), 1) for length in window)  # codecs halve colours
+        share, coarser = columns * rows / (self.width * self.height), float(window.prod()) / (columns * rows)
+        return replace(
+            self,
+            width=columns,
+            height=rows,
+            encoding=self.encoding.of_part(share, coarser),
+            view=replace(self.view, window=(*low.tolist(), *window.tolist()), shape=(rows, columns)),
+        )
 
     def frames(self, *, pulse: bool = True) -> Iterator[Frames]:
         """The pictures in order of time, uint8 (height, width, 3).
@@ -178,7 +203,8 @@ class Recording:
         for name, weights in motion.expression.items():
             actions[:, figure.action_names.index(name)] = np.round(weights * EXPRESSION_STEPS) / EXPRESSION_STEPS
         whites = renderer.whites
-        shake_pixels = np.tan(motion.shake[:, :2]) * view.focal * rows / view.window[3]
+        # A camera that turns moves the room and the face in one: what lies ahead of it goes against its yaw.
+        shake_pixels = np.tan(motion.shake[:, :2]) * (-1, 1) * view.focal * rows / view.window[3]
         delays = renderer.delays_s
         still = np.zeros(len(delays))
         for index, time in enumerate(self.times):
@@ -281,7 +307,7 @@ def make_recording(
         window=(0.0, 0.0, float(width), float(height)),
         shape=(height, width),
     )
-    return Recording(
+    recording = Recording(
         name=f"{split}-{seed}-{index}",
         subject=subject,
         seed=seed,
@@ -311,6 +337,7 @@ def make_recording(
         moving_background=bool(scene.random() < chosen.moving_background),
         entropy=entropy,
     )
+    return recording if slot is None or slot.face is None else recording.close_up(slot.face)
 
 
 def _light_in_mmpds_terms(kind: str, lighting: Lighting) -> str:
