@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.agreement import Agreement, agree, trust
+from facepulse.agreement import LEAST_SHARE, REGIONS, Agreement, agree, trust
 from facepulse.pulse import PROTOCOLS
 
 FPS = 30.0
@@ -104,6 +104,29 @@ def test_a_rate_that_is_given_is_borne_out_by_regions_that_share_it_and_by_no_ot
         assert (found.share == pytest.approx(alone.share, abs=0.02)) == borne_out
         assert (trust(found) > 0.9) == borne_out
     assert agree([waves], FPS, PROTOCOL, [np.zeros(600)]).share == 0.0, "a lead that says nothing has no rate"
+
+
+def test_how_clear_a_lead_is_counts_where_its_weights_say_so() -> None:
+    waves, times = regions(80, 20, noise=0.5), np.arange(600) / FPS
+    noise = np.random.default_rng(0).standard_normal(600)
+    founds = [agree([waves], FPS, PROTOCOL, [np.sin(2 * np.pi * 80 / 60 * times) + n * noise]) for n in (0.0, 1.0, 3.0)]
+    leads = [found.lead for found in founds]
+    assert leads == sorted(leads, reverse=True)
+    assert leads[0] > 0.99
+    assert leads[-1] < 0.6
+    weights = replace(REGIONS, lead=1.5)
+    trusts = [trust(found, weights) for found in founds]
+    assert trusts == sorted(trusts, reverse=True)
+    assert [trust(found, REGIONS) for found in founds[:2]] == [trust(replace(f, lead=0.1)) for f in founds[:2]]
+    assert trust(agree([waves], FPS, PROTOCOL), weights) == trust(agree([waves], FPS, PROTOCOL)), "nobody leads"
+
+
+def test_what_regions_do_not_share_at_all_is_no_proof_against_a_lead() -> None:
+    waves, times = regions(80, 20, noise=0.0), np.arange(600) / FPS
+    lone = agree([waves], FPS, PROTOCOL, [np.sin(2 * np.pi * 130 / 60 * times)])
+    assert lone.share == LEAST_SHARE
+    assert trust(lone) < 0.05
+    assert 0.5 < trust(lone, replace(REGIONS, share=0.1, lead=1.5)) < 1
 
 
 def test_the_longer_of_two_stretches_leads_more() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -14,10 +15,11 @@ from facepulse.errors import UsageError
 from facepulse.face import FaceTracker
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.methods import find_method
-from facepulse.stream import LiveReading, _Watched, stream
+from facepulse.stream import LiveReading, _Watched
 from facepulse.video import Frame, open_video
 
 BPM = 75.0
+stream = partial(facepulse.stream, method="POS")
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,30 @@ from facepulse import pulse
 
 Floats = NDArray[np.float64]
 
-# Logistic regression on painted faces, with and without a pulse, through real codecs: benchmarks/quality.py --fit.
-OFFSET, SHARE_WEIGHT, RATE_WEIGHT, LENGTH_WEIGHT = 2.7, 1.9, 4.4, 1.2
+
+@dataclass(frozen=True)
+class Trust:
+    """What the evidence for a heart rate weighs: a logistic regression on whether it is within 5 bpm of the truth.
+
+    Attributes:
+        offset: logarithm of the odds where all else says nothing.
+        share: weight of the logarithm of the odds that what the regions have there is shared.
+        rate: weight of the logarithm of the rate over `USUAL_BPM`.
+        length: weight of the logarithm of the length over `USUAL_S`.
+        colour: weight of what the colour of it leaves.
+        lead: weight of the logarithm of the odds that the power of a lead's waveform is at its rate.
+    """
+
+    offset: float
+    share: float
+    rate: float
+    length: float
+    colour: float = 1.0
+    lead: float = 0.0
+
+
+# On painted faces, with and without a pulse, through real codecs: benchmarks/quality.py --fit.
+REGIONS = Trust(offset=2.7, share=1.9, rate=4.4, length=1.2)
 # Motion and changing light are the stronger the slower, so a slow rate has to be shared more; and in a short stretch
 # noise is shared by chance. Both are known to hold between these limits; beyond, they are not relied on. A stretch of
 # more than 10 s is not trusted more for its length: a codec's rhythm lasts as long as the video.
@@ -26,6 +48,8 @@ USUAL_BPM, RATE_LIMITS_BPM = 70.0, (40.0, 120.0)
 USUAL_S, LENGTH_LIMITS_S = 10.0, (5.0, 10.0)
 # A fit over few such cases says 2; set on the safe side, so that a key-frame rhythm of a photograph never passes.
 DOUBT = 3.0
+# Where a step or a nod drowns it, regions share next to nothing of a pulse that a lead reads: not a proof against it.
+LEAST_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -39,6 +63,7 @@ class Agreement:
         share: 0..1, of all the regions' power in the band, how much they share around bpm and its second harmonic.
         seconds: length of the longest stretch, which sets the resolution.
         colour: logarithm of the odds that the colour of what they share leaves (`signature`); 0 where nobody looked.
+        lead: 0..1, of a lead's power in the band, how much is around bpm and its second harmonic; 0.5 without a lead.
     """
 
     hz: Floats
@@ -47,6 +72,7 @@ class Agreement:
     share: float
     seconds: float
     colour: float = 0.0
+    lead: float = 0.5
 
 
 def agree(
@@ -91,7 +117,11 @@ def agree(
     # At the edge of the range there is no peak, only the slope of something outside it.
     if everything == 0.0 or not low < bpm < high:
         return Agreement(hz, power, bpm, 0.0, seconds)
-    return Agreement(hz, power, bpm, min(pulse_power / everything, 1.0), seconds)
+    share = min(pulse_power / everything, 1.0)
+    if lead is None:
+        return Agreement(hz, power, bpm, share, seconds)
+    clear = float(leading[band & near].sum() / leading[band].sum())
+    return Agreement(hz, power, bpm, max(share, LEAST_SHARE), seconds, lead=clear)
 
 
 def _even(waves: Floats) -> Floats:
@@ -100,11 +130,12 @@ def _even(waves: Floats) -> Floats:
     return np.asarray(np.divide(waves, scale, out=np.zeros_like(waves), where=scale > 0))
 
 
-def trust(agreement: Agreement, *, doubtful: bool = False) -> float:
+def trust(agreement: Agreement, weights: Trust = REGIONS, *, doubtful: bool = False) -> float:
     """How far to trust a heart rate: about the chance that it is within 5 bpm of the truth.
 
     Args:
         agreement: what the regions say together.
+        weights: of the evidence.
         doubtful: the rate is one that a codec makes by itself, so that much more must speak for it.
 
     Returns:
@@ -112,11 +143,16 @@ def trust(agreement: Agreement, *, doubtful: bool = False) -> float:
     """
     if agreement.share <= 0.0:
         return 0.0
-    share = min(agreement.share, 0.999)
     rate = np.log(np.clip(agreement.bpm, *RATE_LIMITS_BPM) / USUAL_BPM)
     length = np.log(np.clip(agreement.seconds, *LENGTH_LIMITS_S) / USUAL_S)
-    evidence = OFFSET + SHARE_WEIGHT * np.log(share / (1 - share)) + RATE_WEIGHT * rate + LENGTH_WEIGHT * length
-    evidence += agreement.colour
+    evidence = weights.offset + weights.share * log_odds(agreement.share) + weights.lead * log_odds(agreement.lead)
+    evidence += weights.rate * rate + weights.length * length + weights.colour * agreement.colour
     if doubtful:
         evidence -= DOUBT
     return float(1 / (1 + np.exp(-evidence)))
+
+
+def log_odds(share: float) -> float:
+    """Logarithm of the odds of a share 0..1, kept finite."""
+    share = min(max(share, 1e-9), 0.999)
+    return float(np.log(share / (1 - share)))

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Self
 
 MINIMUM_SIZE: Final = 32  # what every network here asks for: space is halved four times
@@ -32,6 +32,8 @@ class Card:
         protocol: how the scores were taken: data, windows, a named protocol of `facepulse.pulse`.
         scores: metric to value, the unit in the metric's name.
         licence: of the weights, an SPDX identifier where there is one.
+        trust: weights of the evidence for its heart rates, the fields of `facepulse.agreement.Trust`, where somebody
+            has calibrated them; else it is trusted like a method that reads skin.
         output: "wave", or "slope" where the network learnt from differences of its reference, as rPPG-Toolbox's did.
         sha256: of the tensors, in hexadecimal; empty until they are saved.
 
@@ -52,13 +54,14 @@ class Card:
     protocol: str
     scores: Mapping[str, float]
     licence: str
+    trust: Mapping[str, float] = field(default_factory=dict)
     output: str = "wave"
     sha256: str = ""
 
     def __post_init__(self) -> None:
         for name in ("name", "network", "normalisation", "training_data", "protocol", "licence"):
             self._require(name, "text", isinstance(text := getattr(self, name), str) and bool(text.strip()))
-        for name in ("config", "scores"):
+        for name in ("config", "scores", "trust"):
             self._require(name, "a mapping from names to values", isinstance(getattr(self, name), Mapping))
         self._require("multiple", "a number of frames from 1 up", _is_whole(self.multiple, 1))
         low = 2 * self.multiple
@@ -67,7 +70,8 @@ class Card:
         self._require("size", f"a number of pixels from {MINIMUM_SIZE} up", _is_whole(self.size, MINIMUM_SIZE))
         self._require("margin", "a fraction from 0 up", _is_finite(self.margin) and self.margin >= 0)
         self._require("fps", "a positive rate in Hz", _is_finite(self.fps) and self.fps > 0)
-        self._require("scores", "finite numbers", all(_is_finite(score) for score in self.scores.values()))
+        for name in ("scores", "trust"):
+            self._require(name, "finite numbers", all(_is_finite(value) for value in getattr(self, name).values()))
         self._require("output", "'wave' or 'slope'", self.output in ("wave", "slope"))
         digest = isinstance(self.sha256, str) and re.fullmatch("([0-9a-f]{64})?", self.sha256) is not None
         self._require("sha256", "64 hexadecimal digits", digest)

@@ -14,7 +14,7 @@ import numpy as np
 from facepulse.card import METADATA_KEY, MINIMUM_SIZE, Card
 from facepulse.errors import UsageError
 from facepulse.overlap import Frames, OverlapAdd, Waveform, joined, standardised
-from facepulse.weights import build, card_of, list_models, load_with_card, require_train_extra
+from facepulse.weights import build, card_of, exported, list_models, load_with_card, require_train_extra
 
 EngineName = Literal["openvino", "onnxruntime", "torch"]
 Precision = Literal["auto", "f32", "bf16"]
@@ -160,8 +160,8 @@ def find_engine(model: str, precision: Precision = "auto") -> Engine | None:
     """The network that a name or a path stands for, ready to run; None where there is none of that name.
 
     Args:
-        model: a file that `facepulse export` wrote (.onnx), a file of weights (.safetensors, or .pth of
-            rPPG-Toolbox), which torch runs, or a name of `facepulse.list_models()`.
+        model: a name of `facepulse.list_models()` or a file that `facepulse export` wrote (.onnx), which OpenVINO runs,
+            or a file of weights (.safetensors, or .pth of rPPG-Toolbox), which torch runs.
         precision: of an exported network, as in `load_engine`.
 
     Raises:
@@ -169,7 +169,9 @@ def find_engine(model: str, precision: Precision = "auto") -> Engine | None:
     """
     if model.endswith(".onnx"):
         return load_engine(model, precision=precision)
-    if model in list_models() or os.path.isfile(model):
+    if model in list_models():
+        return load_engine(exported(model), precision=precision)
+    if os.path.isfile(model):
         return torch_engine(*load_with_card(model))
     return None
 

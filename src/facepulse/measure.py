@@ -10,13 +10,14 @@ from typing import Literal
 from facepulse.detectors import get_detector
 from facepulse.errors import UsageError
 from facepulse.measurement import TRUSTWORTHY, Measurement
+from facepulse.networks import DEFAULT
 from facepulse.scene import MINIMUM_S, Progress, watch
 
 
 def measure(
     video: str | Path,
     *,
-    method: str = "POS",
+    method: str = DEFAULT,
     window_s: float = 10.0,
     detector: str = "auto",
     min_quality: float = TRUSTWORTHY,
@@ -26,8 +27,9 @@ def measure(
 
     Args:
         video: a file, or a directory of images with timestamps in their names.
-        method: a key of `facepulse.classical.METHODS`, capitals do not matter; or a network: a file that `facepulse
-            export` wrote (.onnx), one of weights (.safetensors), or a name of `facepulse.list_models()`.
+        method: a network: a name of `facepulse.list_models()`, a file that `facepulse export` wrote (.onnx) or one of
+            weights (.safetensors); or a key of `facepulse.classical.METHODS`, capitals do not matter. Where a network
+            cannot be trusted and POS can, POS is read: the measurement's `method` and `warnings` say so.
         window_s: length in seconds of the windows of the heart rate over time, at least 5.
         detector: a key of `facepulse.detectors.DETECTORS`.
         min_quality: 0..1; below it a heart rate is withheld.
@@ -51,7 +53,7 @@ def measure_faces(
     video: str | Path,
     *,
     which: Literal["largest", "all"] = "largest",
-    method: str = "POS",
+    method: str = DEFAULT,
     window_s: float = 10.0,
     detector: str = "auto",
     min_quality: float = TRUSTWORTHY,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from facepulse.agreement import REGIONS, Trust
 from facepulse.classical import METHODS, ClassicalMethod, get_method
 from facepulse.engine import Engine, find_engine
 from facepulse.errors import UsageError
@@ -27,6 +28,12 @@ class Method:
     def name(self) -> str:
         """What results and listings call it."""
         return self.skin.name if self.engine is None else self.engine.card.name
+
+    @property
+    def trust(self) -> Trust:
+        """What the evidence for its heart rates weighs."""
+        calibrated = {} if self.engine is None else self.engine.card.trust
+        return Trust(**calibrated) if calibrated else REGIONS
 
     @property
     def fps(self) -> float:

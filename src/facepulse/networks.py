@@ -24,6 +24,8 @@ class NetworkFacts:
     reference: str
 
 
+DEFAULT = "physfsunet"  # name of the weights that come with the package, and read a video unless another is asked for
+
 NETWORKS: dict[str, NetworkFacts] = {
     "physfsunet": NetworkFacts("physFSUNet", 829_061, 155.3, "raw and differences, any size", "arXiv 2507.07795, 2025"),
     "physnet": NetworkFacts("PhysNet", 768_577, 69.5, "differences, any size", "Yu et al., BMVC 2019"),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse import beats, pulse
-from facepulse.agreement import Agreement, agree, trust
+from facepulse.agreement import Agreement, Trust, agree, trust
 from facepulse.classical import ClassicalMethod
 from facepulse.keyframes import beats_with_key_frames, can_be_removed, key_frame_period, without_key_frame_rhythm
 from facepulse.measurement import TRUSTWORTHY, Measurement, Window
@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 # spectrum too. The faintest pulses measured (dark skin in poor light) move it by 0.05.
 STILL_LEVELS = 0.01
 SURE = 0.9  # quality of a window that is believed although the whole video is not: someone may have held still for once
+SAME_BPM = 5.0  # within which two readings are of one heart rate
 COLOURLESS_LEVELS = 1.0  # between the means of red, green and blue in a greyscale picture
 
 _BY_REGIONS = "read where four regions of the face agree"
@@ -37,12 +38,14 @@ class _Reading:
         colours: of the whole face and of its regions, (T, 1 + K, 3) for each stretch.
         waves: the waveform, and those of the regions, (1 + K, T) for each stretch.
         led: the waveform is a network's, and it says the rate; else the regions do.
+        weights: of the evidence for a rate.
         as_coded: whether what keeps step with the key frames is still in any of them.
     """
 
     colours: list[Floats]
     waves: list[Floats]
     led: bool
+    weights: Trust
     as_coded: bool
     key_times: Sequence[float]
     fps: float
@@ -58,7 +61,7 @@ class _Reading:
 
     def quality(self, agreement: Agreement) -> float:
         """How far to trust it: a rate in step with the key frames only where their rhythm is out of the waves."""
-        return trust(agreement, doubtful=self.as_coded and self.in_step(agreement))
+        return trust(agreement, self.weights, doubtful=self.as_coded and self.in_step(agreement))
 
     def in_step(self, agreement: Agreement) -> bool:
         """Whether the rate cannot be told from a multiple of the key frames' own."""
@@ -68,6 +71,9 @@ class _Reading:
 def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, min_quality: float) -> Measurement:
     """From the colour of one face to its measurement.
 
+    Where a network cannot be trusted and the skin can, the skin is read, and the measurement says so. Beats are always
+    read from the skin: how far noise moves single ones has been measured on colours, not on what networks make of them.
+
     Args:
         scene: what was kept of the video.
         face: one of `scene.measurable`.
@@ -75,6 +81,21 @@ def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, 
         window_s: length of the windows of the heart rate over time.
         min_quality: 0..1; below it a heart rate is withheld.
     """
+    found = _read_pulse(scene, face, method, window_s, min_quality)
+    if method.engine is None:
+        return found
+    skin = _read_pulse(scene, face, Method(method.skin), window_s, min_quality)
+    if found.bpm is None:
+        if skin.bpm is None:
+            return found
+        instead = f"{found.method} cannot be trusted here (quality {found.quality:.2f}): read by {skin.method} instead"
+        return replace(skin, warnings=(instead, *skin.warnings))
+    if skin.bpm is None or abs(skin.bpm - found.bpm) > SAME_BPM:
+        return found
+    return replace(found, beats_s=skin.beats_s, hrv=skin.hrv)
+
+
+def _read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, min_quality: float) -> Measurement:
     stretches = face.stretches
     protocol = _protocol(scene.fps)
     reading, overall = _best_reading(stretches, method, protocol, scene.key_times, min_quality)
@@ -84,11 +105,7 @@ def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, 
     if trusted and quality < TRUSTWORTHY:
         remarks.append(f"a quality of {quality:.2f} is low: this heart rate may well be wrong")
 
-    if reading.led and trusted:
-        # How far noise moves single beats has been measured on colours, not on what networks make of them.
-        remarks.append("no beats, and no variability, are read from a network's waveform: use --method POS for them")
-
-    fps = method.fps
+    fps = stretches[0].fps
     whole = [pulse.filtered(wave[0], fps, protocol) for wave in reading.waves]
     told = trusted and not reading.led
     found = [beats.find_beats(wave[0], fps, overall.bpm) if told else None for wave in reading.waves]
@@ -130,12 +147,14 @@ class Latest:
     """What the newest seconds of a stretch say.
 
     Attributes:
+        method: name of what read them.
         bpm: heart rate.
         quality: 0..1, how far to trust it.
         waveform: blood-volume pulse (T,), unit spread, systole upwards.
         times: of its samples, (T,).
     """
 
+    method: str
     bpm: float
     quality: float
     waveform: Floats
@@ -145,7 +164,7 @@ class Latest:
 def read_latest(
     stretch: Stretch, method: Method, window_s: float, fps: float, key_times: Sequence[float], min_quality: float
 ) -> Latest:
-    """Read the newest seconds of a stretch, as `read_pulse` reads a window of a video.
+    """Read the newest seconds of a stretch, as `read_pulse` reads a window of a video; by the skin likewise.
 
     Args:
         stretch: a little longer than the window, since the first second of a waveform is the poorest.
@@ -155,11 +174,21 @@ def read_latest(
         key_times: of its key frames; none where nothing was coded.
         min_quality: 0..1; below it a heart rate will be withheld.
     """
+    latest = _read_latest(stretch, method, window_s, fps, key_times, min_quality)
+    if method.engine is None or latest.quality >= min_quality:
+        return latest
+    skin = _read_latest(stretch, Method(method.skin), window_s, fps, key_times, min_quality)
+    return skin if skin.quality >= min_quality else latest
+
+
+def _read_latest(
+    stretch: Stretch, method: Method, window_s: float, fps: float, key_times: Sequence[float], min_quality: float
+) -> Latest:
     reading, _ = _best_reading([stretch], method, protocol := _protocol(fps), key_times, min_quality)
     begin = max(len(stretch.times) - round(window_s * stretch.fps), 0)
     agreement = reading.agreement(0, begin)
     wave = _standardised(pulse.filtered(reading.waves[0][0], stretch.fps, protocol)[begin:])
-    return Latest(agreement.bpm, reading.quality(agreement), wave, stretch.times[begin:])
+    return Latest(method.name, agreement.bpm, reading.quality(agreement), wave, stretch.times[begin:])
 
 
 def _protocol(fps: float) -> pulse.Protocol:
@@ -198,7 +227,7 @@ def _best_reading(
         return cleaned, here
     if max(cleaned.quality(here), as_coded.quality(there)) < min_quality:
         # Neither is to be trusted: the clearer one is what there is to report.
-        better = trust(there) > trust(here)
+        better = trust(there, method.trust) > trust(here, method.trust)
     else:
         better = as_coded.quality(there) > cleaned.quality(here)
     return (as_coded, there) if better else (cleaned, here)
@@ -212,11 +241,12 @@ def _read(
     keys: Sequence[float],
     protocol: pulse.Protocol,
 ) -> _Reading:
-    waves = [region_waveforms(method.skin, rgb, method.fps) for rgb in colours]
+    fps = stretches[0].fps
+    waves = [region_waveforms(method.skin, rgb, fps) for rgb in colours]
     for wave, stretch in zip(waves, stretches, strict=True):
-        if stretch.waveform is not None:
+        if method.engine is not None and stretch.waveform is not None:
             wave[0] = stretch.waveform
-    return _Reading(colours, waves, method.engine is not None, as_coded, keys, method.fps, protocol)
+    return _Reading(colours, waves, method.engine is not None, method.trust, as_coded, keys, fps, protocol)
 
 
 def region_waveforms(method: ClassicalMethod, rgb: Floats, fps: float) -> Floats:

@@ -17,6 +17,7 @@ from facepulse.detectors import get_detector
 from facepulse.errors import UsageError
 from facepulse.face import Box, FaceTracker, TrackedFrames
 from facepulse.measurement import TRUSTWORTHY
+from facepulse.networks import DEFAULT
 from facepulse.scene import MINIMUM_FPS, MINIMUM_S, FaceSeen
 from facepulse.video import Frame, frame_rate, open_video
 from facepulse.webcam import open_camera
@@ -40,6 +41,7 @@ class LiveReading:
         time_s: of the newest frame, on the source's clock.
         state: "no face"; "collecting", until there are five seconds of a face; "unsure", where the quality is too low
             for a heart rate; "measured".
+        method: name of what reads the window: POS, where a network cannot be trusted and POS can.
         bpm: heart rate over the window, or None where it cannot be said.
         quality: 0..1, how far to trust what the window says; 0 while there is none.
         window_s: how many seconds the window has by now.
@@ -51,6 +53,7 @@ class LiveReading:
 
     time_s: float
     state: State
+    method: str
     bpm: float | None
     quality: float
     window_s: float
@@ -74,6 +77,7 @@ class LiveReading:
         return {
             "time_s": round(self.time_s, 3),
             "state": self.state,
+            "method": self.method,
             "bpm": None if self.bpm is None else round(self.bpm, 2),
             "quality": round(self.quality, 3),
             "window_s": round(self.window_s, 2),
@@ -85,7 +89,7 @@ class LiveReading:
 def stream(
     source: Iterable[Frame] | str | Path | int,
     *,
-    method: str = "POS",
+    method: str = DEFAULT,
     window_s: float = 10.0,
     detector: str = "auto",
     min_quality: float = TRUSTWORTHY,
@@ -200,6 +204,7 @@ class _Watched:
         return LiveReading(
             time_s=now_s,
             state="measured" if trusted else "unsure",
+            method=latest.method,
             bpm=latest.bpm if trusted else None,
             quality=latest.quality,
             window_s=seconds,
@@ -225,7 +230,9 @@ class _Watched:
         words: tuple[str, ...],
     ) -> LiveReading:
         nothing = np.zeros(0)
-        return LiveReading(now_s, state, None, 0.0, seconds, box, words, nothing.astype(np.float32), nothing)
+        return LiveReading(
+            now_s, state, self._method.name, None, 0.0, seconds, box, words, nothing.astype(np.float32), nothing
+        )
 
 
 def _frames(source: Iterable[Frame] | str | Path | int) -> Iterable[Frame]:

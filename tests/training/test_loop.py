@@ -208,6 +208,20 @@ def test_another_network_is_one_line(tmp_path: Path, data: Path) -> None:
     assert read_card(trained.weights).network == "physnet"
 
 
+def test_a_run_can_begin_with_weights_that_somebody_has_trained(tmp_path: Path, data: Path) -> None:
+    first = train(settings(tmp_path / "first", data))
+    config = {"stem_width": 2, "width": 4, "head_width": 4}
+    network = {"name": "physfsunet", "config": config, "start": str(first.weights)}
+    further = settings(tmp_path / "further", data, network=network, optimiser={"epochs": 1, "lr": 1e-12})
+    begun, ended = load_model(first.weights), load_model(train(further).weights)
+    for (name, one), other in zip(begun.named_parameters(), ended.parameters(), strict=True):
+        torch.testing.assert_close(one, other, msg=name)
+    wider = {**network, "config": {**config, "width": 6}}
+    with pytest.raises(UsageError, match=r"network.start: .*width=4.*what is to be trained is .*width=6"):
+        train(settings(tmp_path / "wider", data, network=wider))
+    assert not list((tmp_path / "wider").glob("[!.]*"))
+
+
 def test_without_validation_the_last_weights_are_the_best(tmp_path: Path, data: Path) -> None:
     trained = train(settings(tmp_path / "run", data, data={"validation": []}, optimiser={"epochs": 1}))
 

@@ -18,12 +18,13 @@ from facepulse.cli.console import EXIT_UNTRUSTED, progress_bar, say
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.extras import require_extra
 from facepulse.measurement import TRUSTWORTHY, printable
+from facepulse.networks import DEFAULT
 from facepulse.whole_files import check_folder, check_writable, written_whole
 
 
 def measure(
     *videos: Annotated[str, Parameter(required=True)],
-    method: str = "POS",
+    method: str = DEFAULT,
     window: Annotated[float, Parameter(validator=Number(gte=5))] = 10.0,
     faces: Literal["largest", "all"] = "largest",
     detector: Literal["auto", "haar", "rfb"] = "auto",
@@ -42,7 +43,8 @@ def measure(
 
     Args:
         videos: Video files, or directories of images.
-        method: How the pulse is read: a method of `facepulse models`, or a network's file, .onnx or .safetensors.
+        method: How the pulse is read: a name of `facepulse models`, or a network's file, .onnx or .safetensors. Where a
+            network cannot be trusted and POS can, POS is read, and a note says so.
         window: Length in seconds of the windows of the heart rate over time.
         faces: The largest face that stays, or all, numbered from left to right.
         detector: Face detector: haar, rfb (turned heads, low light), or auto: haar, and rfb where haar finds nobody.
@@ -142,7 +144,7 @@ def live(
     *,
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8737,
     host: str = "127.0.0.1",
-    method: str = "POS",
+    method: str = DEFAULT,
     min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = TRUSTWORTHY,
     camera: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
     browser: bool = True,

@@ -31,7 +31,7 @@ from facepulse.training.recomputation import recompute
 from facepulse.training.run_folder import BEST, LAST, RunFolder
 from facepulse.training.settings import Settings
 from facepulse.training.validation import Validated, validate
-from facepulse.weights import require_train_extra, save_model
+from facepulse.weights import load_model, require_train_extra, save_model
 from facepulse.whole_files import exclusive
 
 Progress = Callable[[float, float | None], None]
@@ -107,6 +107,8 @@ class _Run:
         torch.manual_seed(settings.seed)
         model = MODELS[settings.network.name]
         self.network: nn.Module = model.network(model.config(**settings.network.config))
+        if settings.network.start:
+            _begin_with(self.network, settings.network.start)
         self.card = _card(settings, self.network, str(self.data))
         self.reader = NetworkReader(torch_engine(self.network, self.card))  # of the weights that there are at the time
         for group in (*self.data.train, *self.data.validation):
@@ -257,6 +259,17 @@ class _Run:
         said = "" if mae is None else f", validation MAE {mae:.2f} bpm{' (best so far)' if better else ''}"
         self.say(f"epoch {epoch} of {settings.optimiser.epochs}: loss {np.mean(losses):.4f}{said}")
         return best
+
+
+def _begin_with(network: nn.Module, weights: str) -> None:
+    """Give a network weights that somebody has trained."""
+    trained = load_model(weights)
+    if type(trained) is not type(network) or trained.config != network.config:
+        raise UsageError(
+            f"network.start: {weights} is {type(trained).__name__} of {trained.config}, and what is to be trained is "
+            f"{type(network).__name__} of {network.config}: give the same network.name and network.config"
+        )
+    network.load_state_dict(trained.state_dict())
 
 
 def _wrapped(network: nn.Module, settings: Settings, ranks: Ranks) -> nn.Module:

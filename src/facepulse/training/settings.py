@@ -36,10 +36,13 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     Attributes:
         name: key of `facepulse.models.MODELS`.
         config: values for the fields of its config; those not named keep their default.
+        start: weights to begin with, of the same network and config: a file, or a name of `facepulse.list_models()`.
+            Without any it begins at random.
     """
 
     name: str = "physfsunet"
     config: dict[str, Any] = {}
+    start: str = ""
 
     def __post_init__(self) -> None:
         if self.name not in MODELS:

@@ -165,7 +165,7 @@ function show(reading) {
   }
   if (!document.hidden) say(WORDS[reading.state](reading));
   advise(reading.advice);
-  byId("delay").textContent = `${reading.delay_ms.toFixed(0)} ms from the newest picture to this reading`;
+  byId("delay").textContent = `read by ${reading.method}, ${reading.delay_ms.toFixed(0)} ms after the newest picture`;
   if (trace.length && reading.time_s < trace[trace.length - 1].time_s) trace = [];
   trace.push({ time_s: reading.time_s, bpm });
   trace = trace.filter((point) => point.time_s > reading.time_s - TRACE_S);
@@ -299,8 +299,8 @@ function download(content, type, suffix) {
 }
 
 function asCsv() {
-  const rows = saved.readings.map((row) => [row.time_s, row.bpm ?? "", row.quality, row.state, row.window_s].join(","));
-  return ["time_s,bpm,quality,state,window_s", ...rows, ""].join("\n");
+  const rows = saved.readings.map((row) => [row.time_s, row.bpm ?? "", row.quality, row.state, row.method, row.window_s].join(","));
+  return ["time_s,bpm,quality,state,method,window_s", ...rows, ""].join("\n");
 }
 
 // --- what people do

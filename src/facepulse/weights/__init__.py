@@ -38,6 +38,11 @@ def list_models() -> list[str]:
     return sorted(path.stem for path in Path(__file__).parent.glob(f"*{SUFFIX}"))
 
 
+def exported(name: str) -> Path:
+    """The ONNX file of one of `list_models()`."""
+    return Path(__file__).with_name(f"{name}.onnx")
+
+
 def load_model(name_or_path: str | Path) -> nn.Module:
     """Rebuild a trained network from its weights.
 

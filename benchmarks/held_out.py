@@ -1,0 +1,175 @@
+"""How far off are methods and networks on people that no training has seen? Simulated ones, measured as users do it.
+
+    python benchmarks/held_out.py NAME=ROOT ... [--method physfsunet POS CHROM FILE.onnx] [--open-rppg PYTHON]
+                                  [--networks FacePhys.rlap] [--out FOLDER]
+
+Each ROOT holds recordings of `facepulse simulate` in the layout native, of a split that was not trained on. Every
+method reads every video through `facepulse.measure`, and is asked for its reading however little it trusts it; so the
+errors are over all recordings. What would have been shown has a quality of 0.7 or more. The reference of a recording,
+and of each of its windows of 10 s, is the mean of the heart that was simulated. Networks of the package open-rppg (see
+`judges.py`) read the same files with their own detector, and are taken at their own word (`hr`).
+
+Prints a table a set, with 95 % intervals over recordings by bootstrap, and writes it with every reading to FOLDER. All
+of it is simulated: it compares methods under equal conditions, and does not say how accurate one is on people.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from judges import Recording, find_recordings, read_open_rppg
+
+from facepulse import measure
+from facepulse.errors import FacepulseError
+from facepulse.measurement import TRUSTWORTHY
+from facepulse.whole_files import written_whole
+
+CLOSE_BPM = 5.0
+SURE = 0.8
+DRAWS = 4000
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one method read in one recording, or in a window of it; bpm is None where there was nothing to read."""
+
+    set: str
+    recording: str
+    method: str
+    start_s: float | None  # of a window; None for the whole recording
+    true_bpm: float
+    bpm: float | None
+    quality: float | None
+    attributes: dict[str, Any]
+
+    @property
+    def error(self) -> float:
+        """Bpm; of nothing, as if it had been the middle of the range."""
+        return abs((90.0 if self.bpm is None else self.bpm) - self.true_bpm)
+
+
+def true_rate(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """Times in seconds and instantaneous heart rate of the simulated heart."""
+    with (recording.video.parent / "ppg.csv").open(newline="", encoding="utf-8") as file:
+        rows = [(float(row["time_s"]), float(row["bpm"])) for row in csv.DictReader(file)]
+    times, bpm = np.array(rows).T
+    return times, bpm
+
+
+def read(job: tuple[str, Recording, str]) -> list[Reading]:
+    cv2.setNumThreads(1)
+    name, recording, method = job
+    times, bpm = true_rate(recording)
+    said = json.loads((recording.video.parent / "recording.json").read_text(encoding="utf-8"))["attributes"]
+    label = Path(method).stem
+    try:
+        found = measure(recording.video, method=method, min_quality=0.0)
+    except FacepulseError:  # no face, or for too short a time
+        return [Reading(name, recording.name, label, None, recording.bpm, None, None, said)]
+    readings = [Reading(name, recording.name, label, None, recording.bpm, found.bpm, found.quality, said)]
+    for window in found.windows:
+        inside = (times >= window.start_s) & (times < window.end_s)
+        truth = float(60 / np.mean(60 / bpm[inside]))  # beats over seconds
+        readings.append(Reading(name, recording.name, label, window.start_s, truth, window.bpm, window.quality, said))
+    return readings
+
+
+def interval(errors: Sequence[float]) -> str:
+    """Mean with its 95 % interval."""
+    values = np.asarray(errors, np.float64)
+    drawn = np.random.default_rng(0).choice(values, (DRAWS, len(values))).mean(axis=1)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
+
+
+def with_fallback(readings: Iterable[Reading], network: str) -> list[Reading]:
+    """What `measure` shows: the network where it can be trusted, else POS where that can."""
+    by_key = {(each.set, each.recording, each.method): each for each in readings if each.start_s is None}
+    shown = []
+    for (name, recording, method), each in by_key.items():
+        if method == network and (other := by_key.get((name, recording, "POS"))) is not None:
+            use = other if (each.quality or 0) < TRUSTWORTHY <= (other.quality or 0) else each
+            values = {**asdict(use), "method": f"{network}, else POS"}
+            shown.append(Reading(**values))
+    return shown
+
+
+def table(readings: Sequence[Reading], by: str = "motion") -> str:
+    """One row a method: error over all, by stratum, and how honest its quality is."""
+    strata = sorted({str(each.attributes.get(by)) for each in readings})
+    heads = ["method", "MAE, bpm", "within 5 bpm", *strata, f"shown (quality {TRUSTWORTHY:g} or more)", "MAE of these"]
+    heads.append(f"windows of quality over {SURE:g}: within 5 bpm")
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for method in dict.fromkeys(each.method for each in readings):
+        whole = [each for each in readings if each.method == method and each.start_s is None]
+        errors = [each.error for each in whole]
+        cells = [method, interval(errors), f"{np.mean(np.array(errors) <= CLOSE_BPM):.0%}"]
+        for stratum in strata:
+            part = [each.error for each in whole if str(each.attributes.get(by)) == stratum]
+            cells.append(f"{np.mean(part):.1f} (n {len(part)})" if part else "")
+        shown = [each for each in whole if each.quality is not None and each.quality >= TRUSTWORTHY]
+        rated = any(each.quality is not None for each in whole)
+        cells.append(f"{len(shown) / len(whole):.0%}" if rated else "")
+        cells.append(f"{np.mean([each.error for each in shown]):.2f}" if shown else "")
+        sure = [
+            each.error <= CLOSE_BPM
+            for each in readings
+            if each.method == method and each.start_s is not None and (each.quality or 0) > SURE
+        ]
+        cells.append(f"{np.mean(sure):.1%} of {len(sure)}" if sure else "")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", nargs="+", metavar="NAME=ROOT")
+    parser.add_argument("--method", nargs="+", default=["physfsunet", "POS", "CHROM", "GREEN"])
+    parser.add_argument("--open-rppg", metavar="PYTHON")
+    parser.add_argument("--networks", nargs="+", metavar="NAME", default=["FacePhys.rlap"])
+    parser.add_argument("--by", default="motion", help="attribute whose values are the strata")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--jobs", type=int, default=None)
+    options = parser.parse_args()
+    sets = {name: find_recordings(Path(root)) for name, _, root in (each.partition("=") for each in options.sets)}
+    jobs = [(name, each, method) for name, found in sets.items() for method in options.method for each in found]
+    readings: list[Reading] = []
+    with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
+        for number, found in enumerate(pool.map(read, jobs), 1):
+            readings += found
+            print(f"\r{number} of {len(jobs)}", end="", file=sys.stderr, flush=True)
+    readings += with_fallback(readings, Path(options.method[0]).stem)
+    if options.open_rppg:
+        for name, network in ((name, network) for name in sets for network in options.networks):
+            for each, said in zip(sets[name], read_open_rppg(options.open_rppg, network, sets[name]), strict=True):
+                attributes = json.loads((each.video.parent / "recording.json").read_text())["attributes"]
+                label = f"{network} (open-rppg)"
+                readings.append(Reading(name, each.name, label, None, each.bpm, said.own_bpm, None, attributes))
+    report = partial(table, by=options.by)
+    tables = {name: report([each for each in readings if each.set == name]) for name in sets}
+    for name, text in tables.items():
+        print(f"\n\nsimulated, {name}: {len(sets[name])} recordings\n{text}")
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        for name, text in tables.items():
+            with written_whole(options.out / f"{name}.md") as temporary:
+                temporary.write_text(f"Simulated, {len(sets[name])} recordings.\n\n{text}\n", encoding="utf-8")
+            with written_whole(options.out / f"{name}.json") as temporary:
+                rows = [asdict(each) for each in readings if each.set == name]
+                temporary.write_text(json.dumps(rows) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Make trained weights those of the package: under their name, with all that their card has to say.
+
+    python benchmarks/ship_weights.py RUN.safetensors --name physfsunet --trust '{"offset": ..., ...}'
+                                      --scores '{"mae_bpm_complex": ..., ...}' --protocol TEXT --training-data TEXT
+
+Writes NAME.safetensors and NAME.onnx beside `facepulse/weights/__init__.py`. What the scores and the weights of the
+evidence are comes from `held_out.py` and `network_quality.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from facepulse import weights
+from facepulse.export import export
+from facepulse.weights import exported, load_with_card, save_model
+
+LARGEST = 5_000_000  # bytes of each file: wheels stay small
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--trust", type=json.loads, required=True)
+    parser.add_argument("--scores", type=json.loads, required=True)
+    parser.add_argument("--protocol", required=True)
+    parser.add_argument("--training-data", required=True)
+    options = parser.parse_args()
+    network, card = load_with_card(options.run)
+    card = replace(
+        card,
+        name=options.name,
+        trust=options.trust,
+        scores=options.scores,
+        protocol=options.protocol,
+        training_data=options.training_data,
+        licence="Apache-2.0",
+    )
+    target = Path(weights.__file__).with_name(f"{options.name}{weights.SUFFIX}")
+    save_model(network, card, target)
+    difference = export(target, exported(options.name))
+    for path in (target, exported(options.name)):
+        size = path.stat().st_size
+        print(f"{path.name}: {size:,} bytes")
+        assert size < LARGEST, f"at most {LARGEST:,} are wanted"
+    print(f"OpenVINO and torch differ by {difference:.1e} of the waveform's deviation")
+
+
+if __name__ == "__main__":
+    main()
