@@ -134,7 +134,7 @@ def demo(
     picture = result.plot(directory / "face.png")
     found = "nothing to be trusted" if result.bpm is None else f"{result.bpm:.1f} bpm"
     print(f"painted  {bpm:.1f} bpm (a simulated face: it shows that all parts work, not how accurate they are)")
-    print(f"measured {found}, quality {result.quality:.2f}")
+    print(f"measured {found}, quality {result.quality:.2f}, by {result.method}")
     print(f"video    {video}")
     print(f"plot     {picture}")
     return 0 if result.bpm is not None else EXIT_UNTRUSTED

@@ -1,0 +1,99 @@
+"""The weights that come with the package: whole, small, honest about themselves, and good enough to be the default."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import facepulse
+from facepulse.agreement import Trust
+from facepulse.card import Card
+from facepulse.engine import find_engine, load_engine
+from facepulse.methods import find_method
+from facepulse.networks import DEFAULT, NETWORKS
+from facepulse.weights import exported, find_weights, list_models, load_model, read_card
+
+ROOT = Path(__file__).parents[2]
+
+every_model = pytest.mark.parametrize("name", list_models())
+
+
+def card_of(name: str) -> Card:
+    engine = find_engine(name)
+    assert engine is not None
+    return engine.card
+
+
+def test_the_default_comes_with_the_package() -> None:
+    assert DEFAULT in list_models()
+    assert find_method(DEFAULT).name == DEFAULT
+
+
+@every_model
+def test_both_files_are_small_and_tell_the_same(name: str) -> None:
+    for path in (find_weights(name), exported(name)):
+        assert path.stat().st_size < 5_000_000
+    assert read_card(name) == card_of(name)
+
+
+@every_model
+def test_the_card_says_what_has_to_be_known(name: str) -> None:
+    card = read_card(name)
+    assert card.name == name
+    assert card.network in NETWORKS
+    assert card.licence == "Apache-2.0"
+    assert "simulated" in card.training_data
+    assert "facepulse train" in card.training_data, "the command"
+    assert "simulated" in card.protocol
+    assert card.trust.keys() == asdict(Trust(0, 0, 0, 0)).keys(), "its quality is calibrated"
+    assert {"mae_bpm_calm", "mae_bpm_complex", "mae_bpm_unseen"} <= card.scores.keys()
+
+
+@every_model
+def test_every_engine_reads_the_same(name: str, pulsating_clip) -> None:
+    torch = pytest.importorskip("torch")
+    card = read_card(name)
+    frames, _ = pulsating_clip(72.0, card.frames, card.size)
+    waves = [load_engine(exported(name), engine, "f32")(frames) for engine in ("openvino", "torch")]
+    np.testing.assert_allclose(waves[0], waves[1], atol=2e-3)
+    network = load_model(name)
+    with torch.inference_mode():
+        direct = network(torch.from_numpy(frames[None]).permute(0, 4, 1, 2, 3))[0].numpy()
+    assert np.corrcoef(direct, waves[0])[0, 1] > 0.9999
+
+
+def test_who_measures_with_it_needs_no_torch(face_video) -> None:
+    code = (
+        "import sys, facepulse; m = facepulse.measure(sys.argv[1]); "
+        "print([name for name in ('torch', 'safetensors', 'onnx') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(face_video(72.0, 20.0))], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("bpm", [50.0, 72.0, 110.0, 150.0])
+def test_a_painted_face_is_measured_by_default(face_video, bpm: float) -> None:
+    assert facepulse.measure(face_video(bpm, 20.0)).bpm == pytest.approx(bpm, abs=2.0)
+
+
+def test_a_photograph_has_no_pulse_by_default(face_video) -> None:
+    assert facepulse.measure(face_video(None, 20.0)).bpm is None
+
+
+def test_a_real_face_is_measured_as_it_is_and_made_worse(shared_data: Path, tmp_path: Path) -> None:
+    video, found = shared_data / "evm_face" / "face.mp4", tmp_path / "found.json"
+    script = ROOT / "benchmarks" / "real_face.py"
+    command = [sys.executable, script, video, "--method", DEFAULT, "--json", found]
+    subprocess.run(command, check=True, capture_output=True)
+    for row in json.loads(found.read_text()):
+        assert row["bpm"] == pytest.approx(52.7, abs=1.5), row["version"]
+        assert row["windows"] == [pytest.approx(52.7, abs=3.0)] * 3, row["version"]
+    result = facepulse.measure(video)
+    assert result.method == DEFAULT
+    assert result.quality > 0.8
