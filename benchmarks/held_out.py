@@ -34,6 +34,7 @@ from judges import Recording, find_recordings, read_open_rppg
 from facepulse import measure
 from facepulse.errors import FacepulseError
 from facepulse.measurement import TRUSTWORTHY
+from facepulse.networks import DEFAULT
 from facepulse.whole_files import written_whole
 
 CLOSE_BPM = 5.0
@@ -68,12 +69,17 @@ def true_rate(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
     return times, bpm
 
 
+def label_of(method: str) -> str:
+    """A name, or the end of a path, by which two files of one name can be told apart."""
+    return "/".join(Path(method).with_suffix("").parts[-2:])
+
+
 def read(job: tuple[str, Recording, str]) -> list[Reading]:
     cv2.setNumThreads(1)
     name, recording, method = job
     times, bpm = true_rate(recording)
     said = json.loads((recording.video.parent / "recording.json").read_text(encoding="utf-8"))["attributes"]
-    label = Path(method).stem
+    label = label_of(method)
     try:
         found = measure(recording.video, method=method, min_quality=0.0)
     except FacepulseError:  # no face, or for too short a time
@@ -81,7 +87,7 @@ def read(job: tuple[str, Recording, str]) -> list[Reading]:
     readings = [Reading(name, recording.name, label, None, recording.bpm, found.bpm, found.quality, said)]
     for window in found.windows:
         inside = (times >= window.start_s) & (times < window.end_s)
-        truth = float(60 / np.mean(60 / bpm[inside]))  # beats over seconds
+        truth = float(bpm[inside].mean())  # beats over seconds: it is the rate at even steps of time
         readings.append(Reading(name, recording.name, label, window.start_s, truth, window.bpm, window.quality, said))
     return readings
 
@@ -95,11 +101,11 @@ def interval(errors: Sequence[float]) -> str:
 
 
 def with_fallback(readings: Iterable[Reading], network: str) -> list[Reading]:
-    """What `measure` shows: the network where it can be trusted, else POS where that can."""
+    """The network where it can be trusted, else POS where that can, else what the network says."""
     by_key = {(each.set, each.recording, each.method): each for each in readings if each.start_s is None}
     shown = []
     for (name, recording, method), each in by_key.items():
-        if method == network and (other := by_key.get((name, recording, "POS"))) is not None:
+        if method == network != "POS" and (other := by_key.get((name, recording, "POS"))) is not None:
             use = other if (each.quality or 0) < TRUSTWORTHY <= (other.quality or 0) else each
             values = {**asdict(use), "method": f"{network}, else POS"}
             shown.append(Reading(**values))
@@ -136,7 +142,7 @@ def table(readings: Sequence[Reading], by: str = "motion") -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", metavar="NAME=ROOT")
-    parser.add_argument("--method", nargs="+", default=["physfsunet", "POS", "CHROM", "GREEN"])
+    parser.add_argument("--method", nargs="+", default=[DEFAULT, "POS", "CHROM", "GREEN"])
     parser.add_argument("--open-rppg", metavar="PYTHON")
     parser.add_argument("--networks", nargs="+", metavar="NAME", default=["FacePhys.rlap"])
     parser.add_argument("--by", default="motion", help="attribute whose values are the strata")
@@ -150,7 +156,7 @@ def main() -> None:
         for number, found in enumerate(pool.map(read, jobs), 1):
             readings += found
             print(f"\r{number} of {len(jobs)}", end="", file=sys.stderr, flush=True)
-    readings += with_fallback(readings, Path(options.method[0]).stem)
+    readings += with_fallback(readings, label_of(options.method[0]))
     if options.open_rppg:
         for name, network in ((name, network) for name in sets for network in options.networks):
             for each, said in zip(sets[name], read_open_rppg(options.open_rppg, network, sets[name]), strict=True):

@@ -27,7 +27,6 @@ import argparse
 import csv
 import json
 import math
-import re
 import subprocess
 import sys
 import tempfile
@@ -47,6 +46,7 @@ from facepulse import measure, metrics, pulse
 from facepulse.classical import METHODS
 from facepulse.errors import FacepulseError, NoFaceError, TooShortError, UsageError
 from facepulse.export import export
+from facepulse.measurement import TRUSTWORTHY
 from facepulse.video import open_video
 from facepulse.whole_files import check_writable, written_whole
 
@@ -185,15 +185,11 @@ def read_facepulse(recording: Recording, method: str, name: str) -> Reading:
     """What facepulse reads, or what it guesses where it withholds its reading."""
     judge = f"{name}, facepulse"
     try:
-        measurement = measure(recording.video, method=method)
+        measurement = measure(recording.video, method=method, min_quality=0.0)  # the method's own, trusted or not
     except (NoFaceError, TooShortError) as error:
         return Reading(judge, None, recording.bpm, _line(error))
-    bpm, note = measurement.bpm, ""
-    if bpm is None:
-        note = measurement.warnings[0]  # says why, and names the best guess if there is one
-        guess = re.search(r"best guess is ([\d.]+) bpm", note)
-        bpm = float(guess[1]) if guess else None
-    return Reading(judge, bpm, recording.bpm, note, measurement.bpm, measurement.quality)
+    trusted = measurement.bpm if measurement.quality >= TRUSTWORTHY else None
+    return Reading(judge, measurement.bpm, recording.bpm, own_bpm=trusted, own_quality=measurement.quality)
 
 
 @cache

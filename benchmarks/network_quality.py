@@ -4,12 +4,14 @@
                                          [--presets complex complex calm] [--fit] [--json FILE]
 
 NETWORK is a file (.onnx) or a name. Each recording is rendered around the face twice, with and without its pulse,
-coded, written as a file and read by the network as `facepulse.measure` does it: as a whole, and in windows of 5 and
-10 s. A reading is right within 5 bpm of the heart in that time; one without blood that moves never is.
+coded, written as a file and read by the network as `facepulse.measure` does it, but for its doubts about rates in step
+with key frames: as a whole, and in windows of 5 and 10 s. A reading is right within 5 bpm of the heart in that time; one
+without blood that moves never is.
 
 Prints how often readings of each quality are right, with and without the weights in the network's card; with --fit,
-weights fitted on the even recordings (a card's `trust`), and the table that they give for the odd ones. All of it is
-simulated.
+weights fitted on the even recordings (a card's `trust`), and the table that they give for the odd ones. Since POS is read
+where the network cannot be trusted, it counts too what either of them would show without a pulse. With --json, readings
+are kept for another run. All of it is simulated.
 """
 
 from __future__ import annotations
@@ -63,6 +65,7 @@ class Reading:
     bpm: float
     colour: float
     right: bool
+    skin: float  # quality of POS there, at the rate that it reads
 
     @property
     def found(self) -> Agreement:
@@ -102,11 +105,10 @@ def read_recording(
                     found = in_colour(found, [rgb[part, 1:]], stretch.fps, PROTOCOL)
                     first_s, last_s = stretch.times[part][[0, -1]]
                     right = pulses and abs(found.bpm - recording.heartbeat.mean_bpm(first_s, last_s)) <= CLOSE_BPM
-                    readings.append(
-                        Reading(
-                            index, pulses, found.seconds, found.share, found.lead, found.bpm, found.colour, bool(right)
-                        )
-                    )
+                    alone = agree([waves[:, part]], stretch.fps, PROTOCOL)
+                    skin = trust(in_colour(alone, [rgb[part, 1:]], stretch.fps, PROTOCOL))
+                    seen = (found.seconds, found.share, found.lead, found.bpm, found.colour)
+                    readings.append(Reading(index, pulses, *seen, right=bool(right), skin=skin))
     return readings
 
 
@@ -150,7 +152,9 @@ def table(readings: Sequence[Reading], weights: Trust) -> str:
     lines.append(f"right at all: {np.mean([right for _, right in moving]):.1%}")
     still = np.array([quality for quality, each in rows if not each.pulse])
     below = ", ".join(f"{np.mean(still < limit):.1%} below {limit}" for limit in (0.3, 0.7, 0.8))
-    return "\n".join([*lines, f"stands still: n {len(still)}, {below}"])
+    either = np.maximum(still, [each.skin for _, each in rows if not each.pulse])
+    lines.append(f"stands still: n {len(still)}, {below}; with POS in its place {np.mean(either < 0.7):.1%} below 0.7")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -164,8 +168,12 @@ def main() -> None:
     parser.add_argument("--fit", action="store_true")
     parser.add_argument("--json", type=Path, help="write, or read again, the readings")
     options = parser.parse_args()
+    asked = {name: value for name, value in vars(options).items() if name not in ("fit", "json")}
     if options.json is not None and options.json.exists():
-        readings = [Reading(**row) for row in json.loads(options.json.read_text())]
+        kept = json.loads(options.json.read_text())
+        if kept["asked"] != asked:
+            sys.exit(f"{options.json} holds readings of {kept['asked']}: give another file")
+        readings = [Reading(**row) for row in kept["readings"]]
     else:
         read = partial(
             read_recording,
@@ -181,8 +189,11 @@ def main() -> None:
                 readings += found
                 print(f"\r{number} of {options.recordings}", end="", file=sys.stderr, flush=True)
         if options.json is not None:
-            options.json.write_text(json.dumps([asdict(each) for each in readings]))
-    print(f"\nsimulated, {options.recordings} recordings, {options.split}, seed {options.seed}")
+            kept = {"asked": asked, "readings": [asdict(each) for each in readings]}
+            options.json.write_text(json.dumps(kept))
+    print(
+        f"\nsimulated, {len({each.recording for each in readings})} of {options.recordings} recordings show a face, {options.split}, seed {options.seed}"
+    )
     print(f"as a method that reads skin ({REGIONS})\n{table(readings, REGIONS)}")
     card = find_method(options.network).trust
     if card != REGIONS:

@@ -138,7 +138,7 @@ def main() -> None:
         readings = [reading for video in pool.map(read_video, range(arguments.videos)) for reading in video]
     if arguments.fit:
         fit = fitted([reading for reading in readings if reading.video % 2 == 0])
-        print("OFFSET, SHARE_WEIGHT, RATE_WEIGHT, LENGTH_WEIGHT, DOUBT =", ", ".join(f"{value:.2f}" for value in fit))
+        print("offset, share, rate, length of REGIONS, and DOUBT =", ", ".join(f"{value:.2f}" for value in fit))
     held_out = [reading for reading in readings if reading.video % 2 == 1]
     print(f"simulated; seeds 0 to {arguments.videos - 1}, the odd ones shown; POS, CHROM and GREEN together")
     for seconds in LENGTHS_S:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse import measure
+from facepulse.networks import DEFAULT
 from facepulse.video import Frame, open_video
 from facepulse.video_writer import VideoWriter
 from facepulse.whole_files import written_whole
@@ -79,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=Path)
     parser.add_argument("--bpm", type=float, default=52.7)
-    parser.add_argument("--method", nargs="+", default=["physfsunet", "POS", "CHROM", "GREEN"])
+    parser.add_argument("--method", nargs="+", default=[DEFAULT, "POS", "CHROM", "GREEN"])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = []

@@ -41,7 +41,7 @@ def test_summary(run, face: Path) -> None:
     first, second, *rest = out.splitlines()
     assert first.startswith(f"{face}: 7")
     assert "bpm, quality 0." in first or "quality 1." in first
-    assert second.startswith("  POS, face 1, 20.0 s at 30.0 fps, SNR ")
+    assert second.startswith("  physfsunet, face 1, 20.0 s at 30.0 fps, SNR ")
     assert any(line.startswith("  protocol facepulse: ") for line in rest)
 
 

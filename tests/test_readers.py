@@ -23,7 +23,7 @@ SETTINGS = CacheSettings(size=48, fps=30.0, margin=0.25)
 
 def test_a_classical_method_reads_crops_as_measure_reads_the_video(face_video) -> None:
     video = face_video(84.0, 12.0)
-    measured = facepulse.measure(video, min_quality=0.0)
+    measured = facepulse.measure(video, method="POS", min_quality=0.0)
     reader = find_reader("pos", RUN_TIME)
     for size, margin in ((72, 0.0), (108, 0.25), (128, 0.25)):
         reading = reader.read(crops_of(video, size, margin), CacheSettings(size=size, margin=margin))

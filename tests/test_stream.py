@@ -10,11 +10,13 @@ import pytest
 
 import facepulse
 from facepulse.advice import FEW_FRAMES, NO_FACE
+from facepulse.classical import METHODS
 from facepulse.detectors import DETECTORS
+from facepulse.engine import torch_engine
 from facepulse.errors import UsageError
 from facepulse.face import FaceTracker
 from facepulse.measurement import TRUSTWORTHY
-from facepulse.methods import find_method
+from facepulse.methods import Method, find_method
 from facepulse.stream import LiveReading, _Watched
 from facepulse.video import Frame, open_video
 
@@ -169,6 +171,23 @@ def test_a_network_streams_too(face_video, trained) -> None:
     found = measured(list(stream(video, method=str(trained.onnx))))
     assert [reading.bpm for reading in found] == [pytest.approx(72.0, abs=3.0)] * len(found)
     assert len(found) >= 10
+    assert {reading.method for reading in found} == {"tiny"}
+
+
+def test_the_skin_is_read_where_the_network_cannot_be_trusted(face_video, trained) -> None:
+    def imagine(clips):
+        turns = 2 * np.pi * 112.5 / 60 * np.arange(clips.shape[2]) / 30
+        return torch.from_numpy(np.sin(turns).astype(np.float32)).expand(len(clips), -1)
+
+    torch = pytest.importorskip("torch")
+    with open_video(face_video(72.0, 12.0, face={"strength": 0.08})) as video:
+        tracker, method = FaceTracker(DETECTORS["auto"]()), Method(METHODS["POS"], torch_engine(imagine, trained.card))
+        watched = _Watched(tracker, method, 10.0, TRUSTWORTHY)
+        for tracked in tracker.track(iter(video)):
+            watched.take(tracked)
+    reading = watched.reading(tracked.frames[-1].time)
+    assert (reading.state, reading.method) == ("measured", "POS")
+    assert reading.bpm == pytest.approx(72.0, abs=2.0)
 
 
 def test_a_reading_is_plain_json(frames) -> None:
@@ -176,6 +195,7 @@ def test_a_reading_is_plain_json(frames) -> None:
     assert reading.to_dict() == {
         "time_s": 0.0,
         "state": "collecting",
+        "method": "POS",
         "bpm": None,
         "quality": 0.0,
         "window_s": 0.0,

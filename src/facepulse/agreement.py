@@ -60,7 +60,8 @@ class Agreement:
         hz: (F,) frequencies.
         power: (F,) power in which the heart rate was found: what the regions share, not below 0, or the lead's own.
         bpm: heart rate at the peak of that power.
-        share: 0..1, of all the regions' power in the band, how much they share around bpm and its second harmonic.
+        share: 0..1, of all the regions' power in the band, how much they share around bpm and its second harmonic; at
+            least `LEAST_SHARE` under a lead.
         seconds: length of the longest stretch, which sets the resolution.
         colour: logarithm of the odds that the colour of what they share leaves (`signature`); 0 where nobody looked.
         lead: 0..1, of a lead's power in the band, how much is around bpm and its second harmonic; 0.5 without a lead.

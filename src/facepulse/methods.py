@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from facepulse.agreement import REGIONS, Trust
 from facepulse.classical import METHODS, ClassicalMethod, get_method
@@ -49,7 +49,7 @@ def find_method(name: str) -> Method:
             (.onnx) or of weights (.safetensors, or .pth of rPPG-Toolbox); or a name of `facepulse.list_models()`.
 
     Raises:
-        UsageError: it is none of these, or the file cannot be loaded.
+        UsageError: it is none of these, the file cannot be loaded, or its card's `trust` is not one.
     """
     if name.upper() in METHODS:
         return Method(get_method(name))
@@ -57,4 +57,10 @@ def find_method(name: str) -> Method:
     if engine is None:
         known = ", ".join([*METHODS, *list_models()])
         raise UsageError(f"no method is called {name!r}: choose one of {known}, or give a .onnx or .safetensors file")
-    return Method(METHODS["POS"], engine)
+    method = Method(METHODS["POS"], engine)
+    try:
+        _ = method.trust
+    except TypeError as error:
+        wanted = ", ".join(field.name for field in fields(Trust))
+        raise UsageError(f"{name}: the card's trust is {dict(engine.card.trust)}: expected {wanted}") from error
+    return method

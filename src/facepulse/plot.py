@@ -64,7 +64,7 @@ def _draw_wave(axes: Axes, measurement: Measurement) -> None:
     axes.plot(np.insert(times[shown], gaps, np.nan), np.insert(wave[shown], gaps, np.nan), color=WAVE, linewidth=1)
     beats = measurement.beats_s[(measurement.beats_s >= start) & (measurement.beats_s <= start + WAVEFORM_SHOWN_S)]
     if len(beats):
-        axes.plot(beats, np.interp(beats, times, wave), "o", color="black", markersize=3, label="beats (steepest rise)")
+        axes.plot(beats, np.interp(beats, times, wave), "o", color="black", markersize=3, label="beats")
         axes.legend(loc="upper right", fontsize=8)
     axes.set(xlabel="seconds", ylabel="pulse wave (arbitrary unit)", xlim=(start, start + float(np.ptp(times[shown]))))
     axes.set_title("pulse wave", fontsize=10)

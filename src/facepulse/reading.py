@@ -27,7 +27,7 @@ SAME_BPM = 5.0  # within which two readings are of one heart rate
 COLOURLESS_LEVELS = 1.0  # between the means of red, green and blue in a greyscale picture
 
 _BY_REGIONS = "read where four regions of the face agree"
-_BY_NETWORK = "read from the network's waveform, and trusted as far as the skin of four regions bears it out"
+_BY_NETWORK = "read from the network's waveform, trusted for its clarity and as the skin of four regions bears it out"
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,11 @@ def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, 
             return found
         instead = f"{found.method} cannot be trusted here (quality {found.quality:.2f}): read by {skin.method} instead"
         return replace(skin, warnings=(instead, *skin.warnings))
-    if skin.bpm is None or abs(skin.bpm - found.bpm) > SAME_BPM:
-        return found
-    return replace(found, beats_s=skin.beats_s, hrv=skin.hrv)
+    if skin.bpm is not None and abs(skin.bpm - found.bpm) <= SAME_BPM:
+        return replace(found, beats_s=skin.beats_s, hrv=skin.hrv)
+    cannot = "cannot be trusted here" if skin.bpm is None else f"reads another heart rate, {skin.bpm:.1f} bpm"
+    without = f"no beats and no variability: they are read by {skin.method}, which {cannot}"
+    return replace(found, warnings=(without, *found.warnings))
 
 
 def _read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, min_quality: float) -> Measurement:
@@ -164,7 +166,9 @@ class Latest:
 def read_latest(
     stretch: Stretch, method: Method, window_s: float, fps: float, key_times: Sequence[float], min_quality: float
 ) -> Latest:
-    """Read the newest seconds of a stretch, as `read_pulse` reads a window of a video; by the skin likewise.
+    """Read the newest seconds of a stretch, as `read_pulse` reads a window of a video.
+
+    Who is read, network or skin, is decided anew each time.
 
     Args:
         stretch: a little longer than the window, since the first second of a waveform is the poorest.
@@ -227,7 +231,7 @@ def _best_reading(
         return cleaned, here
     if max(cleaned.quality(here), as_coded.quality(there)) < min_quality:
         # Neither is to be trusted: the clearer one is what there is to report.
-        better = trust(there, method.trust) > trust(here, method.trust)
+        better = trust(there, as_coded.weights) > trust(here, as_coded.weights)
     else:
         better = as_coded.quality(there) > cleaned.quality(here)
     return (as_coded, there) if better else (cleaned, here)

@@ -216,6 +216,8 @@ def test_a_run_can_begin_with_weights_that_somebody_has_trained(tmp_path: Path, 
     begun, ended = load_model(first.weights), load_model(train(further).weights)
     for (name, one), other in zip(begun.named_parameters(), ended.parameters(), strict=True):
         torch.testing.assert_close(one, other, msg=name)
+    learnt = read_card(tmp_path / "further" / "last.safetensors").training_data
+    assert learnt.count("8 recordings of 8 people") == 2, "then, and before that"
     wider = {**network, "config": {**config, "width": 6}}
     with pytest.raises(UsageError, match=r"network.start: .*width=4.*what is to be trained is .*width=6"):
         train(settings(tmp_path / "wider", data, network=wider))

@@ -120,7 +120,7 @@ def test_a_face_gets_its_heart_rate_within_fifteen_seconds(serve, browse: Browse
             page.get_by_role("button", name="Download CSV").click()
         download.value.save_as(tmp_path / "x.csv")
         header, *rows = (tmp_path / "x.csv").read_text().splitlines()
-        assert header == "time_s,bpm,quality,state,window_s"
+        assert header == "time_s,bpm,quality,state,method,window_s"
         assert len(rows) >= 3
         assert float(rows[-1].split(",")[1]) == pytest.approx(BPM, abs=2)
         with page.expect_download() as download:

@@ -135,7 +135,9 @@ class Recording:
         return float(centre[0] - side / 2), float(centre[1] - side / 2), float(side), float(side)
 
     def close_up(self, face: int) -> Recording:
-        """The same recording of which the picture ends a little beyond the face, wherever it goes.
+        """The same person, heart, light and camera in a picture that ends a little beyond the face, wherever it goes.
+
+        Only the room is another one, for a room is painted to fill its picture.
 
         Args:
             face: side of the face's box in pixels, at most: nothing is made larger.

@@ -31,7 +31,7 @@ from facepulse.training.recomputation import recompute
 from facepulse.training.run_folder import BEST, LAST, RunFolder
 from facepulse.training.settings import Settings
 from facepulse.training.validation import Validated, validate
-from facepulse.weights import load_model, require_train_extra, save_model
+from facepulse.weights import load_with_card, require_train_extra, save_model
 from facepulse.whole_files import exclusive
 
 Progress = Callable[[float, float | None], None]
@@ -107,9 +107,12 @@ class _Run:
         torch.manual_seed(settings.seed)
         model = MODELS[settings.network.name]
         self.network: nn.Module = model.network(model.config(**settings.network.config))
+        learnt, self.hashes = str(self.data), self.data.hashes
         if settings.network.start:
-            _begin_with(self.network, settings.network.start)
-        self.card = _card(settings, self.network, str(self.data))
+            before = _begin_with(self.network, settings.network.start)
+            learnt = f"{learnt}; before that, as {before.name}: {before.training_data}"
+            self.hashes["start"] = {before.name: before.sha256}
+        self.card = _card(settings, self.network, learnt)
         self.reader = NetworkReader(torch_engine(self.network, self.card))  # of the weights that there are at the time
         for group in (*self.data.train, *self.data.validation):
             self.reader.check(group[0].settings)
@@ -125,7 +128,7 @@ class _Run:
     def run(self) -> Trained:
         settings, ranks = self.settings, self.ranks
         done = self.folder.result
-        state = self.folder.check(settings, ranks.size, self.data.hashes)
+        state = self.folder.check(settings, ranks.size, self.hashes)
         if done is not None and state is not None:
             return Trained(self.folder.path, done["epoch"], done["mae_bpm"], already=True)
         state = ranks.tell(state)  # also makes sure that all have looked before the first writes
@@ -142,7 +145,7 @@ class _Run:
             schedule.load_state_dict(state["schedule"])
             step, best, losses = state["step"], state["best"], state["losses"]
         if ranks.first:
-            self.folder.begin(settings, ranks.size, self.data.hashes, step)
+            self.folder.begin(settings, ranks.size, self.hashes, step)
         board = _board(settings, self.folder.path, step) if ranks.first and settings.hardware.tensorboard else None
         trained = _wrapped(network, settings, ranks)
         saved = time.monotonic()
@@ -261,15 +264,16 @@ class _Run:
         return best
 
 
-def _begin_with(network: nn.Module, weights: str) -> None:
-    """Give a network weights that somebody has trained."""
-    trained = load_model(weights)
+def _begin_with(network: nn.Module, weights: str) -> Card:
+    """Give a network weights that somebody has trained; returns their card."""
+    trained, card = load_with_card(weights)
     if type(trained) is not type(network) or trained.config != network.config:
         raise UsageError(
             f"network.start: {weights} is {type(trained).__name__} of {trained.config}, and what is to be trained is "
             f"{type(network).__name__} of {network.config}: give the same network.name and network.config"
         )
     network.load_state_dict(trained.state_dict())
+    return card
 
 
 def _wrapped(network: nn.Module, settings: Settings, ranks: Ranks) -> nn.Module:

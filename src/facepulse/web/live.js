@@ -165,7 +165,7 @@ function show(reading) {
   }
   if (!document.hidden) say(WORDS[reading.state](reading));
   advise(reading.advice);
-  byId("delay").textContent = `read by ${reading.method}, ${reading.delay_ms.toFixed(0)} ms after the newest picture`;
+  byId("delay").textContent = `${reading.bpm === null ? "" : `read by ${reading.method}, `}${reading.delay_ms.toFixed(0)} ms after the newest picture`;
   if (trace.length && reading.time_s < trace[trace.length - 1].time_s) trace = [];
   trace.push({ time_s: reading.time_s, bpm });
   trace = trace.filter((point) => point.time_s > reading.time_s - TRACE_S);
