@@ -5,13 +5,13 @@
 
 NETWORK is a file (.onnx) or a name. Each recording is rendered around the face twice, with and without its pulse,
 coded, written as a file and read by the network as `facepulse.measure` does it, but for its doubts about rates in step
-with key frames: as a whole, and in windows of 5 and 10 s. A reading is right within 5 bpm of the heart in that time; one
-without blood that moves never is.
+with key frames: as a whole, and in windows of 5 and 10 s. A reading is right within 5 bpm of the heart in that time;
+one without blood that moves never is.
 
 Prints how often readings of each quality are right, with and without the weights in the network's card; with --fit,
-weights fitted on the even recordings (a card's `trust`), and the table that they give for the odd ones. Since POS is read
-where the network cannot be trusted, it counts too what either of them would show without a pulse. With --json, readings
-are kept for another run. All of it is simulated.
+weights fitted on the even recordings (a card's `trust`), and the table that they give for the odd ones. POS is read
+where the network cannot be trusted: so it counts too what either of them would show without a pulse. With --json,
+readings are kept for another run. All of it is simulated.
 """
 
 from __future__ import annotations
@@ -191,9 +191,8 @@ def main() -> None:
         if options.json is not None:
             kept = {"asked": asked, "readings": [asdict(each) for each in readings]}
             options.json.write_text(json.dumps(kept))
-    print(
-        f"\nsimulated, {len({each.recording for each in readings})} of {options.recordings} recordings show a face, {options.split}, seed {options.seed}"
-    )
+    shown = len({each.recording for each in readings})
+    print(f"\nsimulated, {options.split}, seed {options.seed}: a face in {shown} of {options.recordings} recordings")
     print(f"as a method that reads skin ({REGIONS})\n{table(readings, REGIONS)}")
     card = find_method(options.network).trust
     if card != REGIONS:
