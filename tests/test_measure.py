@@ -470,6 +470,9 @@ def test_what_only_a_network_sees_is_withheld_and_the_skin_is_read_instead(
     if skin_bpm is not None:
         assert result.method == "POS"
         assert re.fullmatch(r"tiny cannot be trusted here \(quality 0.[012]\d\): .* by POS instead", result.warnings[0])
+        anyhow = read_pulse(scene, scene.measurable("largest")[0], method, 10.0, 0.0)
+        assert (anyhow.method, anyhow.hrv, len(anyhow.beats_s)) == ("tiny", None, 0)
+        assert re.fullmatch(r"no beats.* read by POS, which reads another heart rate, 72\.\d bpm", anyhow.warnings[0])
         alone = measure(video)
         assert (result.bpm, result.quality, result.windows, result.hrv) == (
             (alone.bpm, alone.quality, alone.windows, alone.hrv)
