@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_lines
 import os
 import sys
+import textwrap
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -192,10 +193,8 @@ def models() -> int:
     if cards:
         print("\nnetworks with weights: measure --method NAME")
     for card in cards:
-        print(
-            f"  {card.name}: {card.network}, {card.frames} frames of {card.size} px; "
-            f"learnt from {card.training_data}, {card.licence}"
-        )
+        print(f"  {card.name:13} {card.network}, {card.frames} frames of {card.size} px, {card.licence}; learnt from")
+        print(*textwrap.wrap(card.training_data, 100, initial_indent=" " * 16, subsequent_indent=" " * 16), sep="\n")
     print("\nnetworks to train, or with weights of yours: measure --method FILE, .onnx (fast) or .safetensors")
     print(f"  {'':13} {'parameters':>10}  {'GMACs*':>6}  input")
     for name, network in NETWORKS.items():
