@@ -35,10 +35,11 @@ from facepulse import measure
 from facepulse.errors import FacepulseError
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.networks import DEFAULT
+from facepulse.reading import SURE
 from facepulse.whole_files import written_whole
 
 CLOSE_BPM = 5.0
-SURE = 0.8
+HIGH = 0.8
 DRAWS = 4000
 
 
@@ -101,12 +102,12 @@ def interval(errors: Sequence[float]) -> str:
 
 
 def with_fallback(readings: Iterable[Reading], network: str) -> list[Reading]:
-    """The network where it can be trusted, else POS where that can, else what the network says."""
+    """The network where it can be trusted, else POS where that is sure, else what the network says."""
     by_key = {(each.set, each.recording, each.method): each for each in readings if each.start_s is None}
     shown = []
     for (name, recording, method), each in by_key.items():
         if method == network != "POS" and (other := by_key.get((name, recording, "POS"))) is not None:
-            use = other if (each.quality or 0) < TRUSTWORTHY <= (other.quality or 0) else each
+            use = other if (each.quality or 0) < TRUSTWORTHY and (other.quality or 0) >= SURE else each
             values = {**asdict(use), "method": f"{network}, else POS"}
             shown.append(Reading(**values))
     return shown
@@ -116,7 +117,7 @@ def table(readings: Sequence[Reading], by: str = "motion") -> str:
     """One row a method: error over all, by stratum, and how honest its quality is."""
     strata = sorted({str(each.attributes.get(by)) for each in readings})
     heads = ["method", "MAE, bpm", "within 5 bpm", *strata, f"shown (quality {TRUSTWORTHY:g} or more)", "MAE of these"]
-    heads.append(f"windows of quality over {SURE:g}: within 5 bpm")
+    heads.append(f"windows of quality over {HIGH:g}: within 5 bpm")
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for method in dict.fromkeys(each.method for each in readings):
         whole = [each for each in readings if each.method == method and each.start_s is None]
@@ -132,7 +133,7 @@ def table(readings: Sequence[Reading], by: str = "motion") -> str:
         sure = [
             each.error <= CLOSE_BPM
             for each in readings
-            if each.method == method and each.start_s is not None and (each.quality or 0) > SURE
+            if each.method == method and each.start_s is not None and (each.quality or 0) > HIGH
         ]
         cells.append(f"{np.mean(sure):.1%} of {len(sure)}" if sure else "")
         lines.append("| " + " | ".join(cells) + " |")

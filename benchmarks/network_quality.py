@@ -39,8 +39,9 @@ from facepulse.classical import METHODS
 from facepulse.detectors import DETECTORS
 from facepulse.errors import FacepulseError
 from facepulse.keyframes import without_key_frame_rhythm
+from facepulse.measurement import TRUSTWORTHY
 from facepulse.methods import find_method
-from facepulse.reading import region_waveforms
+from facepulse.reading import SURE, region_waveforms
 from facepulse.scene import watch
 from facepulse.signature import in_colour
 from facepulse.simulate.layouts import LAYOUTS
@@ -152,8 +153,9 @@ def table(readings: Sequence[Reading], weights: Trust) -> str:
     lines.append(f"right at all: {np.mean([right for _, right in moving]):.1%}")
     still = np.array([quality for quality, each in rows if not each.pulse])
     below = ", ".join(f"{np.mean(still < limit):.1%} below {limit}" for limit in (0.3, 0.7, 0.8))
-    either = np.maximum(still, [each.skin for _, each in rows if not each.pulse])
-    lines.append(f"stands still: n {len(still)}, {below}; with POS in its place {np.mean(either < 0.7):.1%} below 0.7")
+    skin = np.array([each.skin for _, each in rows if not each.pulse])
+    shown = np.mean((still >= TRUSTWORTHY) | (skin >= SURE))
+    lines.append(f"stands still: n {len(still)}, {below}; shown by either {shown:.1%}")
     return "\n".join(lines)
 
 

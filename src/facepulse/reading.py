@@ -22,7 +22,9 @@ Floats = NDArray[np.float64]
 # A mean colour that stays within this many 8-bit levels does not live: what is left is rounding, and rounding has a
 # spectrum too. The faintest pulses measured (dark skin in poor light) move it by 0.05.
 STILL_LEVELS = 0.01
-SURE = 0.9  # quality of a window that is believed although the whole video is not: someone may have held still for once
+# Quality of what is believed although something speaks against it: a window of a video that is not believed as a whole,
+# for someone may have held still for once; the skin, where a network cannot be trusted.
+SURE = 0.9
 SAME_BPM = 5.0  # within which two readings are of one heart rate
 COLOURLESS_LEVELS = 1.0  # between the means of red, green and blue in a greyscale picture
 
@@ -71,8 +73,8 @@ class _Reading:
 def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, min_quality: float) -> Measurement:
     """From the colour of one face to its measurement.
 
-    Where a network cannot be trusted and the skin can, the skin is read, and the measurement says so. Beats are always
-    read from the skin: how far noise moves single ones has been measured on colours, not on what networks make of them.
+    Where a network cannot be trusted and the skin is sure, the skin is read, and the measurement says so. Beats are
+    always read from the skin: how far noise moves single ones has been measured on colours, not on what networks make.
 
     Args:
         scene: what was kept of the video.
@@ -86,7 +88,7 @@ def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, 
         return found
     skin = _read_pulse(scene, face, Method(method.skin), window_s, min_quality)
     if found.bpm is None:
-        if skin.bpm is None:
+        if skin.bpm is None or skin.quality < SURE:
             return found
         instead = f"{found.method} cannot be trusted here (quality {found.quality:.2f}): read by {skin.method} instead"
         return replace(skin, warnings=(instead, *skin.warnings))
@@ -182,7 +184,7 @@ def read_latest(
     if method.engine is None or latest.quality >= min_quality:
         return latest
     skin = _read_latest(stretch, Method(method.skin), window_s, fps, key_times, min_quality)
-    return skin if skin.quality >= min_quality else latest
+    return skin if skin.quality >= max(min_quality, SURE) else latest
 
 
 def _read_latest(

@@ -41,7 +41,7 @@ class LiveReading:
         time_s: of the newest frame, on the source's clock.
         state: "no face"; "collecting", until there are five seconds of a face; "unsure", where the quality is too low
             for a heart rate; "measured".
-        method: name of what reads the window: POS, where a network cannot be trusted and POS can.
+        method: name of what reads the window: POS, where a network cannot be trusted and POS is sure (0.9).
         bpm: heart rate over the window, or None where it cannot be said.
         quality: 0..1, how far to trust what the window says; 0 while there is none.
         window_s: how many seconds the window has by now.

@@ -45,7 +45,7 @@ def measure(
     Args:
         videos: Video files, or directories of images.
         method: How the pulse is read: a name of `facepulse models`, or a network's file, .onnx or .safetensors. Where a
-            network cannot be trusted and POS can, POS is read, and a note says so.
+            network cannot be trusted and POS is sure (0.9), POS is read, and a note says so.
         window: Length in seconds of the windows of the heart rate over time.
         faces: The largest face that stays, or all, numbered from left to right.
         detector: Face detector: haar, rfb (turned heads, low light), or auto: haar, and rfb where haar finds nobody.
