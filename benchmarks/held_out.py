@@ -31,7 +31,7 @@ import cv2
 import numpy as np
 from judges import Recording, find_recordings, read_open_rppg
 
-from facepulse import measure
+from facepulse import measure, metrics
 from facepulse.errors import FacepulseError
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.networks import DEFAULT
@@ -40,7 +40,6 @@ from facepulse.whole_files import written_whole
 
 CLOSE_BPM = 5.0
 HIGH = 0.8
-DRAWS = 4000
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,12 @@ def true_rate(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
     return times, bpm
 
 
+def attributes_of(recording: Recording) -> dict[str, Any]:
+    """What was simulated, in MMPD's terms."""
+    said = json.loads((recording.video.parent / "recording.json").read_text(encoding="utf-8"))
+    return dict(said["attributes"])
+
+
 def label_of(method: str) -> str:
     """A name, or the end of a path, by which two files of one name can be told apart."""
     return "/".join(Path(method).with_suffix("").parts[-2:])
@@ -79,7 +84,7 @@ def read(job: tuple[str, Recording, str]) -> list[Reading]:
     cv2.setNumThreads(1)
     name, recording, method = job
     times, bpm = true_rate(recording)
-    said = json.loads((recording.video.parent / "recording.json").read_text(encoding="utf-8"))["attributes"]
+    said = attributes_of(recording)
     label = label_of(method)
     try:
         found = measure(recording.video, method=method, min_quality=0.0)
@@ -91,14 +96,6 @@ def read(job: tuple[str, Recording, str]) -> list[Reading]:
         truth = float(bpm[inside].mean())  # beats over seconds: it is the rate at even steps of time
         readings.append(Reading(name, recording.name, label, window.start_s, truth, window.bpm, window.quality, said))
     return readings
-
-
-def interval(errors: Sequence[float]) -> str:
-    """Mean with its 95 % interval."""
-    values = np.asarray(errors, np.float64)
-    drawn = np.random.default_rng(0).choice(values, (DRAWS, len(values))).mean(axis=1)
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
 
 
 def with_fallback(readings: Iterable[Reading], network: str) -> list[Reading]:
@@ -122,7 +119,8 @@ def table(readings: Sequence[Reading], by: str = "motion") -> str:
     for method in dict.fromkeys(each.method for each in readings):
         whole = [each for each in readings if each.method == method and each.start_s is None]
         errors = [each.error for each in whole]
-        cells = [method, interval(errors), f"{np.mean(np.array(errors) <= CLOSE_BPM):.0%}"]
+        mae = metrics.mean(errors, [each.recording for each in whole])  # of a person each
+        cells = [method, str(mae), f"{np.mean(np.array(errors) <= CLOSE_BPM):.0%}"]
         for stratum in strata:
             part = [each.error for each in whole if str(each.attributes.get(by)) == stratum]
             cells.append(f"{np.mean(part):.1f} (n {len(part)})" if part else "")
@@ -161,9 +159,10 @@ def main() -> None:
     if options.open_rppg:
         for name, network in ((name, network) for name in sets for network in options.networks):
             for each, said in zip(sets[name], read_open_rppg(options.open_rppg, network, sets[name]), strict=True):
-                attributes = json.loads((each.video.parent / "recording.json").read_text())["attributes"]
                 label = f"{network} (open-rppg)"
-                readings.append(Reading(name, each.name, label, None, each.bpm, said.own_bpm, None, attributes))
+                readings.append(
+                    Reading(name, each.name, label, None, each.bpm, said.own_bpm, None, attributes_of(each))
+                )
     report = partial(table, by=options.by)
     tables = {name: report([each for each in readings if each.set == name]) for name in sets}
     for name, text in tables.items():

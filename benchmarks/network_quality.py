@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from facepulse import pulse
-from facepulse.agreement import REGIONS, Agreement, Trust, agree, trust
+from facepulse.agreement import REGIONS, Agreement, Trust, agree, evidence_for, trust
 from facepulse.classical import METHODS
 from facepulse.detectors import DETECTORS
 from facepulse.errors import FacepulseError
@@ -44,9 +44,8 @@ from facepulse.methods import find_method
 from facepulse.reading import SURE, region_waveforms
 from facepulse.scene import watch
 from facepulse.signature import in_colour
-from facepulse.simulate.layouts import LAYOUTS
+from facepulse.simulate.layouts import LAYOUTS, write_video
 from facepulse.simulate.recording import make_recording
-from facepulse.video_writer import VideoWriter
 
 PROTOCOL = pulse.PROTOCOLS["facepulse"]
 LENGTHS_S = (5.0, 10.0, 1e9)
@@ -85,11 +84,7 @@ def read_recording(
     readings = []
     for pulses in (True, False):
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"video{recording.encoding.suffix}"
-            arguments = recording.encoding.writer_arguments()
-            with VideoWriter(path, recording.width, recording.height, **arguments) as writer:
-                for frame, when in zip(recording.frames(pulse=pulses), recording.times, strict=True):
-                    writer.write(frame, float(when))
+            path = write_video(recording, recording.frames(pulse=pulses), Path(folder))
             try:
                 scene = watch(path, DETECTORS["auto"](), method)
                 [face] = scene.measurable("largest")
@@ -117,7 +112,7 @@ def fitted(readings: Sequence[Reading]) -> Trust:
     """The weights that make the observed rights and wrongs most likely; being clear may not speak against a rate."""
     evidence = np.stack(  # how much the evidence grows with each weight
         [
-            [logit(trust(each.found, Trust(**dict.fromkeys(WEIGHTS, 0.0) | {name: 1.0}))) for each in readings]
+            [evidence_for(each.found, Trust(**dict.fromkeys(WEIGHTS, 0.0) | {name: 1.0})) for each in readings]
             for name in WEIGHTS
         ],
         axis=1,
@@ -131,10 +126,6 @@ def fitted(readings: Sequence[Reading]) -> Trust:
     bounds = [(None, None) if name in ("offset", "rate") else (0.0, None) for name in WEIGHTS]
     found = minimize(surprise, np.full(len(WEIGHTS), 0.5), bounds=bounds).x
     return Trust(**dict(zip(WEIGHTS, np.round(found, 2).tolist(), strict=True)))
-
-
-def logit(share: float) -> float:
-    return float(np.log(share / (1 - share))) if 0 < share < 1 else -20.0
 
 
 def table(readings: Sequence[Reading], weights: Trust) -> str:

@@ -32,8 +32,8 @@ from facepulse.keyframes import without_key_frame_rhythm
 from facepulse.methods import Method
 from facepulse.reading import region_waveforms
 from facepulse.scene import watch
+from facepulse.simulate.layouts import write_video
 from facepulse.simulate.recording import Recording, make_recording
-from facepulse.video_writer import VideoWriter
 
 PROTOCOL = pulse.PROTOCOLS["facepulse"]
 WINDOW_S = 10.0
@@ -63,10 +63,7 @@ def read_recording(index: int, *, preset: str, seed: int, seconds: float) -> lis
 
 def read(recording: Recording, index: int, pulses: bool) -> list[Reading]:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"video{recording.encoding.suffix}"
-        with VideoWriter(path, recording.width, recording.height, **recording.encoding.writer_arguments()) as writer:
-            for frame, when in zip(recording.frames(pulse=pulses), recording.times, strict=True):
-                writer.write(frame, float(when))
+        path = write_video(recording, recording.frames(pulse=pulses), Path(folder))
         try:
             scene = watch(path, DETECTORS["auto"](), Method(METHODS["POS"]))
             [face] = scene.measurable("largest")

@@ -27,8 +27,8 @@ import numpy as np
 import facepulse
 from facepulse.errors import FacepulseError
 from facepulse.simulate.clips import training_clip
+from facepulse.simulate.layouts import write_video
 from facepulse.simulate.recording import make_recording
-from facepulse.video_writer import VideoWriter
 
 METHODS = ("POS", "CHROM", "GREEN")
 CONFIDENT = 0.3
@@ -75,10 +75,7 @@ def measure_without_pulse(job: tuple[str, int], *, seconds: float) -> list[Readi
     recording = make_recording(preset, 11, index, split="validation", seconds=seconds)
     readings = []
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"video{recording.encoding.suffix}"
-        with VideoWriter(path, recording.width, recording.height, **recording.encoding.writer_arguments()) as writer:
-            for frame, when in zip(recording.frames(pulse=False), recording.times, strict=True):
-                writer.write(frame, float(when))
+        path = write_video(recording, recording.frames(pulse=False), Path(folder))
         for method in METHODS:
             try:
                 found = facepulse.measure(path, method=method, min_quality=0.0)

@@ -144,16 +144,20 @@ def trust(agreement: Agreement, weights: Trust = REGIONS, *, doubtful: bool = Fa
     """
     if agreement.share <= 0.0:
         return 0.0
-    rate = np.log(np.clip(agreement.bpm, *RATE_LIMITS_BPM) / USUAL_BPM)
-    length = np.log(np.clip(agreement.seconds, *LENGTH_LIMITS_S) / USUAL_S)
-    evidence = weights.offset + weights.share * log_odds(agreement.share) + weights.lead * log_odds(agreement.lead)
-    evidence += weights.rate * rate + weights.length * length + weights.colour * agreement.colour
-    if doubtful:
-        evidence -= DOUBT
+    evidence = evidence_for(agreement, weights) - (DOUBT if doubtful else 0.0)
     return float(1 / (1 + np.exp(-evidence)))
 
 
-def log_odds(share: float) -> float:
+def evidence_for(agreement: Agreement, weights: Trust) -> float:
+    """Logarithm of the odds that a heart rate is within 5 bpm of the truth; linear in the weights."""
+    rate = np.log(np.clip(agreement.bpm, *RATE_LIMITS_BPM) / USUAL_BPM)
+    length = np.log(np.clip(agreement.seconds, *LENGTH_LIMITS_S) / USUAL_S)
+    evidence = weights.offset + weights.share * _log_odds(agreement.share) + weights.lead * _log_odds(agreement.lead)
+    evidence += weights.rate * rate + weights.length * length + weights.colour * agreement.colour
+    return float(evidence)
+
+
+def _log_odds(share: float) -> float:
     """Logarithm of the odds of a share 0..1, kept finite."""
     share = min(max(share, 1e-9), 0.999)
     return float(np.log(share / (1 - share)))

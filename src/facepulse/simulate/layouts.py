@@ -129,13 +129,27 @@ def _native_slot(index: int) -> Slot:
     return Slot(PurePosixPath(f"simulated-{index:05d}"), subject=index + 1)
 
 
-def _write_native(recording: Recording, frames: Frames, path: Path, about: About) -> None:
-    path.mkdir()
-    encoding = recording.encoding
-    video = path / f"video{encoding.suffix}"
-    with VideoWriter(video, recording.width, recording.height, **encoding.writer_arguments()) as writer:
+def write_video(recording: Recording, frames: Frames, folder: Path) -> Path:
+    """Write a recording's frames as the video that it is to be, in its encoding and with its times.
+
+    Args:
+        recording: to write.
+        frames: its frames, one a time.
+        folder: that exists.
+
+    Returns:
+        The file, `video` with the encoding's suffix.
+    """
+    video = folder / f"video{recording.encoding.suffix}"
+    with VideoWriter(video, recording.width, recording.height, **recording.encoding.writer_arguments()) as writer:
         for frame, time in zip(frames, recording.times, strict=True):
             writer.write(frame, float(time))
+    return video
+
+
+def _write_native(recording: Recording, frames: Frames, path: Path, about: About) -> None:
+    path.mkdir()
+    write_video(recording, frames, path)
     reference = np.stack([recording.reference_times, recording.reference_ppg, recording.reference_bpm], axis=1)
     np.savetxt(
         path / "ppg.csv", reference, ["%.6f", "%.6f", "%.3f"], delimiter=",", header="time_s,ppg,bpm", comments=""
@@ -150,7 +164,7 @@ def _write_native(recording: Recording, frames: Frames, path: Path, about: About
         "width": recording.width,
         "height": recording.height,
         "attributes": asdict(recording.attributes),
-        "encoding": asdict(encoding),
+        "encoding": asdict(recording.encoding),
     }
     (path / "recording.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
