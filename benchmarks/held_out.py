@@ -9,8 +9,9 @@ errors are over all recordings. What would have been shown has a quality of 0.7 
 and of each of its windows of 10 s, is the mean of the heart that was simulated. Networks of the package open-rppg (see
 `judges.py`) read the same files with their own detector, and are taken at their own word (`hr`).
 
-Prints a table a set, with 95 % intervals over recordings by bootstrap, and writes it with every reading to FOLDER. All
-of it is simulated: it compares methods under equal conditions, and does not say how accurate one is on people.
+Prints a table a set, with 95 % intervals over recordings by bootstrap, and writes it with every reading to FOLDER. What
+has been read there already is not read again: give another FOLDER after a change of the package. All of it is
+simulated: it compares methods under equal conditions, and does not say how accurate one is on people.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from facepulse.whole_files import written_whole
 
 CLOSE_BPM = 5.0
 HIGH = 0.8
+INSTEAD = ", else POS"
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,22 @@ def read(job: tuple[str, Recording, str]) -> list[Reading]:
     return readings
 
 
+def kept(folder: Path | None, name: str) -> list[Reading]:
+    """What an earlier run read in a set."""
+    if folder is None or not (file := folder / f"{name}.json").exists():
+        return []
+    readings = [Reading(**row) for row in json.loads(file.read_text(encoding="utf-8"))]
+    return [each for each in readings if not each.method.endswith(INSTEAD)]
+
+
+def keep(folder: Path | None, name: str, readings: Iterable[Reading]) -> None:
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with written_whole(folder / f"{name}.json") as temporary:
+        temporary.write_text(json.dumps([asdict(each) for each in readings]) + "\n", encoding="utf-8")
+
+
 def with_fallback(readings: Iterable[Reading], network: str) -> list[Reading]:
     """The network where it can be trusted, else POS where that is sure, else what the network says."""
     by_key = {(each.set, each.recording, each.method): each for each in readings if each.start_s is None}
@@ -105,7 +123,7 @@ def with_fallback(readings: Iterable[Reading], network: str) -> list[Reading]:
     for (name, recording, method), each in by_key.items():
         if method == network != "POS" and (other := by_key.get((name, recording, "POS"))) is not None:
             use = other if (each.quality or 0) < TRUSTWORTHY and (other.quality or 0) >= SURE else each
-            values = {**asdict(use), "method": f"{network}, else POS"}
+            values = {**asdict(use), "method": f"{network}{INSTEAD}"}
             shown.append(Reading(**values))
     return shown
 
@@ -149,32 +167,40 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=None)
     options = parser.parse_args()
     sets = {name: find_recordings(Path(root)) for name, _, root in (each.partition("=") for each in options.sets)}
-    jobs = [(name, each, method) for name, found in sets.items() for method in options.method for each in found]
-    readings: list[Reading] = []
+    readings = {name: kept(options.out, name) for name in sets}
+    known = {(name, each.recording, each.method) for name, found in readings.items() for each in found}
+    jobs = [
+        (name, each, method)
+        for name, found in sets.items()
+        for method in options.method
+        for each in found
+        if (name, each.name, label_of(method)) not in known
+    ]
     with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
-        for number, found in enumerate(pool.map(read, jobs), 1):
-            readings += found
+        for number, (job, found) in enumerate(zip(jobs, pool.map(read, jobs), strict=True), 1):
+            readings[job[0]] += found
             print(f"\r{number} of {len(jobs)}", end="", file=sys.stderr, flush=True)
-    readings += with_fallback(readings, label_of(options.method[0]))
-    if options.open_rppg:
-        for name, network in ((name, network) for name in sets for network in options.networks):
-            for each, said in zip(sets[name], read_open_rppg(options.open_rppg, network, sets[name]), strict=True):
-                label = f"{network} (open-rppg)"
-                readings.append(
-                    Reading(name, each.name, label, None, each.bpm, said.own_bpm, None, attributes_of(each))
-                )
+            name, _, method = job
+            if number == len(jobs) or (name, method) != (jobs[number][0], jobs[number][2]):  # it has read the set
+                keep(options.out, name, readings[name])
+    for name, network in ((name, network) for name in sets for network in options.networks if options.open_rppg):
+        label = f"{network} (open-rppg)"
+        if (name, sets[name][0].name, label) in known:
+            continue
+        for each, said in zip(sets[name], read_open_rppg(options.open_rppg, network, sets[name]), strict=True):
+            reading = Reading(name, each.name, label, None, each.bpm, said.own_bpm, None, attributes_of(each))
+            readings[name].append(reading)
+        keep(options.out, name, readings[name])
+    for found in readings.values():
+        found += with_fallback(found, label_of(options.method[0]))
     report = partial(table, by=options.by)
-    tables = {name: report([each for each in readings if each.set == name]) for name in sets}
-    for name, text in tables.items():
+    for name, found in readings.items():
+        text = report(found)
         print(f"\n\nsimulated, {name}: {len(sets[name])} recordings\n{text}")
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        for name, text in tables.items():
+        if options.out is not None:
+            keep(options.out, name, found)
             with written_whole(options.out / f"{name}.md") as temporary:
                 temporary.write_text(f"Simulated, {len(sets[name])} recordings.\n\n{text}\n", encoding="utf-8")
-            with written_whole(options.out / f"{name}.json") as temporary:
-                rows = [asdict(each) for each in readings if each.set == name]
-                temporary.write_text(json.dumps(rows) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -30,8 +30,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import minimize
+from calibration import most_likely
 
 from facepulse import pulse
 from facepulse.agreement import REGIONS, Agreement, Trust, agree, evidence_for, trust
@@ -117,14 +116,9 @@ def fitted(readings: Sequence[Reading]) -> Trust:
         ],
         axis=1,
     )
-    right = np.array([each.right for each in readings])
-
-    def surprise(weights: NDArray[np.float64]) -> float:
-        odds = evidence @ weights
-        return float(np.mean(np.logaddexp(0, odds) - right * odds) + 1e-4 * np.sum(weights**2))
-
     bounds = [(None, None) if name in ("offset", "rate") else (0.0, None) for name in WEIGHTS]
-    found = minimize(surprise, np.full(len(WEIGHTS), 0.5), bounds=bounds).x
+    right = [each.right for each in readings]
+    found = most_likely(evidence, right, np.full(len(WEIGHTS), 0.5), bounds=bounds)
     return Trust(**dict(zip(WEIGHTS, np.round(found, 2).tolist(), strict=True)))
 
 

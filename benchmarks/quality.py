@@ -20,8 +20,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from calibration import most_likely
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from facepulse import agreement, pulse
 from facepulse.classical import METHODS
@@ -106,14 +106,9 @@ def fitted(readings: list[Reading]) -> NDArray[np.float64]:
     seconds = np.array([reading.seconds for reading in usable])
     length = np.log(np.clip(seconds, *agreement.LENGTH_LIMITS_S) / agreement.USUAL_S)
     features = np.stack([np.ones_like(share), np.log(share / (1 - share)), rate, length, -as_coded], axis=1)
-    right = np.array([r.right for r in usable])
-    colour = np.array([r.colour for r in usable])
-
-    def surprise(weights: NDArray[np.float64]) -> float:
-        evidence = features @ weights + colour
-        return float(np.mean(np.logaddexp(0, evidence) - right * evidence) + 1e-4 * np.sum(weights[1:] ** 2))
-
-    return np.asarray(minimize(surprise, np.array([2.5, 1.8, 5.0, 1.0, 2.0])).x)
+    colour = np.array([reading.colour for reading in usable])
+    right = [reading.right for reading in usable]
+    return most_likely(features, right, [2.5, 1.8, 5.0, 1.0, 2.0], known=colour)
 
 
 def table(readings: list[Reading]) -> str:

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from calibration import most_likely
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from facepulse import agreement, pulse, signature
 from facepulse.classical import METHODS
@@ -89,16 +89,9 @@ def read(recording: Recording, index: int, pulses: bool) -> list[Reading]:
 def fitted(readings: list[Reading]) -> NDArray[np.float64]:
     """The two weights that make the observed rights and wrongs most likely, on top of what the agreement says."""
     usable = [reading for reading in readings if reading.found.share > 0]
-    right = np.array([reading.right for reading in usable])
     trust = np.clip([reading.quality(colour=False) for reading in usable], 1e-9, 1 - 1e-9)
-    agreed = np.log(trust / (1 - trust))
     parts = np.array([reading.seen.logarithms for reading in usable])
-
-    def surprise(weights: NDArray[np.float64]) -> float:
-        evidence = agreed + parts @ weights
-        return float(np.mean(np.logaddexp(0, evidence) - right * evidence) + 1e-4 * np.sum(weights**2))
-
-    return np.asarray(minimize(surprise, np.ones(2)).x)
+    return most_likely(parts, [reading.right for reading in usable], np.ones(2), known=np.log(trust / (1 - trust)))
 
 
 def table(readings: list[Reading], *, colour: bool) -> str:

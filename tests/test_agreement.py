@@ -93,7 +93,19 @@ def test_what_codecs_were_seen_to_make_of_a_photograph_is_not_believed() -> None
         assert trust(agreement(share, bpm), doubtful=True) < 0.7
 
 
-def test_a_rate_that_is_given_is_borne_out_by_regions_that_share_it_and_by_no_others() -> None:
+@settings(deadline=None, max_examples=25)
+@given(st.floats(45, 200), st.integers(0, 99))
+def test_a_lead_and_the_regions_each_find_the_rate_where_the_other_drowns(bpm: float, seed: int) -> None:
+    times, rng = np.arange(600) / FPS, np.random.default_rng(seed)
+    adrift, clear = rng.standard_normal(600), np.sin(2 * np.pi * bpm / 60 * times)
+    for waves, lead in (
+        (regions(bpm, 20, noise=0.3, seed=seed), adrift),
+        (regions(None, 20, noise=1, seed=seed), clear),
+    ):
+        assert agree([waves], FPS, PROTOCOL, [lead]).bpm == pytest.approx(bpm, abs=1)
+
+
+def test_the_rate_of_a_clear_lead_is_borne_out_by_regions_that_share_it_and_by_no_others() -> None:
     waves, times = regions(80, 20, noise=0.5), np.arange(600) / FPS
     alone = agree([waves], FPS, PROTOCOL)
     for bpm, borne_out in ((80, True), (113, False)):

@@ -2,7 +2,7 @@
 
 The heart drives all of a face at once; camera noise and coding noise strike each region by itself. So the spectrum that
 the regions share, the mean of their cross-spectra, holds the pulse and little else; and how much of their power they
-share around the heart rate says how far to trust it.
+share around the heart rate says how far to trust it. A waveform of the whole face, a network's, may lead them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Agreement:
 
     Attributes:
         hz: (F,) frequencies.
-        power: (F,) power in which the heart rate was found: what the regions share, not below 0, or the lead's own.
+        power: (F,) power in which the heart rate was found: what the regions share, not below 0; under a lead, its own
+            and theirs, each as a part of all that there is in the band.
         bpm: heart rate at the peak of that power.
         share: 0..1, of all the regions' power in the band, how much they share around bpm and its second harmonic; at
             least `LEAST_SHARE` under a lead.
@@ -79,13 +80,16 @@ class Agreement:
 def agree(
     parts: Sequence[Floats], fps: float, protocol: pulse.Protocol, lead: Sequence[Floats] | None = None
 ) -> Agreement:
-    """Read the heart rate on which the regions of a face agree, or how far they agree on one that is given to them.
+    """Read the heart rate on which the regions of a face agree, with a lead that sees the whole face or alone.
+
+    A lead, as a network's waveform, holds on where single regions drown; where it wanders off, they often do not. So it
+    and what they share are added up, and the rate is at the peak of both.
 
     Args:
         parts: the waveforms of the regions in each stretch of the recording, (K, T) each, K >= 2.
         fps: sampling rate in Hz.
         protocol: search range, detrending and window.
-        lead: in each stretch a waveform (T,) whose heart rate it is, as a network's, in place of the regions' own.
+        lead: in each stretch a waveform (T,) of the whole face that is heard as much as all regions together.
 
     Returns:
         The agreement over all stretches, each weighing by its length.
@@ -108,21 +112,29 @@ def agree(
         if wave is not None:
             leading += np.interp(hz, own_hz, pulse.spectrum(_even(wave), fps, protocol)[1])
     shared = np.maximum(shared, 0.0)
-    power = shared if lead is None else leading
-    bpm = pulse.peak_bpm(hz, power, protocol)
     low, high = protocol.search_bpm
     band = (60 * hz >= low) & (60 * hz <= high)
+    power = shared
+    if lead is not None:
+        power = _relative(leading, leading[band]) + _relative(shared, total[band])
+    bpm = pulse.peak_bpm(hz, power, protocol)
     half_width_hz = max(0.1, 2 / seconds)
     near = (np.abs(hz - bpm / 60) <= half_width_hz) | (np.abs(hz - bpm / 30) <= half_width_hz)
     pulse_power, everything = float(shared[band & near].sum()), float(total[band].sum())
+    silent = everything == 0.0 or (lead is not None and not leading[band].any())
     # At the edge of the range there is no peak, only the slope of something outside it.
-    if everything == 0.0 or not low < bpm < high:
+    if silent or not low < bpm < high:
         return Agreement(hz, power, bpm, 0.0, seconds)
     share = min(pulse_power / everything, 1.0)
     if lead is None:
         return Agreement(hz, power, bpm, share, seconds)
     clear = float(leading[band & near].sum() / leading[band].sum())
     return Agreement(hz, power, bpm, max(share, LEAST_SHARE), seconds, lead=clear)
+
+
+def _relative(power: Floats, whole: Floats) -> Floats:
+    """Power as a part of a whole; of a whole that is nothing, nothing."""
+    return power / whole.sum() if whole.any() else np.zeros_like(power)
 
 
 def _even(waves: Floats) -> Floats:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facepulse import beats, pulse
-from facepulse.agreement import Agreement, Trust, agree, trust
+from facepulse.agreement import REGIONS, Agreement, Trust, agree, trust
 from facepulse.classical import ClassicalMethod
 from facepulse.keyframes import beats_with_key_frames, can_be_removed, key_frame_period, without_key_frame_rhythm
 from facepulse.measurement import TRUSTWORTHY, Measurement, Window
@@ -29,7 +30,7 @@ SAME_BPM = 5.0  # within which two readings are of one heart rate
 COLOURLESS_LEVELS = 1.0  # between the means of red, green and blue in a greyscale picture
 
 _BY_REGIONS = "read where four regions of the face agree"
-_BY_NETWORK = "read from the network's waveform, trusted for its clarity and as the skin of four regions bears it out"
+_BY_NETWORK = "read where the network's waveform and four regions of the face agree"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class _Reading:
     Attributes:
         colours: of the whole face and of its regions, (T, 1 + K, 3) for each stretch.
         waves: the waveform, and those of the regions, (1 + K, T) for each stretch.
-        led: the waveform is a network's, and it says the rate; else the regions do.
+        led: the waveform is a network's, and counts for the rate as the regions do; else they alone say it.
         weights: of the evidence for a rate.
         as_coded: whether what keeps step with the key frames is still in any of them.
     """
@@ -83,15 +84,18 @@ def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, 
         window_s: length of the windows of the heart rate over time.
         min_quality: 0..1; below it a heart rate is withheld.
     """
-    found = _read_pulse(scene, face, method, window_s, min_quality)
+    protocol = _protocol(scene.fps)
+    of_skin = _skin_readings(face.stretches, method.skin, scene.key_times, protocol)
+    by_skin = partial(_measurement, scene, face, Method(method.skin), of_skin, window_s, min_quality)
     if method.engine is None:
-        return found
-    skin = _read_pulse(scene, face, Method(method.skin), window_s, min_quality)
-    if found.bpm is None:
-        if skin.bpm is None or skin.quality < SURE:
-            return found
+        return by_skin()
+    found = _measurement(scene, face, method, _led(of_skin, face.stretches, method), window_s, min_quality)
+    skin = by_skin()
+    if _skin_instead(found.quality, skin.quality, min_quality):
         instead = f"{found.method} cannot be trusted here (quality {found.quality:.2f}): read by {skin.method} instead"
         return replace(skin, warnings=(instead, *skin.warnings))
+    if found.bpm is None:
+        return found
     if skin.bpm is not None and abs(skin.bpm - found.bpm) <= SAME_BPM:
         return replace(found, beats_s=skin.beats_s, hrv=skin.hrv)
     cannot = "cannot be trusted here" if skin.bpm is None else f"reads another heart rate, {skin.bpm:.1f} bpm"
@@ -99,10 +103,21 @@ def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, 
     return replace(found, warnings=(without, *found.warnings))
 
 
-def _read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, min_quality: float) -> Measurement:
+def _skin_instead(network: float, skin: float, min_quality: float) -> bool:
+    """Whether the skin is read in a network's place, by the quality of both: where only the skin is sure."""
+    return network < min_quality and skin >= max(min_quality, SURE)
+
+
+def _measurement(
+    scene: Scene,
+    face: Measurable,
+    method: Method,
+    readings: Sequence[_Reading],
+    window_s: float,
+    min_quality: float,
+) -> Measurement:
     stretches = face.stretches
-    protocol = _protocol(scene.fps)
-    reading, overall = _best_reading(stretches, method, protocol, scene.key_times, min_quality)
+    reading, overall = _best(readings, min_quality)
     quality = reading.quality(overall)
     trusted = quality >= min_quality
     remarks = [] if trusted else [_doubt(reading, overall, stretches, method, min_quality)]
@@ -110,6 +125,7 @@ def _read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float,
         remarks.append(f"a quality of {quality:.2f} is low: this heart rate may well be wrong")
 
     fps = stretches[0].fps
+    protocol = reading.protocol
     whole = [pulse.filtered(wave[0], fps, protocol) for wave in reading.waves]
     told = trusted and not reading.led
     found = [beats.find_beats(wave[0], fps, overall.bpm) if told else None for wave in reading.waves]
@@ -180,21 +196,23 @@ def read_latest(
         key_times: of its key frames; none where nothing was coded.
         min_quality: 0..1; below it a heart rate will be withheld.
     """
-    latest = _read_latest(stretch, method, window_s, fps, key_times, min_quality)
-    if method.engine is None or latest.quality >= min_quality:
+    of_skin = _skin_readings([stretch], method.skin, key_times, _protocol(fps))
+    by_skin = partial(_latest, stretch, method.skin.name, of_skin, window_s, min_quality)
+    if method.engine is None:
+        return by_skin()
+    latest = _latest(stretch, method.name, _led(of_skin, [stretch], method), window_s, min_quality)
+    if latest.quality >= min_quality:  # asked before the skin is, which costs time
         return latest
-    skin = _read_latest(stretch, Method(method.skin), window_s, fps, key_times, min_quality)
-    return skin if skin.quality >= max(min_quality, SURE) else latest
+    skin = by_skin()
+    return skin if _skin_instead(latest.quality, skin.quality, min_quality) else latest
 
 
-def _read_latest(
-    stretch: Stretch, method: Method, window_s: float, fps: float, key_times: Sequence[float], min_quality: float
-) -> Latest:
-    reading, _ = _best_reading([stretch], method, protocol := _protocol(fps), key_times, min_quality)
+def _latest(stretch: Stretch, name: str, readings: Sequence[_Reading], window_s: float, min_quality: float) -> Latest:
+    reading, _ = _best(readings, min_quality)
     begin = max(len(stretch.times) - round(window_s * stretch.fps), 0)
     agreement = reading.agreement(0, begin)
-    wave = _standardised(pulse.filtered(reading.waves[0][0], stretch.fps, protocol)[begin:])
-    return Latest(method.name, agreement.bpm, reading.quality(agreement), wave, stretch.times[begin:])
+    wave = _standardised(pulse.filtered(reading.waves[0][0], stretch.fps, reading.protocol)[begin:])
+    return Latest(name, agreement.bpm, reading.quality(agreement), wave, stretch.times[begin:])
 
 
 def _protocol(fps: float) -> pulse.Protocol:
@@ -203,32 +221,48 @@ def _protocol(fps: float) -> pulse.Protocol:
     return replace(pulse.PROTOCOLS["facepulse"], search_bpm=(low_bpm, min(high_bpm, 60 * fps / 2.2)))
 
 
-def _best_reading(
-    stretches: Sequence[Stretch],
-    method: Method,
-    protocol: pulse.Protocol,
-    keys: Sequence[float],
-    min_quality: float,
-) -> tuple[_Reading, Agreement]:
+def _skin_readings(
+    stretches: Sequence[Stretch], method: ClassicalMethod, keys: Sequence[float], protocol: pulse.Protocol
+) -> list[_Reading]:
+    """The traces as coded, and, where a codec has key frames, without what keeps step with them."""
+    fps = stretches[0].fps
+
+    def read(colours: list[Floats], as_coded: bool) -> _Reading:
+        waves = [region_waveforms(method, rgb, fps) for rgb in colours]
+        return _Reading(colours, waves, False, REGIONS, as_coded, keys, fps, protocol)
+
+    as_coded = read([stretch.rgb for stretch in stretches], True)
+    if key_frame_period(keys) is None:
+        return [as_coded]
+    removed = all(can_be_removed(stretch.times, keys) for stretch in stretches)
+    cleaned = [without_key_frame_rhythm(stretch.rgb, stretch.times, keys) for stretch in stretches]
+    return [as_coded, read(cleaned, not removed)]
+
+
+def _led(of_skin: Sequence[_Reading], stretches: Sequence[Stretch], method: Method) -> list[_Reading]:
+    """The same with a network's waveform in the place of the whole face's."""
+    led = []
+    for reading in of_skin:
+        waves = [wave.copy() for wave in reading.waves]
+        for wave, stretch in zip(waves, stretches, strict=True):
+            if stretch.waveform is not None:
+                wave[0] = stretch.waveform
+        # The key frames' rhythm can be taken out of colours; what a network makes of it stays in its waveform.
+        led.append(replace(reading, waves=waves, led=True, weights=method.trust, as_coded=True))
+    return led
+
+
+def _best(readings: Sequence[_Reading], min_quality: float) -> tuple[_Reading, Agreement]:
     """The traces without what keeps step with the key frames, or as they are, where that is the pulse.
 
     A heart that beats in step with the key frames goes with their rhythm. So the traces as coded are read too; but a
     rate in step that they show has to be far clearer than a codec ever makes it.
     """
-    as_coded = _read(stretches, [stretch.rgb for stretch in stretches], method, True, keys, protocol)
-    there = as_coded.agreement()
-    if key_frame_period(keys) is None:
-        return as_coded, there
-    cleaned = _read(
-        stretches,
-        [without_key_frame_rhythm(stretch.rgb, stretch.times, keys) for stretch in stretches],
-        method,
-        # Their rhythm can be taken out of colours; what a network makes of it stays in its waveform.
-        method.engine is not None or not all(can_be_removed(stretch.times, keys) for stretch in stretches),
-        keys,
-        protocol,
-    )
+    as_coded, cleaned = readings[0], readings[-1]
     here = cleaned.agreement()
+    if as_coded is cleaned:
+        return as_coded, here
+    there = as_coded.agreement()
     if not as_coded.in_step(there):
         return cleaned, here
     if max(cleaned.quality(here), as_coded.quality(there)) < min_quality:
@@ -237,22 +271,6 @@ def _best_reading(
     else:
         better = as_coded.quality(there) > cleaned.quality(here)
     return (as_coded, there) if better else (cleaned, here)
-
-
-def _read(
-    stretches: Sequence[Stretch],
-    colours: list[Floats],
-    method: Method,
-    as_coded: bool,
-    keys: Sequence[float],
-    protocol: pulse.Protocol,
-) -> _Reading:
-    fps = stretches[0].fps
-    waves = [region_waveforms(method.skin, rgb, fps) for rgb in colours]
-    for wave, stretch in zip(waves, stretches, strict=True):
-        if method.engine is not None and stretch.waveform is not None:
-            wave[0] = stretch.waveform
-    return _Reading(colours, waves, method.engine is not None, method.trust, as_coded, keys, fps, protocol)
 
 
 def region_waveforms(method: ClassicalMethod, rgb: Floats, fps: float) -> Floats:
