@@ -471,8 +471,12 @@ def test_what_only_a_network_sees_is_withheld_and_the_skin_is_read_instead(
         assert result.method == "POS"
         assert re.fullmatch(r"tiny cannot be trusted here \(quality 0.[012]\d\): .* by POS instead", result.warnings[0])
         anyhow = read_pulse(scene, scene.measurable("largest")[0], method, 10.0, 0.0)
-        assert (anyhow.method, anyhow.hrv, len(anyhow.beats_s)) == ("tiny", None, 0)
-        assert re.fullmatch(r"no beats.* read by POS, which reads another heart rate, 72\.\d bpm", anyhow.warnings[0])
+        assert anyhow.method == "tiny"
+        assert anyhow.bpm == pytest.approx(seen_bpm or skin_bpm, abs=1), "regions say what a flat wave does not"
+        if seen_bpm is not None:
+            assert (anyhow.hrv, len(anyhow.beats_s)) == (None, 0)
+            cannot = r"no beats.* read by POS, which reads another heart rate, 72\.\d bpm"
+            assert re.fullmatch(cannot, anyhow.warnings[0])
         alone = measure(video)
         assert (result.bpm, result.quality, result.windows, result.hrv) == (
             (alone.bpm, alone.quality, alone.windows, alone.hrv)
