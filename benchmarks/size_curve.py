@@ -1,10 +1,12 @@
 """What does a network gain from larger pictures, and what do they cost? The same training at each size.
 
     python benchmarks/size_curve.py SETTINGS.yaml NAME=ROOT ... --out FOLDER [--sizes 36 48 64 72 96 128] [--seed 0]
+                                    [--cost-only 128]
 
 Trains what SETTINGS says once a size (`data.size`; stopped at any moment, the same command goes on), and lets
 `facepulse.measure` read the simulated recordings of each ROOT with it, as `held_out.py` does. The cost is a whole
-process of `facepulse measure` on a painted minute of 640x480, the median of three.
+process of `facepulse measure` on a painted minute of 640x480, the median of three; of a size for which there is no time
+to train, --cost-only measures it with the weights that SETTINGS starts from.
 
 Prints a row a size: error with its 95 % interval over recordings, share within 5 bpm, and cost. All of it is simulated.
 """
@@ -18,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -29,6 +31,9 @@ from speed import ANSWER, process
 
 from facepulse import metrics
 from facepulse.demo import PaintedFace, metronome, render
+from facepulse.export import export
+from facepulse.training.settings import read_settings
+from facepulse.weights import load_with_card, save_model
 from facepulse.whole_files import written_whole
 
 FACEPULSE = [sys.executable, "-m", "facepulse"]
@@ -45,6 +50,14 @@ def train(settings: Path, size: int, seed: int, folder: Path) -> Path:
     return network
 
 
+def untrained(settings: Path, size: int, folder: Path) -> Path:
+    """The weights that a training would start from, for pictures of another size: they cost what trained ones do."""
+    network, card = load_with_card(read_settings(settings).network.start)
+    save_model(network, replace(card, size=size), weights := folder.with_suffix(".safetensors"))
+    export(weights, exported := folder.with_suffix(".onnx"))
+    return exported
+
+
 def cost(network: Path, video: Path) -> tuple[float, float]:
     """Seconds and peak megabytes of a fresh process that measures a video."""
     runs = [process(ANSWER, str(video), str(network)) for _ in range(RUNS)]
@@ -56,6 +69,7 @@ def main() -> None:
     parser.add_argument("settings", type=Path)
     parser.add_argument("sets", nargs="+", metavar="NAME=ROOT")
     parser.add_argument("--sizes", type=int, nargs="+", default=[36, 48, 64, 72, 96, 128])
+    parser.add_argument("--cost-only", type=int, nargs="+", default=[], metavar="SIZE")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
@@ -77,10 +91,16 @@ def main() -> None:
         minute = render(Path(folder) / "minute.mp4", faces, seconds=MINUTE_S, options=fast)
         heads = [f"{name}: MAE, bpm; within {CLOSE_BPM:g}" for name in sets]
         print("\n| size | " + " | ".join(heads) + " | 1 min of 640x480 | peak |\n" + "|---" * (len(sets) + 3) + "|")
+        for size in options.cost_only:
+            networks[size] = untrained(options.settings, size, options.out / f"untrained-{size}")
+            readings[str(networks[size])] = []
         for size, path in networks.items():
             cells = []
             for name in sets:
                 part = [each for each in readings[str(path)] if each.set == name]
+                if not part:
+                    cells.append("not trained")
+                    continue
                 mae = metrics.mean([each.error for each in part], [each.recording for each in part])
                 cells.append(f"{mae}; {np.mean([each.error <= CLOSE_BPM for each in part]):.0%}")
             seconds, peak_mb = cost(path, minute)
