@@ -176,10 +176,9 @@ def main() -> None:
         if (name, each.name, label_of(method)) not in known
     ]
     with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
-        for number, (job, found) in enumerate(zip(jobs, pool.map(read, jobs), strict=True), 1):
-            readings[job[0]] += found
+        for number, ((name, _, method), found) in enumerate(zip(jobs, pool.map(read, jobs), strict=True), 1):
+            readings[name] += found
             print(f"\r{number} of {len(jobs)}", end="", file=sys.stderr, flush=True)
-            name, _, method = job
             if number == len(jobs) or (name, method) != (jobs[number][0], jobs[number][2]):  # it has read the set
                 keep(options.out, name, readings[name])
     for name, network in ((name, network) for name in sets for network in options.networks if options.open_rppg):

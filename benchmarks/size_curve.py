@@ -36,7 +36,6 @@ from facepulse.training.settings import read_settings
 from facepulse.weights import load_with_card, save_model
 from facepulse.whole_files import written_whole
 
-FACEPULSE = [sys.executable, "-m", "facepulse"]
 MINUTE_S = 60
 RUNS = 3
 
@@ -44,18 +43,17 @@ RUNS = 3
 def train(settings: Path, size: int, seed: int, folder: Path) -> Path:
     """The network that learnt at a size, as a file that needs no torch."""
     run = ["--data.size", str(size), "--seed", str(seed), "--out", str(folder)]
-    subprocess.run([*FACEPULSE, "train", str(settings), *run], check=True)
-    network = folder.with_suffix(".onnx")
-    subprocess.run([*FACEPULSE, "export", str(folder / "last.safetensors"), str(network)], check=True)
+    subprocess.run([sys.executable, "-m", "facepulse", "train", str(settings), *run], check=True)
+    export(folder / "last.safetensors", network := folder.with_suffix(".onnx"))
     return network
 
 
 def untrained(settings: Path, size: int, folder: Path) -> Path:
     """The weights that a training would start from, for pictures of another size: they cost what trained ones do."""
-    network, card = load_with_card(read_settings(settings).network.start)
-    save_model(network, replace(card, size=size), weights := folder.with_suffix(".safetensors"))
-    export(weights, exported := folder.with_suffix(".onnx"))
-    return exported
+    model, card = load_with_card(read_settings(settings).network.start)
+    save_model(model, replace(card, size=size), weights := folder.with_suffix(".safetensors"))
+    export(weights, network := folder.with_suffix(".onnx"))
+    return network
 
 
 def cost(network: Path, video: Path) -> tuple[float, float]:
