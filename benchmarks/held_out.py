@@ -183,9 +183,10 @@ def main() -> None:
                 keep(options.out, name, readings[name])
     for name, network in ((name, network) for name in sets for network in options.networks if options.open_rppg):
         label = f"{network} (open-rppg)"
-        if (name, sets[name][0].name, label) in known:
+        new = [each for each in sets[name] if (name, each.name, label) not in known]
+        if not new:
             continue
-        for each, said in zip(sets[name], read_open_rppg(options.open_rppg, network, sets[name]), strict=True):
+        for each, said in zip(new, read_open_rppg(options.open_rppg, network, new), strict=True):
             reading = Reading(name, each.name, label, None, each.bpm, said.own_bpm, None, attributes_of(each))
             readings[name].append(reading)
         keep(options.out, name, readings[name])

@@ -105,6 +105,21 @@ def test_a_lead_and_the_regions_each_find_the_rate_where_the_other_drowns(bpm: f
         assert agree([waves], FPS, PROTOCOL, [lead]).bpm == pytest.approx(bpm, abs=1)
 
 
+@settings(deadline=None, max_examples=25)
+@given(st.floats(50, 110), st.floats(1.25, 1.6), st.integers(0, 99))
+def test_a_rhythm_in_step_with_the_lead_wins_over_larger_ones_of_each_alone(
+    bpm: float, ratio: float, seed: int
+) -> None:
+    """As of a person who walks: each of the two sees a disturbance of its own above the pulse that both see."""
+    times, rng = np.arange(600) / FPS, np.random.default_rng(seed)
+    heart, walk, lamp = (np.sin(2 * np.pi * rate / 60 * times) for rate in (bpm, bpm * ratio, bpm * (ratio + 0.25)))
+    waves = np.stack([heart + 1.4 * lamp] * 4) + 0.3 * rng.standard_normal((4, 600))
+    assert agree([waves], FPS, PROTOCOL).bpm == pytest.approx(bpm * (ratio + 0.25), abs=1)
+    assert agree([waves], FPS, PROTOCOL, [heart + 1.4 * walk]).bpm == pytest.approx(bpm, abs=1)
+    against = agree([waves], FPS, PROTOCOL, [-heart + 1.4 * walk])
+    assert against.bpm != pytest.approx(bpm, abs=1), "what falls where the other rises is another thing"
+
+
 def test_the_rate_of_a_clear_lead_is_borne_out_by_regions_that_share_it_and_by_no_others() -> None:
     waves, times = regions(80, 20, noise=0.5), np.arange(600) / FPS
     alone = agree([waves], FPS, PROTOCOL)

@@ -58,8 +58,8 @@ class Agreement:
 
     Attributes:
         hz: (F,) frequencies.
-        power: (F,) power in which the heart rate was found: what the regions share, not below 0; under a lead, its own
-            and theirs, each as a part of all that there is in the band.
+        power: (F,) power in which the heart rate was found: what the regions share, not below 0; under a lead, its own,
+            theirs and what both have in step, each as a part of all that there is in the band.
         bpm: heart rate at the peak of that power.
         share: 0..1, of all the regions' power in the band, how much they share around bpm and its second harmonic; at
             least `LEAST_SHARE` under a lead.
@@ -82,59 +82,69 @@ def agree(
 ) -> Agreement:
     """Read the heart rate on which the regions of a face agree, with a lead that sees the whole face or alone.
 
-    A lead, as a network's waveform, holds on where single regions drown; where it wanders off, they often do not. So it
-    and what they share are added up, and the rate is at the peak of both.
+    A lead, as a network's waveform, holds on where single regions drown; where it wanders off, they often do not. And
+    what disturbs the one seldom keeps step with what disturbs the others. So three powers are added up, the lead's own,
+    what the regions share, and what they have in step with the lead; the rate is at the peak of the sum.
 
     Args:
         parts: the waveforms of the regions in each stretch of the recording, (K, T) each, K >= 2.
         fps: sampling rate in Hz.
         protocol: search range, detrending and window.
-        lead: in each stretch a waveform (T,) of the whole face that is heard as much as all regions together.
+        lead: in each stretch a waveform (T,) of the whole face that is heard as much as all regions together; one that
+            rises with them, since what has another phase is not in step.
 
     Returns:
         The agreement over all stretches, each weighing by its length.
     """
     seconds = max(part.shape[1] for part in parts) / fps
-    shared: Floats = np.zeros(0)
-    total: Floats = np.zeros(0)
-    leading: Floats = np.zeros(0)
+    hz: Floats = np.zeros(0)
+    powers: Floats = np.zeros((4, 0))
     leads: Sequence[Floats | None] = lead or [None] * len(parts)
     for part, wave in sorted(zip(parts, leads, strict=True), key=lambda pair: -pair[0].shape[1]):
-        even = _even(part)
-        own_hz, sum_power = pulse.spectrum(even.sum(axis=0), fps, protocol)
-        region_power = np.sum([pulse.spectrum(region, fps, protocol)[1] for region in even], axis=0)
-        if not len(shared):
-            hz, shared, total, leading = own_hz, *np.zeros((3, len(own_hz)))
-        # |sum of lines|^2 = sum of |line|^2 + sum over pairs of cross-spectra: the last term is what they share.
-        regions = len(part)
-        shared += np.interp(hz, own_hz, (sum_power - region_power) / (regions * (regions - 1)))
-        total += np.interp(hz, own_hz, region_power / regions)
-        if wave is not None:
-            leading += np.interp(hz, own_hz, pulse.spectrum(_even(wave), fps, protocol)[1])
-    shared = np.maximum(shared, 0.0)
+        own_hz, own = _powers(part, wave, fps, protocol)
+        if not len(hz):
+            hz, powers = own_hz, np.zeros_like(own)
+        powers += [np.interp(hz, own_hz, power) for power in own]
+    total, shared, leading, in_step = np.maximum(powers, 0.0)
     low, high = protocol.search_bpm
     band = (60 * hz >= low) & (60 * hz <= high)
+    everything, all_led = float(total[band].sum()), float(leading[band].sum())
     power = shared
     if lead is not None:
-        power = _relative(leading, leading[band]) + _relative(shared, total[band])
+        power = _part(leading, all_led) + _part(shared, everything) + _part(in_step, np.sqrt(all_led * everything))
     bpm = pulse.peak_bpm(hz, power, protocol)
     half_width_hz = max(0.1, 2 / seconds)
     near = (np.abs(hz - bpm / 60) <= half_width_hz) | (np.abs(hz - bpm / 30) <= half_width_hz)
-    pulse_power, everything = float(shared[band & near].sum()), float(total[band].sum())
-    silent = everything == 0.0 or (lead is not None and not leading[band].any())
+    silent = everything == 0.0 or (lead is not None and all_led == 0.0)
     # At the edge of the range there is no peak, only the slope of something outside it.
     if silent or not low < bpm < high:
         return Agreement(hz, power, bpm, 0.0, seconds)
-    share = min(pulse_power / everything, 1.0)
+    share = min(float(shared[band & near].sum()) / everything, 1.0)
     if lead is None:
         return Agreement(hz, power, bpm, share, seconds)
-    clear = float(leading[band & near].sum() / leading[band].sum())
+    clear = float(leading[band & near].sum()) / all_led
     return Agreement(hz, power, bpm, max(share, LEAST_SHARE), seconds, lead=clear)
 
 
-def _relative(power: Floats, whole: Floats) -> Floats:
+def _powers(part: Floats, lead: Floats | None, fps: float, protocol: pulse.Protocol) -> tuple[Floats, Floats]:
+    """Frequencies, and power: of the regions (mean), of what they share, of the lead, of what both have in step."""
+    even = _even(part)
+    regions = len(even)
+    hz, of_sum = pulse.spectrum(even.sum(axis=0), fps, protocol)
+    alone = np.sum([pulse.spectrum(region, fps, protocol)[1] for region in even], axis=0)
+    # |sum of lines|^2 = sum of |line|^2 + sum over pairs of cross-spectra: the last term is what they share.
+    shared = (of_sum - alone) / (regions * (regions - 1))
+    leading = in_step = np.zeros_like(hz)
+    if lead is not None:
+        leading, both = (pulse.spectrum(line, fps, protocol)[1] for line in (_even(lead), _even(lead) + even.mean(0)))
+        # Likewise |lead + mean|^2, whose last term is twice the cross-spectrum of the lead and the regions' mean.
+        in_step = (both - leading - of_sum / regions**2) / 2
+    return hz, np.stack([alone / regions, shared, leading, in_step])
+
+
+def _part(power: Floats, whole: float) -> Floats:
     """Power as a part of a whole; of a whole that is nothing, nothing."""
-    return power / whole.sum() if whole.any() else np.zeros_like(power)
+    return power / whole if whole > 0 else np.zeros_like(power)
 
 
 def _even(waves: Floats) -> Floats:
