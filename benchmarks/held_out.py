@@ -9,9 +9,10 @@ errors are over all recordings. What would have been shown has a quality of 0.7 
 and of each of its windows of 10 s, is the mean of the heart that was simulated. Networks of the package open-rppg (see
 `judges.py`) read the same files with their own detector, and are taken at their own word (`hr`).
 
-Prints a table a set, with 95 % intervals over recordings by bootstrap, and writes it with every reading to FOLDER. What
-has been read there already is not read again: give another FOLDER after a change of the package. All of it is
-simulated: it compares methods under equal conditions, and does not say how accurate one is on people.
+Prints a table a set, with 95 % intervals over recordings by bootstrap, and one of the first method's error beside each
+other's in the same recordings, and writes them with every reading to FOLDER. What has been read there already is not
+read again: give another FOLDER after a change of the package. All of it is simulated: it compares methods under equal
+conditions, and does not say how accurate one is on people.
 """
 
 from __future__ import annotations
@@ -155,6 +156,28 @@ def table(readings: Sequence[Reading], by: str = "motion") -> str:
     return "\n".join(lines)
 
 
+def beside(readings: Sequence[Reading], network: str) -> str:
+    """One row for each other method: the network's error less its, and as a part of its, where both have read."""
+    lines = ["| method | whole: difference, bpm | ratio | windows: difference, bpm | ratio |", "|---|---|---|---|---|"]
+    errors = {(each.method, each.recording, each.start_s): each.error for each in readings}
+    for method in dict.fromkeys(each.method for each in readings if each.method not in (network, network + INSTEAD)):
+        cells = [method]
+        for windows in (False, True):
+            keys = [key for key in errors if key[0] == method and (key[2] is not None) == windows]
+            pairs = [(errors[network, *key[1:]], errors[key], key[1]) for key in keys if (network, *key[1:]) in errors]
+            if not pairs:
+                cells += ["", ""]
+                continue
+            both, persons = np.array([pair[:2] for pair in pairs]), [pair[2] for pair in pairs]
+            low, high = (
+                metrics.bootstrap_interval(both, persons, lambda means: means[:, 0] / means[:, 1]) or (np.nan,) * 2
+            )
+            ratio = both[:, 0].mean() / both[:, 1].mean()
+            cells += [str(metrics.mean(both[:, 0] - both[:, 1], persons)), f"{ratio:.2f} [{low:.2f}, {high:.2f}]"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", metavar="NAME=ROOT")
@@ -194,7 +217,8 @@ def main() -> None:
         found += with_fallback(found, label_of(options.method[0]))
     report = partial(table, by=options.by)
     for name, found in readings.items():
-        text = report(found)
+        first = label_of(options.method[0])
+        text = f"{report(found)}\n\n{first} beside each, recordings drawn in pairs:\n\n{beside(found, first)}"
         print(f"\n\nsimulated, {name}: {len(sets[name])} recordings\n{text}")
         if options.out is not None:
             keep(options.out, name, found)
