@@ -213,11 +213,11 @@ def main() -> None:
             reading = Reading(name, each.name, label, None, each.bpm, said.own_bpm, None, attributes_of(each))
             readings[name].append(reading)
         keep(options.out, name, readings[name])
+    first = label_of(options.method[0])
     for found in readings.values():
-        found += with_fallback(found, label_of(options.method[0]))
+        found += with_fallback(found, first)
     report = partial(table, by=options.by)
     for name, found in readings.items():
-        first = label_of(options.method[0])
         text = f"{report(found)}\n\n{first} beside each, recordings drawn in pairs:\n\n{beside(found, first)}"
         print(f"\n\nsimulated, {name}: {len(sets[name])} recordings\n{text}")
         if options.out is not None:

@@ -97,14 +97,11 @@ def agree(
         The agreement over all stretches, each weighing by its length.
     """
     seconds = max(part.shape[1] for part in parts) / fps
-    hz: Floats = np.zeros(0)
-    powers: Floats = np.zeros((4, 0))
     leads: Sequence[Floats | None] = lead or [None] * len(parts)
-    for part, wave in sorted(zip(parts, leads, strict=True), key=lambda pair: -pair[0].shape[1]):
-        own_hz, own = _powers(part, wave, fps, protocol)
-        if not len(hz):
-            hz, powers = own_hz, np.zeros_like(own)
-        powers += [np.interp(hz, own_hz, power) for power in own]
+    longest_first = sorted(zip(parts, leads, strict=True), key=lambda pair: -pair[0].shape[1])
+    spectra = [_powers(part, wave, fps, protocol) for part, wave in longest_first]
+    hz = spectra[0][0]
+    powers = np.sum([[np.interp(hz, own_hz, power) for power in own] for own_hz, own in spectra], axis=0)
     total, shared, leading, in_step = np.maximum(powers, 0.0)
     low, high = protocol.search_bpm
     band = (60 * hz >= low) & (60 * hz <= high)
@@ -136,7 +133,8 @@ def _powers(part: Floats, lead: Floats | None, fps: float, protocol: pulse.Proto
     shared = (of_sum - alone) / (regions * (regions - 1))
     leading = in_step = np.zeros_like(hz)
     if lead is not None:
-        leading, both = (pulse.spectrum(line, fps, protocol)[1] for line in (_even(lead), _even(lead) + even.mean(0)))
+        line = _even(lead)
+        leading, both = (pulse.spectrum(wave, fps, protocol)[1] for wave in (line, line + even.mean(axis=0)))
         # Likewise |lead + mean|^2, whose last term is twice the cross-spectrum of the lead and the regions' mean.
         in_step = (both - leading - of_sum / regions**2) / 2
     return hz, np.stack([alone / regions, shared, leading, in_step])
