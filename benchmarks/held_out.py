@@ -34,11 +34,11 @@ import numpy as np
 from judges import Recording, find_recordings, read_open_rppg
 
 from facepulse import measure, metrics
+from facepulse._files import written_whole
 from facepulse.errors import FacepulseError
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.networks import DEFAULT
 from facepulse.reading import SURE
-from facepulse.whole_files import written_whole
 
 CLOSE_BPM = 5.0
 HIGH = 0.8

@@ -43,12 +43,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse import measure, metrics, pulse
+from facepulse._files import check_writable, written_whole
 from facepulse.classical import METHODS
 from facepulse.errors import FacepulseError, NoFaceError, TooShortError, UsageError
 from facepulse.export import export
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.video import open_video
-from facepulse.whole_files import check_writable, written_whole
 
 if TYPE_CHECKING:
     from facepulse.models import PhysNet

@@ -91,7 +91,7 @@ def test_bad_arguments_are_code_2_and_one_line(trained, tmp_path: Path, capsys, 
 
 
 def test_without_torch_the_way_to_install_it_is_said(trained, tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("facepulse.extras.find_spec", lambda name: None if name == "onnxscript" else name)
+    monkeypatch.setattr("facepulse._optional.find_spec", lambda name: None if name == "onnxscript" else name)
     with pytest.raises(SystemExit):
         cli.main(["export", str(trained.weights), str(tmp_path / "x.onnx")])
     assert "facepulse export needs onnxscript: pip install 'facepulse[train]'" in capsys.readouterr().err

@@ -183,6 +183,6 @@ def test_only_the_right_ending_is_written(trained, tmp_path: Path) -> None:
 
 
 def test_without_the_extra_the_way_to_install_it_is_said(trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facepulse.extras.find_spec", lambda name: None if name == "torch" else name)
+    monkeypatch.setattr("facepulse._optional.find_spec", lambda name: None if name == "torch" else name)
     with pytest.raises(UsageError, match=r"needs torch: pip install 'facepulse\[train\]'"):
         load_model(trained.weights)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse import metrics
+from facepulse._files import written_whole
 from facepulse.datasets.cache import CacheSettings
 from facepulse.datasets.recording import natural
 from facepulse.scores import (
@@ -30,7 +31,6 @@ from facepulse.scores import (
     reliability,
     summarised,
 )
-from facepulse.whole_files import written_whole
 
 Floats = NDArray[np.float64]
 Level = Literal["recordings", "windows"]

@@ -15,11 +15,11 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from torch import Tensor, nn
 from torch.export import Dim
 
+from facepulse._files import check_writable, written_whole
 from facepulse.card import METADATA_KEY, MINIMUM_SIZE, Card
 from facepulse.engine import INPUT, NETWORK, OUTPUT, load_engine
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.weights import load_with_card
-from facepulse.whole_files import check_writable, written_whole
 
 TOLERANCE = 1e-4  # of the waveform's standard deviation
 

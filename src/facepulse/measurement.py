@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse.whole_files import written_whole
+from facepulse._files import written_whole
 
 if TYPE_CHECKING:
     from facepulse.beats import Hrv

@@ -312,7 +312,7 @@ def test_a_folder_of_somebody_else_is_left_alone(root, tmp_path):
 
 
 def test_two_runs_do_not_write_into_one_cache(root, tmp_path):
-    from facepulse.whole_files import exclusive
+    from facepulse._files import exclusive
 
     with (
         exclusive(tmp_path / "folder"),

@@ -60,7 +60,7 @@ def test_bad_input_is_one_line(arguments: list[str], words: str) -> None:
 
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setattr("facepulse.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("facepulse._optional.find_spec", lambda name: None)
     with pytest.raises(SystemExit):
         cli.main(["live"])
     assert "the live page needs fastapi, uvicorn, websockets: pip install 'facepulse[web]'" in capsys.readouterr().err

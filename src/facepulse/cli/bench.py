@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from facepulse._files import check_folder
 from facepulse.cli.console import EXIT_UNREADABLE, progress_bar, report, say
 from facepulse.errors import UsageError
 from facepulse.measurement import printable
-from facepulse.whole_files import check_folder
 
 
 def simulate(
@@ -301,7 +301,7 @@ def _dask_workers(scheduler: str | None) -> Iterator[None]:
     if scheduler is None:
         yield
         return
-    from facepulse.extras import require_extra
+    from facepulse._optional import require_extra
 
     require_extra("cluster", ["distributed"], "--scheduler")
     from distributed import Client

@@ -15,12 +15,12 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 import facepulse
+from facepulse._files import check_folder, check_writable, written_whole
+from facepulse._optional import require_extra
 from facepulse.cli.console import EXIT_UNTRUSTED, progress_bar, say
 from facepulse.errors import FacepulseError, UsageError
-from facepulse.extras import require_extra
 from facepulse.measurement import TRUSTWORTHY, printable
 from facepulse.networks import DEFAULT
-from facepulse.whole_files import check_folder, check_writable, written_whole
 
 
 def measure(

@@ -24,8 +24,8 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from facepulse._files import written_whole
 from facepulse.datasets.recording import Attribute, DatasetError, natural
-from facepulse.whole_files import written_whole
 
 FORMAT = 1  # of the files; a cache of another is refused
 

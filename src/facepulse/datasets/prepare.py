@@ -14,6 +14,8 @@ from typing import Any
 
 import cv2
 
+from facepulse._files import exclusive, is_full, written_whole
+from facepulse._optional import require_extra
 from facepulse.datasets import DATASETS
 from facepulse.datasets.cache import (
     FRAMES,
@@ -30,8 +32,6 @@ from facepulse.datasets.cache import (
 from facepulse.datasets.crops import prepare_recording, source_bytes
 from facepulse.datasets.recording import DatasetError, Recording
 from facepulse.errors import FacepulseError, UsageError
-from facepulse.extras import require_extra
-from facepulse.whole_files import exclusive, is_full, written_whole
 
 SUMMARY = "summary.csv"
 

@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facepulse._files import written_whole
 from facepulse.errors import UsageError
-from facepulse.whole_files import written_whole
 
 Floats = NDArray[np.float32]
 

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 
 from facepulse import __version__
+from facepulse._files import exclusive, is_full, written_whole
+from facepulse._optional import require_extra
 from facepulse.errors import UsageError
-from facepulse.extras import require_extra
 from facepulse.simulate.layouts import LAYOUTS, Layout, remove_leftovers, store
 from facepulse.simulate.presets import PresetName
-from facepulse.whole_files import exclusive, is_full, written_whole
 
 if TYPE_CHECKING:
     from facepulse.simulate.recording import Recording

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facepulse._files import written_whole
 from facepulse.errors import UsageError
 from facepulse.models.layers import SoftAttentionMask
-from facepulse.whole_files import written_whole
 
 
 @dataclass(frozen=True, eq=False)

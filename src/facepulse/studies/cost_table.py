@@ -9,9 +9,9 @@ from html import escape
 from pathlib import Path
 
 from facepulse import page
+from facepulse._files import written_whole
 from facepulse.studies.cost import Cost, cost_figure
 from facepulse.studies.published import TABLES, CostRow
-from facepulse.whole_files import written_whole
 
 TITLE = "Cost, and error from PURE to MMPD (Table VIII, Figure 3)"
 HEADS = ("network", "parameters", "GMACs a clip", "ms a clip", "peak memory, MiB", "MAE, bpm")

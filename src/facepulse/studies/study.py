@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from facepulse._files import exclusive
 from facepulse.datasets.cache import open_cache
 from facepulse.errors import UsageError
 from facepulse.models import MODELS
@@ -20,7 +21,6 @@ from facepulse.studies.plan import ALL_MMPD, PURE, STUDIES, Arm, Study
 from facepulse.studies.table import fill
 from facepulse.studies.trials import PROTOCOL, Bench, Trial, trials_of
 from facepulse.training.run_folder import BEST
-from facepulse.whole_files import exclusive
 
 COST, ATTENTION = "cost", "attention"
 NAMES = (*STUDIES, COST, ATTENTION)

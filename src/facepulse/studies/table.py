@@ -16,11 +16,11 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from facepulse import metrics, page
+from facepulse._files import written_whole
 from facepulse.metrics import Estimate
 from facepulse.studies import published
 from facepulse.studies.plan import Arm, Study
 from facepulse.studies.trials import Score
-from facepulse.whole_files import written_whole
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[list[Floats]], Floats]  # of the mean error of each group

@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from facepulse._files import written_whole
+from facepulse._optional import require_extra
 from facepulse.datasets.cache import folder_name, open_cache
 from facepulse.datasets.prepare import prepare
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.evaluate import choose, evaluate
-from facepulse.extras import require_extra
 from facepulse.pulse import PROTOCOLS
 from facepulse.readers import find_reader
 from facepulse.studies.cost import clip_length
 from facepulse.studies.plan import Arm, Recordings
 from facepulse.training.loop import train
 from facepulse.training.settings import Settings, settings_from
-from facepulse.whole_files import written_whole
 
 PROTOCOL = "paper"  # second-order Butterworth and Welch, a heart rate a recording, as in the paper
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from facepulse._files import exclusive
 from facepulse.card import Card
 from facepulse.engine import torch_engine
 from facepulse.errors import FacepulseError, UsageError
@@ -32,7 +33,6 @@ from facepulse.training.run_folder import BEST, LAST, RunFolder
 from facepulse.training.settings import Settings
 from facepulse.training.validation import Validated, validate
 from facepulse.weights import load_with_card, require_train_extra, save_model
-from facepulse.whole_files import exclusive
 
 Progress = Callable[[float, float | None], None]
 LossFunction = Callable[[Tensor, Tensor, int], Tensor]
@@ -348,7 +348,7 @@ def _deterministic() -> Iterator[None]:
 
 
 def _board(settings: Settings, folder: Path, step: int) -> Any:
-    from facepulse.extras import require_extra
+    from facepulse._optional import require_extra
 
     require_extra("tensorboard", ["tensorboard"], "hardware.tensorboard")
     from torch.utils.tensorboard import SummaryWriter

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from facepulse import __version__
+from facepulse._files import written_whole
 from facepulse.errors import UsageError
 from facepulse.training.settings import Settings, read_settings
-from facepulse.whole_files import written_whole
 
 SETTINGS = "settings.yaml"  # resolved: every field
 ENVIRONMENT = "environment.json"  # versions, processor, git revision; one entry for each time that it was started

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from facepulse._files import written_whole
+from facepulse._optional import require_extra
 from facepulse.card import METADATA_KEY, Card
 from facepulse.errors import UsageError
-from facepulse.extras import require_extra
-from facepulse.whole_files import written_whole
 
 if TYPE_CHECKING:
     from torch import nn

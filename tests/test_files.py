@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from facepulse._files import check_writable, written_whole
 from facepulse.errors import UsageError
-from facepulse.whole_files import check_writable, written_whole
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
