@@ -48,7 +48,7 @@ from facepulse.classical import METHODS
 from facepulse.errors import FacepulseError, NoFaceError, TooShortError, UsageError
 from facepulse.export import export
 from facepulse.measurement import TRUSTWORTHY
-from facepulse.video import open_video
+from facepulse.video.reader import open_video
 
 if TYPE_CHECKING:
     from facepulse.models import PhysNet

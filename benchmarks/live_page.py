@@ -21,7 +21,7 @@ import uvicorn
 from playwright.sync_api import sync_playwright
 
 from facepulse.stream import stream
-from facepulse.video import open_video
+from facepulse.video.reader import open_video
 from facepulse.web.server import create_app, warm_up
 
 SECONDS = 18

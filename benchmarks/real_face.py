@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from facepulse import measure
 from facepulse._files import written_whole
 from facepulse.networks import DEFAULT
-from facepulse.video import Frame, open_video
-from facepulse.video_writer import VideoWriter
+from facepulse.video.reader import Frame, open_video
+from facepulse.video.writer import VideoWriter
 
 Image = NDArray[np.uint8]
 WINDOW_S = 5.0

@@ -32,7 +32,7 @@ from facepulse.face import FaceTracker
 from facepulse.methods import Method, find_method
 from facepulse.networks import DEFAULT
 from facepulse.scene import watch
-from facepulse.video import open_video
+from facepulse.video.reader import open_video
 
 
 def decode(path: Path) -> None:

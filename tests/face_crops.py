@@ -7,7 +7,7 @@ import numpy as np
 from facepulse.clip import ClipBuilder
 from facepulse.detectors import DETECTORS
 from facepulse.face import FaceTracker
-from facepulse.video import open_video
+from facepulse.video.reader import open_video
 
 
 def crops_of(video: Path, size: int, margin: float) -> np.ndarray:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facepulse.video_writer import VideoWriter
+from facepulse.video.writer import VideoWriter
 
 ENCODER_OPTIONS = {
     "libx264": {"preset": "ultrafast", "crf": "10"},

@@ -5,7 +5,7 @@ import pytest
 
 from facepulse.demo import PaintedFace, metronome, paint_frames, pulse_wave, render
 from facepulse.detectors import DETECTORS
-from facepulse.video import open_video
+from facepulse.video.reader import open_video
 
 
 def test_the_wave_beats_at_the_given_times() -> None:

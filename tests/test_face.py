@@ -27,7 +27,7 @@ from facepulse.face import (
     largest,
     left_to_right,
 )
-from facepulse.video import Frame, Image
+from facepulse.video.reader import Frame, Image
 
 REAL_FACE = Path(__file__).resolve().parents[2] / "shared" / "data" / "evm_face" / "face.mp4"
 FACE = Box.around(300, 200, 100)

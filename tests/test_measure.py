@@ -26,8 +26,8 @@ from facepulse.measurement import TRUSTWORTHY
 from facepulse.methods import Method, find_method
 from facepulse.reading import read_pulse
 from facepulse.scene import FaceSeen, watch
-from facepulse.video import Frame, open_video
-from facepulse.video_writer import VideoWriter
+from facepulse.video.reader import Frame, open_video
+from facepulse.video.writer import VideoWriter
 from facepulse.weights import save_model
 
 BASE = {"bpm": 72.0, "seconds": 20.0}

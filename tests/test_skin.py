@@ -13,7 +13,7 @@ from facepulse.classical import METHODS
 from facepulse.clip import ClipBuilder, FaceClip
 from facepulse.face import Box
 from facepulse.skin import REGIONS, SkinTrace, TracePart
-from facepulse.video import open_video
+from facepulse.video.reader import open_video
 
 FPS = 30.0
 SIZE = 72

@@ -18,7 +18,7 @@ from facepulse.face import FaceTracker
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.methods import Method, find_method
 from facepulse.stream import LiveReading, _Watched
-from facepulse.video import Frame, open_video
+from facepulse.video.reader import Frame, open_video
 
 BPM = 75.0
 stream = partial(facepulse.stream, method="POS")

@@ -11,7 +11,7 @@ from facepulse.errors import FacepulseError, NoFaceError, TooShortError, UsageEr
 from facepulse.measure import measure, measure_faces
 from facepulse.measurement import Measurement, Window
 from facepulse.stream import LiveReading, stream
-from facepulse.video import Frame
+from facepulse.video.reader import Frame
 
 if TYPE_CHECKING:
     from facepulse.weights import list_models, load_model

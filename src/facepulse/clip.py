@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facepulse.video import MAX_TIME_GAP_S
+from facepulse.video.reader import MAX_TIME_GAP_S
 
 if TYPE_CHECKING:
     from facepulse.face import Box
-    from facepulse.video import Frame
+    from facepulse.video.reader import Frame
 
 # Pixels of a crop that one of the image's, or of those it was averaged to, is finer by, at least: two keeps it sharp.
 COARSEST = 2.0

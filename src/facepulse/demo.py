@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse.video_writer import VideoWriter
+from facepulse.video.writer import VideoWriter
 
 # How strongly blood absorbs in the red, green and blue of a camera under white light, relative to each other
 # (de Haan & van Leest, Physiological Measurement 2014, "blood-volume pulse vector").
@@ -260,7 +260,7 @@ def render(
         noise: standard deviation of the camera's noise, in 8-bit steps.
         seed: of everything random.
         progress: called with the seconds painted and the length of the video.
-        **encoding: passed on to `facepulse.video.VideoWriter` (codec, options, key_interval, ...).
+        **encoding: passed on to `facepulse.video.reader.VideoWriter` (codec, options, key_interval, ...).
 
     Returns:
         The path.

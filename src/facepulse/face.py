@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import NamedTuple
 
-from facepulse.video import MAX_TIME_GAP_S, Frame, Image
+from facepulse.video.reader import MAX_TIME_GAP_S, Frame, Image
 
 DETECTION_INTERVAL_S = 0.5
 STILL_INTERVAL_S = 1.0  # detection is the dearest step of a measurement, and where nothing moves it finds nothing new

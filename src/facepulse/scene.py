@@ -15,7 +15,7 @@ from facepulse.clip import ClipBuilder
 from facepulse.errors import NoFaceError, TooShortError, VideoError
 from facepulse.face import Box, Detector, FaceTracker, Track, TrackedFrames, largest, left_to_right
 from facepulse.skin import SkinTrace
-from facepulse.video import MAX_TIME_GAP_S, Frame, frame_rate, length_s, open_video
+from facepulse.video.reader import MAX_TIME_GAP_S, Frame, frame_rate, length_s, open_video
 
 if TYPE_CHECKING:
     from facepulse.methods import Method

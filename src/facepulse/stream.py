@@ -19,8 +19,8 @@ from facepulse.face import Box, FaceTracker, TrackedFrames
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.networks import DEFAULT
 from facepulse.scene import MINIMUM_FPS, MINIMUM_S, FaceSeen
-from facepulse.video import Frame, frame_rate, open_video
-from facepulse.webcam import open_camera
+from facepulse.video.reader import Frame, frame_rate, open_video
+from facepulse.video.webcam import open_camera
 
 if TYPE_CHECKING:
     from facepulse.methods import Method

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facepulse.simulate.codec import PNG, RAW, REPEATABLE, Encoding, capture_times, draw_encoding, through_codec
-from facepulse.video import open_video
-from facepulse.video_writer import VideoWriter
+from facepulse.video.reader import open_video
+from facepulse.video.writer import VideoWriter
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -16,7 +16,7 @@ from scipy.io import loadmat, whosmat
 from facepulse.errors import UsageError
 from facepulse.simulate.codec import Encoding
 from facepulse.simulate.layouts import LAYOUTS, Slot, remove_leftovers, store
-from facepulse.video import open_video
+from facepulse.video.reader import open_video
 from stand_in_recording import StandInAttributes, StandInRecording, contents
 
 ABOUT = {"simulated": True, "preset": "calm", "seed": 0, "version": "1.2.3"}

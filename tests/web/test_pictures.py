@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.video import Frame
+from facepulse.video.reader import Frame
 from facepulse.web.pictures import HEADER, LARGEST, MAGIC, MAXIMUM_BYTES, PictureError, parse, written
 
 

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from facepulse.errors import UsageError
 from facepulse.stream import stream
-from facepulse.video import Frame
+from facepulse.video.reader import Frame
 from facepulse.web import server
 from facepulse.web.pictures import HEADER, MAGIC, MAXIMUM_BYTES, written
 from facepulse.web.server import MAXIMUM_CLIENTS, Door, warm_up

@@ -17,7 +17,7 @@ from facepulse.datasets.hdf5 import hdf5_array
 from facepulse.datasets.recording import Dataset, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_signal
-from facepulse.video import open_video
+from facepulse.video.reader import open_video
 
 _HZ = 256.0
 _LIGHTS = {"0": "studio", "1": "studio", "2": "natural", "3": "natural"}

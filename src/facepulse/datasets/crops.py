@@ -34,7 +34,7 @@ from facepulse.reading import region_waveforms
 from facepulse.scene import MINIMUM_FPS, MINIMUM_S
 from facepulse.signature import in_colour
 from facepulse.skin import SkinTrace
-from facepulse.video import Frame, frame_rate, length_s
+from facepulse.video.reader import Frame, frame_rate, length_s
 
 NOTED_UNCOVERED_S = 1.0  # of the video by the reference
 SIMULATED = "simulated.json"  # at the root of what `facepulse simulate` wrote, in whichever layout

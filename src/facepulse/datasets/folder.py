@@ -16,7 +16,7 @@ from pathlib import Path
 from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording, natural
 from facepulse.datasets.roots import check_root
 from facepulse.datasets.signals import read_reference, unreadable
-from facepulse.video import open_video
+from facepulse.video.reader import open_video
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts"}
 

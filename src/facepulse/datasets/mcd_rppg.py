@@ -27,7 +27,7 @@ from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Float
 from facepulse.datasets.roots import recordings_below
 from facepulse.datasets.signals import as_signal, unreadable
 from facepulse.datasets.sources import RetimedVideo, frame_period_s
-from facepulse.video import Video, open_video
+from facepulse.video.reader import Video, open_video
 
 _PPG_HZ = 100.0
 _PATHS = ("video", "meta", "ppg_sync", "ppg", "ecg")

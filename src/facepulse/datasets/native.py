@@ -15,7 +15,7 @@ from typing import Any
 from facepulse.datasets.recording import Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import read_reference
-from facepulse.video import open_video
+from facepulse.video.reader import open_video
 
 _ABOUT, _REFERENCE = "recording.json", "ppg.csv"
 

@@ -18,7 +18,7 @@ from facepulse.datasets.recording import Dataset, DatasetError, Labels, Recordin
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_heart_rate, as_signal, unreadable
 from facepulse.datasets.sources import read_rgb
-from facepulse.video import open_video
+from facepulse.video.reader import open_video
 
 _MOTIONS = {
     "01": "Stationary",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse.errors import FacepulseError
-from facepulse.video import Video
+from facepulse.video.reader import Video
 
 Floats = NDArray[np.float64]
 Attribute = str | int | float | bool

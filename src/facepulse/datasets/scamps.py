@@ -20,7 +20,7 @@ from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Label
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_signal, frame_rate_times
 from facepulse.datasets.sources import TimedFrames, as_pixels, frames_of
-from facepulse.video import Video
+from facepulse.video.reader import Video
 
 FPS = 30.0
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from facepulse.datasets.recording import DatasetError, Floats
 from facepulse.errors import VideoError
-from facepulse.video import Frame, Image, Video, open_video
+from facepulse.video.reader import Frame, Image, Video, open_video
 
 _BLOCK = 32  # frames that are turned at once: half a cache line
 

@@ -16,7 +16,7 @@ import numpy as np
 from facepulse.datasets.recording import Attribute, Dataset, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_signal, read_numbers
-from facepulse.video import open_video
+from facepulse.video.reader import open_video
 
 _HZ = 64.0
 _TASKS = {"T1": "rest", "T2": "speech", "T3": "arithmetic"}

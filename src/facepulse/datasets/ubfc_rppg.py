@@ -19,7 +19,7 @@ from facepulse.datasets.recording import Dataset, DatasetError, Floats, Labels, 
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_heart_rate, as_signal, read_numbers
 from facepulse.datasets.sources import RetimedVideo
-from facepulse.video import Video, open_video
+from facepulse.video.reader import Video, open_video
 
 _SAME_VIDEO = ("7-gt", "12-gt")
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.face import Box, Detection, Detector
-from facepulse.video import Image
+from facepulse.video.reader import Image
 
 # Level weight that scores 0.5. Of 288 faces pasted into photographs (upright, tilted by 15 degrees, dimmed to 12 %, in
 # heavy noise) 96 % weighed more; of 249 pictures without one (textures, photographs, noise, clouds) 1 % held one.

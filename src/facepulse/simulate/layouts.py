@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse.errors import UsageError
-from facepulse.video_writer import VideoWriter
+from facepulse.video.writer import VideoWriter
 
 if TYPE_CHECKING:
     from facepulse.simulate.recording import Recording

@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 
-from facepulse.video import Frame
+from facepulse.video.reader import Frame
 
 # Little-endian: "FPP1", time in seconds (float64), width and height (uint16); then width x height pixels of four bytes,
 # red, green, blue and one that is not looked at, as a canvas has them.

@@ -21,7 +21,7 @@ from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
 
 from facepulse.errors import UsageError
 from facepulse.stream import LiveReading
-from facepulse.video import Frame
+from facepulse.video.reader import Frame
 from facepulse.web.pictures import MAXIMUM_BYTES, SMALLEST, PictureError, parse
 from facepulse.web.session import Session
 

@@ -9,7 +9,7 @@ from itertools import groupby
 from threading import Condition, Thread
 
 from facepulse.stream import LiveReading
-from facepulse.video import Frame
+from facepulse.video.reader import Frame
 
 WAITING = 45  # pictures: a second and a half; if the computer cannot keep up, the oldest are let go
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from facepulse.errors import UsageError, VideoError
-from facepulse.webcam import open_camera
+from facepulse.video.webcam import open_camera
 
 
 @pytest.fixture

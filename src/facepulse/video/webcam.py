@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from facepulse.errors import UsageError, VideoError
-from facepulse.video import Frame
+from facepulse.video.reader import Frame
 
 LOST_AFTER = 30  # frames in a row that a camera did not give
 WAITING = 60  # frames: who falls behind further loses the newest

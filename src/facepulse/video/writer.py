@@ -12,7 +12,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from facepulse.errors import UsageError
-from facepulse.video import Image
+from facepulse.video.reader import Image
 
 
 class VideoWriter:

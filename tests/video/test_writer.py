@@ -5,8 +5,8 @@ import stat
 import pytest
 
 from facepulse.errors import UsageError
-from facepulse.video import open_video
-from facepulse.video_writer import VideoWriter
+from facepulse.video.reader import open_video
+from facepulse.video.writer import VideoWriter
 from small_videos import gradient
 
 
