@@ -35,8 +35,8 @@ from calibration import most_likely
 from facepulse import pulse
 from facepulse.agreement import REGIONS, Agreement, Trust, agree, evidence_for, trust
 from facepulse.classical import METHODS
-from facepulse.detectors import DETECTORS
 from facepulse.errors import FacepulseError
+from facepulse.faces.detectors import DETECTORS
 from facepulse.keyframes import without_key_frame_rhythm
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.methods import find_method

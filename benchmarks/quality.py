@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from facepulse import agreement, pulse
 from facepulse.classical import METHODS
 from facepulse.demo import PaintedFace, metronome, render
-from facepulse.detectors import DETECTORS
+from facepulse.faces.detectors import DETECTORS
 from facepulse.keyframes import beats_with_key_frames, without_key_frame_rhythm
 from facepulse.methods import Method
 from facepulse.scene import watch

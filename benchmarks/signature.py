@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 from facepulse import agreement, pulse, signature
 from facepulse.classical import METHODS
-from facepulse.detectors import DETECTORS
 from facepulse.errors import FacepulseError
+from facepulse.faces.detectors import DETECTORS
 from facepulse.keyframes import without_key_frame_rhythm
 from facepulse.methods import Method
 from facepulse.reading import region_waveforms

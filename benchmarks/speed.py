@@ -27,8 +27,8 @@ import av
 from facepulse import measure
 from facepulse.classical import METHODS
 from facepulse.demo import PaintedFace, metronome, render
-from facepulse.detectors import DETECTORS
-from facepulse.face import FaceTracker
+from facepulse.faces.detectors import DETECTORS
+from facepulse.faces.tracking import FaceTracker
 from facepulse.methods import Method, find_method
 from facepulse.networks import DEFAULT
 from facepulse.scene import watch

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from facepulse.clip import ClipBuilder
-from facepulse.detectors import DETECTORS
-from facepulse.face import FaceTracker
+from facepulse.faces.crops import ClipBuilder
+from facepulse.faces.detectors import DETECTORS
+from facepulse.faces.tracking import FaceTracker
 from facepulse.video.reader import open_video
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from facepulse import advice as words
 from facepulse.advice import advice
-from facepulse.face import Box
+from facepulse.faces.tracking import Box
 
 SKIN = np.tile([180.0, 140.0, 120.0], (300, 1))
 NEAR = Box(100, 100, 150, 150)

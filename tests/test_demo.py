@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facepulse.demo import PaintedFace, metronome, paint_frames, pulse_wave, render
-from facepulse.detectors import DETECTORS
+from facepulse.faces.detectors import DETECTORS
 from facepulse.video.reader import open_video
 
 

@@ -237,7 +237,7 @@ def test_nothing_is_reported_to_anybody_nor_left_in_the_home_folder(trained, tmp
 
 
 def _foreign() -> bytes:
-    from facepulse import detectors
+    from facepulse.faces import detectors
 
     return Path(detectors.__file__).with_name("rfb_320.onnx").read_bytes()
 

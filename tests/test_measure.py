@@ -18,10 +18,10 @@ from face_crops import crops_of
 from facepulse import pulse
 from facepulse.classical import METHODS
 from facepulse.demo import PaintedFace, metronome, paint_frames
-from facepulse.detectors import DETECTORS
 from facepulse.engine import load_engine, torch_engine
 from facepulse.errors import NoFaceError, TooShortError, UsageError, VideoError
-from facepulse.face import Box
+from facepulse.faces.detectors import DETECTORS
+from facepulse.faces.tracking import Box
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.methods import Method, find_method
 from facepulse.reading import read_pulse

@@ -11,10 +11,10 @@ import pytest
 import facepulse
 from facepulse.advice import FEW_FRAMES, NO_FACE
 from facepulse.classical import METHODS
-from facepulse.detectors import DETECTORS
 from facepulse.engine import torch_engine
 from facepulse.errors import UsageError
-from facepulse.face import FaceTracker
+from facepulse.faces.detectors import DETECTORS
+from facepulse.faces.tracking import FaceTracker
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.methods import Method, find_method
 from facepulse.stream import LiveReading, _Watched

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse.face import Box, distance
+from facepulse.faces.tracking import Box, distance
 
 Floats = NDArray[np.float64]
 

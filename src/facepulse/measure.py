@@ -7,8 +7,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Literal
 
-from facepulse.detectors import get_detector
 from facepulse.errors import UsageError
+from facepulse.faces.detectors import get_detector
 from facepulse.measurement import TRUSTWORTHY, Measurement
 from facepulse.networks import DEFAULT
 from facepulse.scene import MINIMUM_S, Progress, watch
@@ -31,7 +31,7 @@ def measure(
             weights (.safetensors); or a key of `facepulse.classical.METHODS`, capitals do not matter. Where a network
             cannot be trusted and POS is sure (0.9), POS is read: the measurement's `method` and `warnings` say so.
         window_s: length in seconds of the windows of the heart rate over time, at least 5.
-        detector: a key of `facepulse.detectors.DETECTORS`.
+        detector: a key of `facepulse.faces.detectors.DETECTORS`.
         min_quality: 0..1; below it a heart rate is withheld.
         progress: called with the seconds done and the length of the video (None where it is not known).
 

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from facepulse import pulse
 from facepulse.agreement import agree, trust
 from facepulse.classical import METHODS, ClassicalMethod, get_method
-from facepulse.clip import FaceClip
 from facepulse.datasets.cache import CacheSettings, margin_edge, within_margin
 from facepulse.engine import Engine, find_engine
 from facepulse.errors import UsageError
+from facepulse.faces.crops import FaceClip
+from facepulse.faces.skin import SkinTrace
 from facepulse.overlap import Frames
 from facepulse.reading import region_waveforms
 from facepulse.signature import in_colour
-from facepulse.skin import SkinTrace
 from facepulse.weights import list_models
 
 Floats = NDArray[np.float64]

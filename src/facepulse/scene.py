@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse.clip import ClipBuilder
 from facepulse.errors import NoFaceError, TooShortError, VideoError
-from facepulse.face import Box, Detector, FaceTracker, Track, TrackedFrames, largest, left_to_right
-from facepulse.skin import SkinTrace
+from facepulse.faces.crops import ClipBuilder
+from facepulse.faces.skin import SkinTrace
+from facepulse.faces.tracking import Box, Detector, FaceTracker, Track, TrackedFrames, largest, left_to_right
 from facepulse.video.reader import MAX_TIME_GAP_S, Frame, frame_rate, length_s, open_video
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse.advice import FEW_FRAMES, NO_FACE, advice
-from facepulse.detectors import get_detector
 from facepulse.errors import UsageError
-from facepulse.face import Box, FaceTracker, TrackedFrames
+from facepulse.faces.detectors import get_detector
+from facepulse.faces.tracking import Box, FaceTracker, TrackedFrames
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.networks import DEFAULT
 from facepulse.scene import MINIMUM_FPS, MINIMUM_S, FaceSeen
@@ -103,7 +103,7 @@ def stream(
         source: frames with their capture times in seconds, or a video file, or the number of a camera.
         method: as in `facepulse.measure`.
         window_s: how many of the newest seconds a reading is made of, at least 5; fewer while there are fewer.
-        detector: a key of `facepulse.detectors.DETECTORS`.
+        detector: a key of `facepulse.faces.detectors.DETECTORS`.
         min_quality: 0..1; below it a heart rate is withheld.
 
     Raises:

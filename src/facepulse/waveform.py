@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facepulse.clip import FaceClip
 from facepulse.engine import Engine
+from facepulse.faces.crops import FaceClip
 from facepulse.overlap import OverlapAdd
 
 

@@ -14,7 +14,6 @@ import pytest
 
 from dataset_writers import find
 from facepulse.classical import METHODS
-from facepulse.clip import crop
 from facepulse.datasets import cache as cache_module
 from facepulse.datasets.cache import CacheSettings, content_hash, open_cache, remove_leftovers
 from facepulse.datasets.crops import prepare_recording
@@ -22,7 +21,8 @@ from facepulse.datasets.prepare import SUMMARY, prepare
 from facepulse.datasets.recording import DatasetError, Labels, Signal
 from facepulse.demo import PaintedFace, pulse_wave, render
 from facepulse.errors import FacepulseError, UsageError
-from facepulse.face import Box
+from facepulse.faces.crops import crop
+from facepulse.faces.tracking import Box
 from facepulse.pulse import PROTOCOLS, heart_rate
 
 BPM = {"ann/rest": 66.0, "ann/talk": 84.0, "bob/rest": 105.0}

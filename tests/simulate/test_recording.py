@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.detectors import DETECTORS
+from facepulse.faces.detectors import DETECTORS
 from facepulse.simulate.appearance import paint
 from facepulse.simulate.codec import Encoding, through_codec
 from facepulse.simulate.figure import build_figure

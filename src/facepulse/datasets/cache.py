@@ -41,7 +41,7 @@ class CacheSettings:
         size: side of the crops in pixels.
         fps: rate of the uniform clock in Hz.
         margin: widening of the face box to each side, as a fraction of its size; 0.25 is the field's "1.5 times".
-        detector: key of `facepulse.detectors.DETECTORS`.
+        detector: key of `facepulse.faces.detectors.DETECTORS`.
         align: whether the reference's clock was corrected where it evidently disagrees with the video's.
         format: of the files.
     """

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from facepulse import pulse
 from facepulse.agreement import agree, trust
 from facepulse.classical import METHODS
-from facepulse.clip import ClipBuilder, FaceClip
 from facepulse.datasets.alignment import Alignment, align
 from facepulse.datasets.cache import (
     ABOUT,
@@ -27,13 +26,14 @@ from facepulse.datasets.cache import (
     within_margin,
 )
 from facepulse.datasets.recording import DatasetError, Floats, Recording, Signal
-from facepulse.detectors import DETECTORS
 from facepulse.errors import NoFaceError, TooShortError
-from facepulse.face import Box, FaceTracker, Track, largest
+from facepulse.faces.crops import ClipBuilder, FaceClip
+from facepulse.faces.detectors import DETECTORS
+from facepulse.faces.skin import SkinTrace
+from facepulse.faces.tracking import Box, FaceTracker, Track, largest
 from facepulse.reading import region_waveforms
 from facepulse.scene import MINIMUM_FPS, MINIMUM_S
 from facepulse.signature import in_colour
-from facepulse.skin import SkinTrace
 from facepulse.video.reader import Frame, frame_rate, length_s
 
 NOTED_UNCOVERED_S = 1.0  # of the video by the reference

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.clip import MAX_TIME_GAP_S, ClipBuilder, FaceClip, crop
+from facepulse.faces.crops import MAX_TIME_GAP_S, ClipBuilder, FaceClip, crop
 
 FPS = 30.0
 SIZE = 8

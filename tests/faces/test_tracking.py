@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.detectors import HaarDetector
-from facepulse.face import (
+from facepulse.faces.detectors import HaarDetector
+from facepulse.faces.tracking import (
     CENTRE_BAND,
     MAX_FACE_GAP_S,
     MAX_HELD_FRAMES,

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facepulse.clip import FaceClip
+from facepulse.faces.crops import FaceClip
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from facepulse.video.reader import MAX_TIME_GAP_S
 
 if TYPE_CHECKING:
-    from facepulse.face import Box
+    from facepulse.faces.tracking import Box
     from facepulse.video.reader import Frame
 
 # Pixels of a crop that one of the image's, or of those it was averaged to, is finer by, at least: two keeps it sharp.

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facepulse import detectors
-from facepulse.detectors import DETECTORS, HaarDetector, RfbDetector, best_of_each_face, brighten, load_cascade
 from facepulse.errors import FacepulseError
-from facepulse.face import Box, Detection
+from facepulse.faces import detectors
+from facepulse.faces.detectors import DETECTORS, HaarDetector, RfbDetector, best_of_each_face, brighten, load_cascade
+from facepulse.faces.tracking import Box, Detection
 
 REAL_FACE = Path(__file__).resolve().parents[2] / "shared" / "data" / "evm_face" / "face.mp4"
 # Read off the pictures: he hardly moves.

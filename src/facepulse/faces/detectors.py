@@ -19,7 +19,7 @@ from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from facepulse.errors import FacepulseError, UsageError
-from facepulse.face import Box, Detection, Detector
+from facepulse.faces.tracking import Box, Detection, Detector
 from facepulse.video.reader import Image
 
 # Level weight that scores 0.5. Of 288 faces pasted into photographs (upright, tilted by 15 degrees, dimmed to 12 %, in
