@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfiltfilt
 
-from facepulse.beats import find_beats
-from facepulse.pulse import PROTOCOLS, detrend, heart_rate
+from facepulse.rppg.hrv import find_beats
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.spectrum import detrend, heart_rate
 from facepulse.simulate.heartbeat import draw_heartbeat
 
 Floats = NDArray[np.float64]

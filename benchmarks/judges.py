@@ -42,12 +42,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse import measure, metrics, pulse
+from facepulse import measure, metrics
 from facepulse._files import check_writable, written_whole
-from facepulse.classical import METHODS
 from facepulse.errors import FacepulseError, NoFaceError, TooShortError, UsageError
 from facepulse.export import export
 from facepulse.measurement import TRUSTWORTHY
+from facepulse.rppg.classical import METHODS
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.spectrum import MINIMUM_SAMPLES, heart_rate
 from facepulse.video.reader import open_video
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-PROTOCOL = pulse.PROTOCOLS["toolbox-2023"]
+PROTOCOL = PROTOCOLS["toolbox-2023"]
 RELEASED = Path(__file__).resolve().parents[2] / "shared" / "data" / "toolbox_weights"
 RELEASED_NAMES = "*_PhysNet_DiffNormalized.pth"
 SIZE, CLIP = 72, 128  # pixels and frames of PhysNet in the toolbox
@@ -173,12 +175,12 @@ def _face_is_found(image: NDArray[np.uint8], detector: cv2.CascadeClassifier, bo
 
 def read_waveform(judge: str, recording: Recording, waveform: Floats, times: Floats, fps: float) -> Reading:
     """The heart rate of a judge's waveform under the toolbox's protocol."""
-    if len(waveform) < pulse.MINIMUM_SAMPLES:
+    if len(waveform) < MINIMUM_SAMPLES:
         return Reading(judge, None, recording.bpm, "too short")
-    reference = pulse.heart_rate(np.interp(times, recording.ppg_times, recording.ppg), fps, PROTOCOL)
+    reference = heart_rate(np.interp(times, recording.ppg_times, recording.ppg), fps, PROTOCOL)
     if not np.isfinite(waveform).all():
         return Reading(judge, None, reference, "NaN")
-    return Reading(judge, pulse.heart_rate(waveform, fps, PROTOCOL), reference)
+    return Reading(judge, heart_rate(waveform, fps, PROTOCOL), reference)
 
 
 def read_facepulse(recording: Recording, method: str, name: str) -> Reading:

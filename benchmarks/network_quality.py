@@ -32,21 +32,21 @@ import cv2
 import numpy as np
 from calibration import most_likely
 
-from facepulse import pulse
-from facepulse.agreement import REGIONS, Agreement, Trust, agree, evidence_for, trust
-from facepulse.classical import METHODS
 from facepulse.errors import FacepulseError
 from facepulse.faces.detectors import DETECTORS
-from facepulse.keyframes import without_key_frame_rhythm
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.methods import find_method
 from facepulse.reading import SURE, region_waveforms
+from facepulse.rppg.classical import METHODS
+from facepulse.rppg.keyframes import without_key_frame_rhythm
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.pulse_color import in_colour
+from facepulse.rppg.regions import REGIONS, Agreement, Trust, agree, evidence_for, trust
 from facepulse.scene import watch
-from facepulse.signature import in_colour
 from facepulse.simulate.layouts import LAYOUTS, write_video
 from facepulse.simulate.recording import make_recording
 
-PROTOCOL = pulse.PROTOCOLS["facepulse"]
+PROTOCOL = PROTOCOLS["facepulse"]
 LENGTHS_S = (5.0, 10.0, 1e9)
 CLOSE_BPM = 5.0
 WEIGHTS = [field.name for field in fields(Trust)]

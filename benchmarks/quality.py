@@ -4,7 +4,7 @@
 
 Each video of 20 s draws its heart rate (one in four has none), pulse strength, skin tone, noise, sway, size,
 compression and key-frame interval at random. A reading is right when it is within 5 bpm of the truth; one without a
-pulse never is. Prints, for videos that the constants in `facepulse/agreement.py` were not fitted on, how often windows
+pulse never is. Prints, for videos that the constants in `facepulse/regions.py` were not fitted on, how often windows
 of 5 and 10 s and whole videos of each quality are right. With --fit, prints the constants fitted on the other half.
 
 All of it is simulated: the table says that the quality orders and counts as promised on these, not on people.
@@ -23,18 +23,19 @@ import numpy as np
 from calibration import most_likely
 from numpy.typing import NDArray
 
-from facepulse import agreement, pulse
-from facepulse.classical import METHODS
 from facepulse.demo import PaintedFace, metronome, render
 from facepulse.faces.detectors import DETECTORS
-from facepulse.keyframes import beats_with_key_frames, without_key_frame_rhythm
 from facepulse.methods import Method
+from facepulse.rppg import regions
+from facepulse.rppg.classical import METHODS
+from facepulse.rppg.keyframes import beats_with_key_frames, without_key_frame_rhythm
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.pulse_color import in_colour
 from facepulse.scene import watch
-from facepulse.signature import in_colour
 
 SECONDS = 20.0
 LENGTHS_S = (5.0, 10.0, SECONDS)
-PROTOCOL = pulse.PROTOCOLS["facepulse"]
+PROTOCOL = PROTOCOLS["facepulse"]
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,12 @@ def read_video(seed: int) -> list[Reading]:
                     for seconds in LENGTHS_S:
                         length = round(seconds * part.fps)
                         for begin in range(0, waves.shape[1] - length + 1, length // 2):
-                            found = agreement.agree([waves[:, begin : begin + length]], part.fps, PROTOCOL)
+                            found = regions.agree([waves[:, begin : begin + length]], part.fps, PROTOCOL)
                             found = in_colour(found, [rgb[begin : begin + length, 1:]], part.fps, PROTOCOL)
                             if as_coded and not beats_with_key_frames(found.bpm, scene.key_times, seconds):
                                 continue  # the pipeline takes the trace as coded only for rates in step
                             right = true_bpm is not None and abs(found.bpm - true_bpm) < 5
-                            quality = agreement.trust(found, doubtful=as_coded)
+                            quality = regions.trust(found, doubtful=as_coded)
                             readings.append(
                                 Reading(seed, seconds, found.share, found.bpm, found.colour, as_coded, right, quality)
                             )
@@ -97,14 +98,14 @@ def read_video(seed: int) -> list[Reading]:
 
 
 def fitted(readings: list[Reading]) -> NDArray[np.float64]:
-    """Constants of `agreement.trust` that make the observed rights and wrongs most likely."""
+    """Constants of `regions.trust` that make the observed rights and wrongs most likely."""
     usable = [reading for reading in readings if reading.share > 0]
     share = np.array([min(reading.share, 0.999) for reading in usable])
     bpm = np.array([reading.bpm for reading in usable])
-    rate = np.log(np.clip(bpm, *agreement.RATE_LIMITS_BPM) / agreement.USUAL_BPM)
+    rate = np.log(np.clip(bpm, *regions.RATE_LIMITS_BPM) / regions.USUAL_BPM)
     as_coded = np.array([reading.as_coded for reading in usable], float)
     seconds = np.array([reading.seconds for reading in usable])
-    length = np.log(np.clip(seconds, *agreement.LENGTH_LIMITS_S) / agreement.USUAL_S)
+    length = np.log(np.clip(seconds, *regions.LENGTH_LIMITS_S) / regions.USUAL_S)
     features = np.stack([np.ones_like(share), np.log(share / (1 - share)), rate, length, -as_coded], axis=1)
     colour = np.array([reading.colour for reading in usable])
     right = [reading.right for reading in usable]

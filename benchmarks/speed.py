@@ -25,12 +25,12 @@ from pathlib import Path
 import av
 
 from facepulse import measure
-from facepulse.classical import METHODS
 from facepulse.demo import PaintedFace, metronome, render
 from facepulse.faces.detectors import DETECTORS
 from facepulse.faces.tracking import FaceTracker
 from facepulse.methods import Method, find_method
 from facepulse.networks import DEFAULT
+from facepulse.rppg.classical import METHODS
 from facepulse.scene import watch
 from facepulse.video.reader import open_video
 

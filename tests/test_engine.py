@@ -12,7 +12,8 @@ import pytest
 from facepulse import engine as engine_module
 from facepulse.engine import Engine, load_engine
 from facepulse.errors import UsageError
-from facepulse.pulse import PROTOCOLS, filtered, heart_rate
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.spectrum import filtered, heart_rate
 
 ENGINES = ("openvino", "onnxruntime", "torch")
 

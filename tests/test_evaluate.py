@@ -9,13 +9,15 @@ from typing import get_args, get_type_hints
 import numpy as np
 import pytest
 
-from facepulse import cli, pulse
-from facepulse.classical import METHODS
+from facepulse import cli
 from facepulse.datasets.cache import FRAMES, LABELS, PreparedRecording, open_cache
 from facepulse.errors import UsageError
 from facepulse.evaluate import choose, evaluate
 from facepulse.evaluation import Selection
 from facepulse.metrics import macc
+from facepulse.rppg.classical import METHODS
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.spectrum import filtered, heart_rate, snr_db
 from small_cache import FOUR, SmallRecording, wave, write_cache
 
 FILES = ["recordings.csv", "report.html", "result.json", "windows.csv"]
@@ -50,7 +52,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     return call
 
 
-@pytest.mark.parametrize("protocol", pulse.PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_known_pulse_is_read_under_every_protocol(four: Path, protocol: str) -> None:
     evaluation = evaluate("POS", open_cache(four), protocol=protocol)
     assert [row.recording for row in evaluation.recordings] == ["1-a", "1-b", "2-a", "10-a"]
@@ -63,7 +65,7 @@ def test_a_known_pulse_is_read_under_every_protocol(four: Path, protocol: str) -
         assert row.macc > 0.9
     assert evaluation.summaries["recordings"].mae.value < 0.1
     assert evaluation.summaries["windows"].subjects == 3
-    assert evaluation.protocol == str(pulse.PROTOCOLS[protocol])
+    assert evaluation.protocol == str(PROTOCOLS[protocol])
     assert not evaluation.failed
 
 
@@ -78,15 +80,15 @@ def test_crops_at_another_rate_keep_their_own_clock(tmp_path: Path, protocol: st
 def test_a_row_is_what_the_protocol_says_of_the_same_samples(four: Path) -> None:
     recording = open_cache(four)[2]
     row = evaluate("GREEN", [recording], protocol="toolbox").windows[0]
-    protocol = pulse.PROTOCOLS["toolbox"]
+    protocol = PROTOCOLS["toolbox"]
     whole = METHODS["GREEN"].waveform(recording.frames.mean(axis=(1, 2)), 30.0)
     estimate, reference = whole[:300], recording.ppg[:300].astype(np.float64)
     assert (row.start_s, row.end_s, row.subject) == (0.0, 10.0, "2")
-    assert row.bpm == pulse.heart_rate(estimate, 30.0, protocol)
-    assert row.reference_bpm == pulse.heart_rate(reference, 30.0, protocol)
-    assert row.snr_db == pulse.snr_db(estimate, 30.0, row.reference_bpm, protocol)
-    assert row.own_snr_db == pulse.snr_db(estimate, 30.0, row.bpm, protocol)
-    assert row.macc == macc(*(pulse.filtered(wave, 30.0, protocol) for wave in (estimate, reference)))
+    assert row.bpm == heart_rate(estimate, 30.0, protocol)
+    assert row.reference_bpm == heart_rate(reference, 30.0, protocol)
+    assert row.snr_db == snr_db(estimate, 30.0, row.reference_bpm, protocol)
+    assert row.own_snr_db == snr_db(estimate, 30.0, row.bpm, protocol)
+    assert row.macc == macc(*(filtered(wave, 30.0, protocol) for wave in (estimate, reference)))
 
 
 def test_a_reference_that_beats_otherwise_is_an_error(one) -> None:
@@ -353,7 +355,7 @@ def test_a_folder_that_is_no_cache_is_one_line(run, tmp_path: Path) -> None:
 
 
 def test_the_verb_knows_every_protocol() -> None:
-    assert set(get_args(get_type_hints(cli.bench.evaluate)["protocol"])) == set(pulse.PROTOCOLS)
+    assert set(get_args(get_type_hints(cli.bench.evaluate)["protocol"])) == set(PROTOCOLS)
 
 
 def test_the_pulse_of_the_small_cache_is_upright() -> None:

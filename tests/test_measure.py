@@ -15,8 +15,6 @@ import pytest
 
 import facepulse
 from face_crops import crops_of
-from facepulse import pulse
-from facepulse.classical import METHODS
 from facepulse.demo import PaintedFace, metronome, paint_frames
 from facepulse.engine import load_engine, torch_engine
 from facepulse.errors import NoFaceError, TooShortError, UsageError, VideoError
@@ -25,6 +23,9 @@ from facepulse.faces.tracking import Box
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.methods import Method, find_method
 from facepulse.reading import read_pulse
+from facepulse.rppg.classical import METHODS
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.spectrum import filtered
 from facepulse.scene import FaceSeen, watch
 from facepulse.video.reader import Frame, open_video
 from facepulse.video.writer import VideoWriter
@@ -437,7 +438,7 @@ def test_a_network_is_read_from_its_own_crops_and_borne_out_by_the_skin(face_vid
     assert result.quality > 0.8
     assert [window.bpm for window in result.windows] == [pytest.approx(72.0, abs=2.0)] * 3
     read = load_engine(trained.onnx)(crops_of(video, trained.card.size, trained.card.margin)).astype(np.float64)
-    expected = pulse.filtered(read, 30.0, pulse.PROTOCOLS["facepulse"])
+    expected = filtered(read, 30.0, PROTOCOLS["facepulse"])
     assert result.waveform == pytest.approx(expected / expected.std(), abs=1e-4)
     skin = measure(video)
     np.testing.assert_array_equal(result.beats_s, skin.beats_s, "noise of beats is known for skin only")

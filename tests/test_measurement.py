@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facepulse.beats import Hrv
 from facepulse.errors import UsageError
 from facepulse.measurement import Measurement, Window
+from facepulse.rppg.hrv import Hrv
 
 TIMES = np.concatenate([np.arange(0, 8, 1 / 30), np.arange(12, 20, 1 / 30)])
 

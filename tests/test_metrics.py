@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facepulse.metrics import Estimate, bland_altman, evaluate, macc, mean, pearson
-from facepulse.pulse import PROTOCOLS, filtered, heart_rate, snr_db
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.spectrum import filtered, heart_rate, snr_db
 
 UBFC = Path(__file__).resolve().parents[2] / "shared" / "data" / "ubfc_deepphys"
 BAND = {"toolbox": "0.6-3.3", "toolbox-2023": "0.75-2.5"}

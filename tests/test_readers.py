@@ -10,12 +10,12 @@ import pytest
 import facepulse
 from face_crops import crops_of
 from facepulse import readers
-from facepulse.classical import METHODS
 from facepulse.datasets.cache import CacheSettings
 from facepulse.engine import load_engine
 from facepulse.errors import UsageError
-from facepulse.pulse import PROTOCOLS
 from facepulse.readers import CropReader, NetworkReader, SkinReader, find_reader
+from facepulse.rppg.classical import METHODS
+from facepulse.rppg.protocols import PROTOCOLS
 
 RUN_TIME, LITERATURE = PROTOCOLS["facepulse"], PROTOCOLS["toolbox"]
 SETTINGS = CacheSettings(size=48, fps=30.0, margin=0.25)

@@ -29,10 +29,10 @@ class Card:
         fps: clock rate of the frames in Hz.
         normalisation: what happens to frames of 0..255 inside the network, in words: no caller has to do it.
         training_data: what it has learned from.
-        protocol: how the scores were taken: data, windows, a named protocol of `facepulse.pulse`.
+        protocol: how the scores were taken: data, windows, a named protocol of `facepulse.rppg.spectrum`.
         scores: metric to value, the unit in the metric's name.
         licence: of the weights, an SPDX identifier where there is one.
-        trust: weights of the evidence for its heart rates, the fields of `facepulse.agreement.Trust`, where somebody
+        trust: weights of the evidence for its heart rates, the fields of `facepulse.rppg.regions.Trust`, where somebody
             has calibrated them; else it is trusted like a method that reads skin.
         output: "wave", or "slope" where the network learnt from differences of its reference, as rPPG-Toolbox's did.
         sha256: of the tensors, in hexadecimal; empty until they are saved.

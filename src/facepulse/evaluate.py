@@ -11,12 +11,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse import metrics, pulse
+from facepulse import metrics
 from facepulse.datasets import splits
 from facepulse.datasets.cache import PreparedRecording
 from facepulse.errors import FacepulseError, TooShortError, UsageError
 from facepulse.evaluation import Evaluation, Failure, Selection, Trace
 from facepulse.readers import Reader, Reading, find_reader
+from facepulse.rppg.protocols import PROTOCOLS, Protocol
+from facepulse.rppg.spectrum import filtered, heart_rate, snr_db
 from facepulse.scene import MINIMUM_S
 from facepulse.scores import Row
 
@@ -46,7 +48,7 @@ def evaluate(
         model: a classical method, the name or path of weights, an exported network (see
             `facepulse.readers.find_reader`), or whatever else reads crops.
         recordings: of one dataset, prepared in one way.
-        protocol: a key of `facepulse.pulse.PROTOCOLS`.
+        protocol: a key of `facepulse.rppg.spectrum.PROTOCOLS`.
         window_s: length of the windows in seconds, at least 5.
         selection: how the recordings were chosen, to be kept with the result.
         progress: called with the number of recordings done and of all.
@@ -57,8 +59,8 @@ def evaluate(
     Raises:
         UsageError: an argument is out of its range, the model cannot be loaded, or it cannot read such crops.
     """
-    if protocol not in pulse.PROTOCOLS:
-        raise UsageError(f"no protocol is called {protocol!r}: choose one of {', '.join(pulse.PROTOCOLS)}")
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"no protocol is called {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     if not MINIMUM_S <= window_s < math.inf:
         raise UsageError(f"the windows can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
     if not recordings:
@@ -66,7 +68,7 @@ def evaluate(
     if len({(recording.dataset, recording.settings) for recording in recordings}) > 1:
         names = ", ".join(sorted({recording.dataset for recording in recordings}))
         raise UsageError(f"the recordings are of several datasets or caches ({names}): evaluate one at a time")
-    recipe = pulse.PROTOCOLS[protocol]
+    recipe = PROTOCOLS[protocol]
     settings = recordings[0].settings
     reader = find_reader(model, recipe) if isinstance(model, str) else model
     reader.check(settings)
@@ -164,25 +166,25 @@ class _Stretch:
         start_s = self.start_s + begin / self.fps
         return _Stretch(start_s, self.fps, self.reading.cut(begin, end), self.reference[begin:end], self.kind)
 
-    def reference_bpm(self, protocol: pulse.Protocol) -> float | None:
+    def reference_bpm(self, protocol: Protocol) -> float | None:
         """None without a reference, or where its PPG is flat: a sensor that has come off."""
         if self.kind == "bpm":
             return float(self.reference.mean())
         if self.kind == "ppg" and np.ptp(self.reference) > 0:
-            return pulse.heart_rate(self.reference, self.fps, protocol)
+            return heart_rate(self.reference, self.fps, protocol)
         return None
 
-    def row(self, recording: PreparedRecording, protocol: pulse.Protocol) -> Row:
+    def row(self, recording: PreparedRecording, protocol: Protocol) -> Row:
         """Heart rate, reference and errors."""
         wave, fps = self.reading.waveform, self.fps
         bpm, quality = self.reading.heart_rate(fps, protocol)
         reference_bpm = self.reference_bpm(protocol)
-        error = snr_db = macc = None
+        error = reference_snr_db = macc = None
         if reference_bpm is not None:
             error = bpm - reference_bpm
-            snr_db = pulse.snr_db(wave, fps, reference_bpm, protocol)
+            reference_snr_db = snr_db(wave, fps, reference_bpm, protocol)
             if self.kind == "ppg":
-                macc = metrics.macc(pulse.filtered(wave, fps, protocol), pulse.filtered(self.reference, fps, protocol))
+                macc = metrics.macc(filtered(wave, fps, protocol), filtered(self.reference, fps, protocol))
         return Row(
             recording=recording.name,
             subject=recording.subject,
@@ -193,18 +195,18 @@ class _Stretch:
             reference_bpm=reference_bpm,
             bpm=bpm,
             error=error,
-            snr_db=snr_db,
+            snr_db=reference_snr_db,
             macc=macc,
             quality=quality,
-            own_snr_db=pulse.snr_db(wave, fps, bpm, protocol),
+            own_snr_db=snr_db(wave, fps, bpm, protocol),
         )
 
-    def trace(self, protocol: pulse.Protocol) -> Trace:
+    def trace(self, protocol: Protocol) -> Trace:
         """The waveforms, for the eye."""
         return Trace(
             self.start_s + np.arange(len(self)) / self.fps,
-            pulse.filtered(self.reading.waveform, self.fps, protocol),
-            pulse.filtered(self.reference, self.fps, protocol) if self.kind == "ppg" else None,
+            filtered(self.reading.waveform, self.fps, protocol),
+            filtered(self.reference, self.fps, protocol) if self.kind == "ppg" else None,
         )
 
 

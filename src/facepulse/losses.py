@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from facepulse import pulse
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.spectrum import Floats, heart_rate, spectrum
 
 LOW_BPM, HIGH_BPM = 40, 180  # the spectrum of the default losses, one bin a bpm, both ends included
 SIGMA_BPM = 3.0  # uncertainty of a heart rate, eq. 5
@@ -143,7 +144,7 @@ def frequency_cross_entropy_as_coded(prediction: Tensor, target: Tensor, fps: fl
     """
     _check(prediction, target, fps)
     bins = torch.arange(AS_CODED_LOW_BPM, AS_CODED_HIGH_BPM, dtype=prediction.dtype, device=prediction.device)
-    bpm = [pulse.heart_rate(clip, fps, pulse.PROTOCOLS["paper"]) for clip in _clips(target)]
+    bpm = [heart_rate(clip, fps, PROTOCOLS["paper"]) for clip in _clips(target)]
     true_bin = torch.tensor([math.floor(value - AS_CODED_LOW_BPM) for value in bpm], device=prediction.device)
     return functional.cross_entropy(_shares(_standardise(prediction), fps, bins), true_bin)
 
@@ -269,14 +270,14 @@ def _reference_bpm(target: Tensor, fps: float, reference_bpm: Tensor | None) -> 
     return reference_bpm.to(target)
 
 
-def _clips(waveform: Tensor) -> list[pulse.Floats]:
+def _clips(waveform: Tensor) -> list[Floats]:
     """Each clip in float64 outside the graph."""
     return list(waveform.detach().double().cpu().numpy())
 
 
-def _normal_around_peak(clip: pulse.Floats, fps: float) -> pulse.Floats:
+def _normal_around_peak(clip: Floats, fps: float) -> Floats:
     """Normal density over the spectrum's bins strictly inside 45-150 bpm, around the highest."""
-    hz, power = pulse.spectrum(clip, fps, pulse.PROTOCOLS["paper"])
+    hz, power = spectrum(clip, fps, PROTOCOLS["paper"])
     inside = power[(60 * hz > AS_CODED_LOW_BPM) & (60 * hz < AS_CODED_HIGH_BPM)]
     distance = (np.arange(len(inside)) - np.argmax(inside)) / AS_CODED_SIGMA_BINS
     density = np.exp(-0.5 * distance**2) / (AS_CODED_SIGMA_BINS * math.sqrt(2 * math.pi))

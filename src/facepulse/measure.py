@@ -28,8 +28,9 @@ def measure(
     Args:
         video: a file, or a directory of images with timestamps in their names.
         method: a network: a name of `facepulse.list_models()`, a file that `facepulse export` wrote (.onnx) or one of
-            weights (.safetensors); or a key of `facepulse.classical.METHODS`, capitals do not matter. Where a network
-            cannot be trusted and POS is sure (0.9), POS is read: the measurement's `method` and `warnings` say so.
+            weights (.safetensors); or a key of `facepulse.rppg.classical.METHODS`, capitals do not matter. Where a
+            network cannot be trusted and POS is sure (0.9), POS is read: the measurement's `method` and `warnings` say
+            so.
         window_s: length in seconds of the windows of the heart rate over time, at least 5.
         detector: a key of `facepulse.faces.detectors.DETECTORS`.
         min_quality: 0..1; below it a heart rate is withheld.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from facepulse._files import written_whole
 
 if TYPE_CHECKING:
-    from facepulse.beats import Hrv
+    from facepulse.rppg.hrv import Hrv
 
 
 TRUSTWORTHY = 0.7  # quality from which a heart rate is shown unless the caller says otherwise

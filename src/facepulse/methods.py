@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from facepulse.agreement import REGIONS, Trust
-from facepulse.classical import METHODS, ClassicalMethod, get_method
 from facepulse.engine import Engine, find_engine
 from facepulse.errors import UsageError
+from facepulse.rppg.classical import METHODS, ClassicalMethod, get_method
+from facepulse.rppg.regions import REGIONS, Trust
 from facepulse.weights import list_models
 
 
@@ -45,7 +45,7 @@ def find_method(name: str) -> Method:
     """The method that a name or a path stands for.
 
     Args:
-        name: a key of `facepulse.classical.METHODS`, in upper or lower case; a file that `facepulse export` wrote
+        name: a key of `facepulse.rppg.classical.METHODS`, in upper or lower case; a file that `facepulse export` wrote
             (.onnx) or of weights (.safetensors, or .pth of rPPG-Toolbox); or a name of `facepulse.list_models()`.
 
     Raises:

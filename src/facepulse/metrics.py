@@ -14,7 +14,7 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from facepulse.pulse import Floats
+from facepulse.rppg.spectrum import Floats
 
 CLOSE_BPM = 5.0  # a heart rate this near its reference counts as right
 

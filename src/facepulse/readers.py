@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
+from typing import Protocol as Interface
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse import pulse
-from facepulse.agreement import agree, trust
-from facepulse.classical import METHODS, ClassicalMethod, get_method
 from facepulse.datasets.cache import CacheSettings, margin_edge, within_margin
 from facepulse.engine import Engine, find_engine
 from facepulse.errors import UsageError
@@ -20,7 +18,11 @@ from facepulse.faces.crops import FaceClip
 from facepulse.faces.skin import SkinTrace
 from facepulse.overlap import Frames
 from facepulse.reading import region_waveforms
-from facepulse.signature import in_colour
+from facepulse.rppg.classical import METHODS, ClassicalMethod, get_method
+from facepulse.rppg.protocols import Protocol
+from facepulse.rppg.pulse_color import in_colour
+from facepulse.rppg.regions import agree, trust
+from facepulse.rppg.spectrum import heart_rate
 from facepulse.weights import list_models
 
 Floats = NDArray[np.float64]
@@ -51,48 +53,43 @@ class Reading:
             None if self.colours is None else self.colours[begin:end],
         )
 
-    def heart_rate(self, fps: float, protocol: pulse.Protocol) -> tuple[float, float | None]:
+    def heart_rate(self, fps: float, protocol: Protocol) -> tuple[float, float | None]:
         """Bpm, and how far to trust it (0..1; None where there are no regions to agree)."""
         if self.regions is None:
-            return pulse.heart_rate(self.waveform, fps, protocol), None
+            return heart_rate(self.waveform, fps, protocol), None
         agreement = agree([self.regions], fps, protocol)
         if self.colours is not None:
             agreement = in_colour(agreement, [self.colours], fps, protocol)
         return agreement.bpm, trust(agreement)
 
 
-class Reader(Protocol):
+class Reader(Interface):
     """A model that reads prepared recordings."""
 
     @property
     def name(self) -> str:
         """What it is called."""
-        ...
 
     @property
     def how(self) -> str:
         """How it reads, in one line."""
-        ...
 
     @property
     def card(self) -> Mapping[str, Any] | None:
         """The model card of a network."""
-        ...
 
     def check(self, settings: CacheSettings) -> None:
         """Make sure that it can read crops which were made this way; raises `UsageError`."""
-        ...
 
     def read(self, frames: Frames, settings: CacheSettings) -> Reading:
         """Crops of an unbroken stretch, uint8 (T, size, size, 3), at least five seconds, to the pulse in it."""
-        ...
 
 
-def find_reader(model: str, protocol: pulse.Protocol) -> Reader:
+def find_reader(model: str, protocol: Protocol) -> Reader:
     """The reader that a name or a path stands for.
 
     Args:
-        model: a key of `facepulse.classical.METHODS`, a name of `facepulse.list_models()`, or a file of weights
+        model: a key of `facepulse.rppg.classical.METHODS`, a name of `facepulse.list_models()`, or a file of weights
             (.safetensors) or of an exported network (.onnx).
         protocol: decides from what a classical method reads: under `facepulse` from the skin in four regions of the
             face, as run time does; under all others from the mean colour of the whole crop, as the literature does.

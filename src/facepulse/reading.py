@@ -9,14 +9,16 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse import beats, pulse
-from facepulse.agreement import REGIONS, Agreement, Trust, agree, trust
-from facepulse.classical import ClassicalMethod
-from facepulse.keyframes import beats_with_key_frames, can_be_removed, key_frame_period, without_key_frame_rhythm
 from facepulse.measurement import TRUSTWORTHY, Measurement, Window
 from facepulse.methods import Method
+from facepulse.rppg import hrv
+from facepulse.rppg.classical import ClassicalMethod
+from facepulse.rppg.keyframes import beats_with_key_frames, can_be_removed, key_frame_period, without_key_frame_rhythm
+from facepulse.rppg.protocols import PROTOCOLS, Protocol
+from facepulse.rppg.pulse_color import in_colour
+from facepulse.rppg.regions import REGIONS, Agreement, Trust, agree, trust
+from facepulse.rppg.spectrum import filtered, snr_db
 from facepulse.scene import Measurable, Scene, Stretch
-from facepulse.signature import in_colour
 
 Floats = NDArray[np.float64]
 
@@ -52,7 +54,7 @@ class _Reading:
     as_coded: bool
     key_times: Sequence[float]
     fps: float
-    protocol: pulse.Protocol
+    protocol: Protocol
 
     def agreement(self, stretch: int | None = None, begin: int = 0, end: int | None = None) -> Agreement:
         """What the regions say together, over all stretches or within one, and in which colour they say it."""
@@ -126,9 +128,9 @@ def _measurement(
 
     fps = stretches[0].fps
     protocol = reading.protocol
-    whole = [pulse.filtered(wave[0], fps, protocol) for wave in reading.waves]
+    whole = [filtered(wave[0], fps, protocol) for wave in reading.waves]
     told = trusted and not reading.led
-    found = [beats.find_beats(wave[0], fps, overall.bpm) if told else None for wave in reading.waves]
+    found = [hrv.find_beats(wave[0], fps, overall.bpm) if told else None for wave in reading.waves]
     longest = max(range(len(whole)), key=lambda index: len(whole[index]))
     longest_beats = found[longest]
     shown = (overall.hz >= 0.5) & (overall.hz <= 4.5)
@@ -139,7 +141,7 @@ def _measurement(
         protocol=f"{protocol}, {_BY_NETWORK if reading.led else _BY_REGIONS}",
         bpm=overall.bpm if trusted else None,
         quality=quality,
-        snr_db=pulse.snr_db(reading.waves[longest][0], fps, overall.bpm, protocol),
+        snr_db=snr_db(reading.waves[longest][0], fps, overall.bpm, protocol),
         fps=scene.fps,
         duration_s=scene.duration_s,
         face=face.number,
@@ -148,7 +150,7 @@ def _measurement(
         windows=tuple(
             _windows(reading, stretches, round(window_s * fps), min_quality if trusted else max(min_quality, SURE))
         ),
-        hrv=None if longest_beats is None else beats.hrv(longest_beats),
+        hrv=None if longest_beats is None else hrv.hrv(longest_beats),
         beats_s=np.concatenate(
             [stretch.times[0] + part.times_s for stretch, part in zip(stretches, found, strict=True) if part]
             or [np.zeros(0)]
@@ -211,18 +213,18 @@ def _latest(stretch: Stretch, name: str, readings: Sequence[_Reading], window_s:
     reading, _ = _best(readings, min_quality)
     begin = max(len(stretch.times) - round(window_s * stretch.fps), 0)
     agreement = reading.agreement(0, begin)
-    wave = _standardised(pulse.filtered(reading.waves[0][0], stretch.fps, reading.protocol)[begin:])
+    wave = _standardised(filtered(reading.waves[0][0], stretch.fps, reading.protocol)[begin:])
     return Latest(name, agreement.bpm, reading.quality(agreement), wave, stretch.times[begin:])
 
 
-def _protocol(fps: float) -> pulse.Protocol:
+def _protocol(fps: float) -> Protocol:
     """How rates are read at run time; a pulse needs more than two frames a beat."""
-    low_bpm, high_bpm = pulse.PROTOCOLS["facepulse"].search_bpm
-    return replace(pulse.PROTOCOLS["facepulse"], search_bpm=(low_bpm, min(high_bpm, 60 * fps / 2.2)))
+    low_bpm, high_bpm = PROTOCOLS["facepulse"].search_bpm
+    return replace(PROTOCOLS["facepulse"], search_bpm=(low_bpm, min(high_bpm, 60 * fps / 2.2)))
 
 
 def _skin_readings(
-    stretches: Sequence[Stretch], method: ClassicalMethod, keys: Sequence[float], protocol: pulse.Protocol
+    stretches: Sequence[Stretch], method: ClassicalMethod, keys: Sequence[float], protocol: Protocol
 ) -> list[_Reading]:
     """The traces as coded, and, where a codec has key frames, without what keeps step with them."""
     fps = stretches[0].fps

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from dataset_writers import find
-from facepulse.classical import METHODS
 from facepulse.datasets import cache as cache_module
 from facepulse.datasets.cache import CacheSettings, content_hash, open_cache, remove_leftovers
 from facepulse.datasets.crops import prepare_recording
@@ -23,7 +22,9 @@ from facepulse.demo import PaintedFace, pulse_wave, render
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.faces.crops import crop
 from facepulse.faces.tracking import Box
-from facepulse.pulse import PROTOCOLS, heart_rate
+from facepulse.rppg.classical import METHODS
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.spectrum import heart_rate
 
 BPM = {"ann/rest": 66.0, "ann/talk": 84.0, "bob/rest": 105.0}
 WIDTH, HEIGHT = 320, 240
@@ -146,7 +147,7 @@ import cv2
 cv2.setNumThreads(1)
 from facepulse.datasets import crops  # what is imported late would be so in each child anew
 from facepulse.datasets.prepare import prepare
-import facepulse.beats, joblib, pathlib, shutil
+import facepulse.rppg.hrv, joblib, pathlib, shutil
 
 root, cache, longest_s, times = sys.argv[1], pathlib.Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
 def files(folder):

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.classical import METHODS
 from facepulse.faces.crops import ClipBuilder, FaceClip
 from facepulse.faces.skin import REGIONS, SkinTrace, TracePart
 from facepulse.faces.tracking import Box
+from facepulse.rppg.classical import METHODS
 from facepulse.video.reader import open_video
 
 FPS = 30.0

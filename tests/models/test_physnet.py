@@ -6,8 +6,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from facepulse import pulse  # noqa: E402
 from facepulse.models import PhysNet, PhysNetConfig  # noqa: E402
+from facepulse.rppg.protocols import PROTOCOLS  # noqa: E402
+from facepulse.rppg.spectrum import heart_rate  # noqa: E402
 
 
 def test_size_and_names_are_the_toolbox_ones():
@@ -66,4 +67,4 @@ def test_released_weights_read_a_pulsing_face(shared_data, bpm):
     frames = (40 * (1 - face) + colour * face * (1 + strength * beat) + noise).clamp(0, 255)
     with torch.no_grad():
         waveform = network(frames)[0]
-    assert pulse.heart_rate(waveform.numpy(), 30, pulse.PROTOCOLS["facepulse"]) == pytest.approx(bpm, abs=1)
+    assert heart_rate(waveform.numpy(), 30, PROTOCOLS["facepulse"]) == pytest.approx(bpm, abs=1)

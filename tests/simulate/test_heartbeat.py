@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.pulse import PROTOCOLS, heart_rate
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.spectrum import heart_rate
 from facepulse.simulate.heartbeat import COURSES, Course, Heartbeat, draw_heartbeat
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.classical import METHODS
 from facepulse.datasets.cache import open_cache
-from facepulse.pulse import PROTOCOLS, heart_rate
+from facepulse.rppg.classical import METHODS
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.spectrum import heart_rate
 from facepulse.simulate.codec import through_codec
 from facepulse.training.augmentation import FPS, NORMAL, Augmentation, _encoding, played
 from small_cache import SmallRecording, wave, write_cache

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import facepulse
-from facepulse.agreement import Trust
 from facepulse.card import Card
 from facepulse.engine import find_engine, load_engine
 from facepulse.methods import find_method
 from facepulse.networks import DEFAULT, NETWORKS
+from facepulse.rppg.regions import Trust
 from facepulse.weights import exported, find_weights, list_models, load_model, read_card
 
 ROOT = Path(__file__).parents[2]

@@ -10,11 +10,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import toolbox_checkpoints  # noqa: E402
-from facepulse import load_model, measure, pulse  # noqa: E402
+from facepulse import load_model, measure  # noqa: E402
 from facepulse.card import Card  # noqa: E402
 from facepulse.demo import PaintedFace, metronome, paint_frames  # noqa: E402
 from facepulse.errors import UsageError  # noqa: E402
 from facepulse.models import MODELS, PhysNet  # noqa: E402
+from facepulse.rppg.protocols import PROTOCOLS  # noqa: E402
+from facepulse.rppg.spectrum import heart_rate  # noqa: E402
 from facepulse.weights import load_with_card, read_card, save_model  # noqa: E402
 from facepulse.weights.toolbox import LAYOUTS, load_checkpoint  # noqa: E402
 
@@ -127,7 +129,7 @@ def test_released_weights_read_what_was_read_with_them_before(shared_data: Path,
         with torch.no_grad():
             slope = network(torch.from_numpy(faces[bpm]).permute(3, 0, 1, 2)[None])[0].double().numpy()
         # It was trained on differences of the reference, and gives those of the pulse wave.
-        read = pulse.heart_rate(np.cumsum(slope), 30, pulse.PROTOCOLS["facepulse"])
+        read = heart_rate(np.cumsum(slope), 30, PROTOCOLS["facepulse"])
         assert read == pytest.approx(published, abs=3), bpm
 
 

@@ -165,8 +165,8 @@ def evaluate(
     from facepulse.datasets.cache import open_cache
     from facepulse.evaluate import choose
     from facepulse.evaluate import evaluate as run
-    from facepulse.pulse import PROTOCOLS
     from facepulse.readers import find_reader
+    from facepulse.rppg.protocols import PROTOCOLS
 
     recordings, selection = choose(open_cache(data), split, part, _wanted(where))
     reader = find_reader(model, PROTOCOLS[protocol])

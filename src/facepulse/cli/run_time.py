@@ -182,8 +182,8 @@ def models() -> int:
 
     Example: facepulse models
     """
-    from facepulse.classical import METHODS
     from facepulse.networks import NETWORKS
+    from facepulse.rppg.classical import METHODS
     from facepulse.weights import list_models, read_card
 
     print("methods, on the colour of skin: measure --method NAME")

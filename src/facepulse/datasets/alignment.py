@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facepulse import pulse
 from facepulse.datasets.recording import Floats, Signal
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.spectrum import bandpass, heart_rate, parabola_top
 
 MAX_OFFSET_S = 1.0
 MAX_DRIFT = 0.02
@@ -126,7 +127,7 @@ def align(parts: Sequence[tuple[Floats, Floats]], reference: Signal) -> Alignmen
 
 
 def _in_band(wave: Floats) -> Floats:
-    return pulse.bandpass(wave - wave.mean(), GRID_HZ, *BAND_HZ, order=2)
+    return bandpass(wave - wave.mean(), GRID_HZ, *BAND_HZ, order=2)
 
 
 def _correlations(seen: Floats, shown: Floats, there: Floats, reach: int) -> Floats:
@@ -146,7 +147,7 @@ def _top(values: Floats, peak: int) -> float:
     """Distance in steps from a peak to the top of the parabola through it and its neighbours."""
     if not 0 < peak < len(values) - 1:
         return 0.0
-    return pulse.parabola_top(*values[peak - 1 : peak + 2])
+    return parabola_top(*values[peak - 1 : peak + 2])
 
 
 def _height(values: Floats, peak: int) -> float:
@@ -158,4 +159,4 @@ def _height(values: Floats, peak: int) -> float:
 
 def _beat_s(wave: Floats) -> float:
     """Length of a heartbeat in a wave on the grid."""
-    return 60 / pulse.heart_rate(wave, GRID_HZ, pulse.PROTOCOLS["facepulse"])
+    return 60 / heart_rate(wave, GRID_HZ, PROTOCOLS["facepulse"])

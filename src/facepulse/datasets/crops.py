@@ -11,9 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse import pulse
-from facepulse.agreement import agree, trust
-from facepulse.classical import METHODS
 from facepulse.datasets.alignment import Alignment, align
 from facepulse.datasets.cache import (
     ABOUT,
@@ -32,8 +29,11 @@ from facepulse.faces.detectors import DETECTORS
 from facepulse.faces.skin import SkinTrace
 from facepulse.faces.tracking import Box, FaceTracker, Track, largest
 from facepulse.reading import region_waveforms
+from facepulse.rppg.classical import METHODS
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.pulse_color import in_colour
+from facepulse.rppg.regions import agree, trust
 from facepulse.scene import MINIMUM_FPS, MINIMUM_S
-from facepulse.signature import in_colour
 from facepulse.video.reader import Frame, frame_rate, length_s
 
 NOTED_UNCOVERED_S = 1.0  # of the video by the reference
@@ -242,7 +242,7 @@ def _pulse(crops: _Crops, kept: NDArray[np.bool_], part: NDArray[np.int32], fps:
     rgb = np.concatenate([trace.rgb for trace in crops.skin.parts])[kept]
     colours = [rgb[part == number] for number in range(int(part[-1]) + 1)]
     waves = [region_waveforms(METHODS["POS"], colour, fps) for colour in colours]
-    protocol = pulse.PROTOCOLS["facepulse"]
+    protocol = PROTOCOLS["facepulse"]
     agreement = agree([wave[1:] for wave in waves], fps, protocol)
     return waves, trust(in_colour(agreement, [colour[:, 1:] for colour in colours], fps, protocol))
 

@@ -13,7 +13,7 @@ from facepulse._files import exclusive
 from facepulse.datasets.cache import open_cache
 from facepulse.errors import UsageError
 from facepulse.models import MODELS
-from facepulse.pulse import PROTOCOLS
+from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.studies.attention_figure import AttentionFigure
 from facepulse.studies.cost import costs
 from facepulse.studies.cost_table import CostTable

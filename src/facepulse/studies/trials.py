@@ -20,8 +20,8 @@ from facepulse.datasets.cache import folder_name, open_cache
 from facepulse.datasets.prepare import prepare
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.evaluate import choose, evaluate
-from facepulse.pulse import PROTOCOLS
 from facepulse.readers import find_reader
+from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.studies.cost import clip_length
 from facepulse.studies.plan import Arm, Recordings
 from facepulse.training.loop import train

@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse import pulse
 from facepulse.datasets.cache import PreparedRecording, within_margin
 from facepulse.datasets.recording import DatasetError
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.spectrum import heart_rate
 from facepulse.training.augmentation import Augmentation, played
 from facepulse.training.settings import Data, Settings, Simulated
 
@@ -237,4 +238,4 @@ def _stretches(recording: PreparedRecording, frames: int) -> Iterator[Stretch]:
 
 
 def _bpm(ppg: Wave, fps: float) -> float:
-    return pulse.heart_rate(ppg.astype(np.float64), fps, pulse.PROTOCOLS["facepulse"])
+    return heart_rate(ppg.astype(np.float64), fps, PROTOCOLS["facepulse"])

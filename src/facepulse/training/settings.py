@@ -14,7 +14,7 @@ from facepulse.datasets.splits import SPLITS
 from facepulse.errors import UsageError
 from facepulse.losses import HybridLoss
 from facepulse.models import MODELS
-from facepulse.pulse import PROTOCOLS
+from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.training.augmentation import Augmentation
 
 Part = Literal["train", "validation", "test"]
@@ -177,7 +177,7 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """How weights are compared: by the error of heart rates, never by a loss.
 
     Attributes:
-        protocol: key of `facepulse.pulse.PROTOCOLS`.
+        protocol: key of `facepulse.rppg.spectrum.PROTOCOLS`.
         window_s: length in seconds of the windows whose mean absolute error decides.
         every: epochs between two validations; the last epoch is always validated.
     """

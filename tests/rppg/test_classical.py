@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, filtfilt
 
-from facepulse.classical import METHODS, ClassicalMethod, get_method, jade
 from facepulse.errors import UsageError
+from facepulse.rppg.classical import METHODS, ClassicalMethod, get_method, jade
 
 FPS = 30.0
 SKIN = np.array([175.0, 120.0, 95.0])
@@ -265,5 +265,5 @@ def test_methods_are_found_in_any_case() -> None:
 
 
 def test_listing_methods_does_not_load_scipy() -> None:
-    code = "import sys, facepulse.classical; assert 'scipy' not in sys.modules"
+    code = "import sys, facepulse.rppg.classical; assert 'scipy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

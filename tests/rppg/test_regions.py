@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.agreement import LEAST_SHARE, REGIONS, Agreement, agree, trust
-from facepulse.pulse import PROTOCOLS
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.regions import LEAST_SHARE, REGIONS, Agreement, agree, trust
 
 FPS = 30.0
 PROTOCOL = PROTOCOLS["facepulse"]

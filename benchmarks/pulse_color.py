@@ -1,12 +1,12 @@
 """Does the quality hold when people move? Simulated people whose blood moves, and the same with it standing still.
 
-    python benchmarks/signature.py [--recordings 40] [--preset complex] [--seconds 20] [--seed 101] [--fit]
+    python benchmarks/pulse_color.py [--recordings 40] [--preset complex] [--seconds 20] [--seed 101] [--fit]
 
 Renders each recording twice, writes both as files, and reads them as a whole and in windows of 10 s with three methods.
 A reading is right within 5 bpm of the heart in that time; one without blood that moves never is. Prints for the odd
 recordings, on which nothing was fitted, how often readings of each quality are right and how much of what is read
 without a pulse would be believed, with the colour looked at and without. With --fit, prints the constants of
-`facepulse/signature.py` fitted on the even ones. All of it is simulated.
+`facepulse/pulse_color.py` fitted on the even ones. All of it is simulated.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ import numpy as np
 from calibration import most_likely
 from numpy.typing import NDArray
 
-from facepulse import agreement, pulse, signature
-from facepulse.classical import METHODS
 from facepulse.errors import FacepulseError
 from facepulse.faces.detectors import DETECTORS
-from facepulse.keyframes import without_key_frame_rhythm
 from facepulse.methods import Method
 from facepulse.reading import region_waveforms
+from facepulse.rppg import pulse_color, regions
+from facepulse.rppg.classical import METHODS
+from facepulse.rppg.keyframes import without_key_frame_rhythm
+from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.scene import watch
 from facepulse.simulate.layouts import write_video
 from facepulse.simulate.recording import Recording, make_recording
 
-PROTOCOL = pulse.PROTOCOLS["facepulse"]
+PROTOCOL = PROTOCOLS["facepulse"]
 WINDOW_S = 10.0
 
 
@@ -46,13 +47,13 @@ class Reading:
     recording: int
     pulse: bool
     whole: bool
-    found: agreement.Agreement
-    seen: signature.Signature
+    found: regions.Agreement
+    seen: pulse_color.Signature
     right: bool
 
     def quality(self, *, colour: bool) -> float:
         """What `measure` would say, with the colour looked at or not."""
-        return agreement.trust(replace(self.found, colour=self.seen.evidence) if colour else self.found)
+        return regions.trust(replace(self.found, colour=self.seen.evidence) if colour else self.found)
 
 
 def read_recording(index: int, *, preset: str, seed: int, seconds: float) -> list[Reading]:
@@ -77,8 +78,8 @@ def read(recording: Recording, index: int, pulses: bool) -> list[Reading]:
             for length in sorted({len(rgb), min(len(rgb), round(WINDOW_S * stretch.fps))}):
                 for begin in range(0, len(rgb) - length + 1, max(length // 2, 1)):
                     part = slice(begin, begin + length)
-                    found = agreement.agree([waves[:, part]], stretch.fps, PROTOCOL)
-                    seen = signature.signature([rgb[part, 1:]], stretch.fps, found.bpm, PROTOCOL)
+                    found = regions.agree([waves[:, part]], stretch.fps, PROTOCOL)
+                    seen = pulse_color.signature([rgb[part, 1:]], stretch.fps, found.bpm, PROTOCOL)
                     first_s, last_s = stretch.times[part][[0, -1]]
                     right = pulses and abs(found.bpm - recording.heartbeat.mean_bpm(first_s, last_s)) < 5
                     if seen is not None:

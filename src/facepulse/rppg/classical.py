@@ -57,13 +57,13 @@ def ica(rgb: npt.ArrayLike, fps: float) -> Floats:
     noncontact, multiparameter physiological measurements using a webcam", IEEE Trans. Biomed. Eng. 58 (2011): detrended
     channels, highest peak of the normalised spectrum. Its sign, which ICA leaves open, is set against green.
     """
-    from facepulse import pulse  # brings scipy, which most methods and every listing of them do without
+    from facepulse.rppg.spectrum import detrend  # scipy: most methods, and listing them, do without it
 
     colours = _normalised(_checked(rgb, fps))
     if not _has_colour(colours):
         return np.zeros(len(colours))
     # The cut-off of smoothness priors goes with fps; λ = 100 is meant at 30 fps.
-    detrended = pulse.detrend(colours - colours.mean(axis=0), 100.0 * (fps / 30.0) ** 2)
+    detrended = detrend(colours - colours.mean(axis=0), 100.0 * (fps / 30.0) ** 2)
     spread = detrended.std(axis=0)
     standard = np.divide(detrended, spread, out=np.zeros_like(detrended), where=spread > ROUNDING)
     sources = jade(standard.T)
@@ -84,11 +84,11 @@ def chrom(rgb: npt.ArrayLike, fps: float) -> Floats:
     edges to ring at, and windows begin at every sample instead of every half window, so that their own rate of 75 a
     minute does not show.
     """
-    from facepulse import pulse  # as in `ica`
+    from facepulse.rppg.spectrum import bandpass  # as in `ica`
 
     colours = _normalised(_checked(rgb, fps))
     length = _window_length(fps)
-    passed = pulse.bandpass(colours, fps, *PULSE_BAND_HZ, order=3)
+    passed = bandpass(colours, fps, *PULSE_BAND_HZ, order=3)
     level = _windowed_moments(colours, length)[0]
     covariance = _relative(_windowed_moments(passed, length)[1], level)
     x, y = np.array([3.0, -2.0, 0.0]), np.array([1.5, 1.0, -1.5])

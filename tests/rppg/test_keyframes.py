@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.keyframes import beats_with_key_frames, key_frame_period, without_key_frame_rhythm
+from facepulse.rppg.keyframes import beats_with_key_frames, key_frame_period, without_key_frame_rhythm
 
 TIMES = np.arange(600) / 30
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse import pulse
+from facepulse.rppg.protocols import Protocol
+from facepulse.rppg.spectrum import peak_bpm, spectrum
 
 Floats = NDArray[np.float64]
 
@@ -77,9 +78,7 @@ class Agreement:
     lead: float = 0.5
 
 
-def agree(
-    parts: Sequence[Floats], fps: float, protocol: pulse.Protocol, lead: Sequence[Floats] | None = None
-) -> Agreement:
+def agree(parts: Sequence[Floats], fps: float, protocol: Protocol, lead: Sequence[Floats] | None = None) -> Agreement:
     """Read the heart rate on which the regions of a face agree, with a lead that sees the whole face or alone.
 
     A lead, as a network's waveform, holds on where single regions drown; where it wanders off, they often do not. And
@@ -109,7 +108,7 @@ def agree(
     power = shared
     if lead is not None:
         power = _part(leading, all_led) + _part(shared, everything) + _part(in_step, np.sqrt(all_led * everything))
-    bpm = pulse.peak_bpm(hz, power, protocol)
+    bpm = peak_bpm(hz, power, protocol)
     half_width_hz = max(0.1, 2 / seconds)
     near = (np.abs(hz - bpm / 60) <= half_width_hz) | (np.abs(hz - bpm / 30) <= half_width_hz)
     silent = everything == 0.0 or (lead is not None and all_led == 0.0)
@@ -123,18 +122,18 @@ def agree(
     return Agreement(hz, power, bpm, max(share, LEAST_SHARE), seconds, lead=clear)
 
 
-def _powers(part: Floats, lead: Floats | None, fps: float, protocol: pulse.Protocol) -> tuple[Floats, Floats]:
+def _powers(part: Floats, lead: Floats | None, fps: float, protocol: Protocol) -> tuple[Floats, Floats]:
     """Frequencies, and power: of the regions (mean), of what they share, of the lead, of what both have in step."""
     even = _even(part)
     regions = len(even)
-    hz, of_sum = pulse.spectrum(even.sum(axis=0), fps, protocol)
-    alone = np.sum([pulse.spectrum(region, fps, protocol)[1] for region in even], axis=0)
+    hz, of_sum = spectrum(even.sum(axis=0), fps, protocol)
+    alone = np.sum([spectrum(region, fps, protocol)[1] for region in even], axis=0)
     # |sum of lines|^2 = sum of |line|^2 + sum over pairs of cross-spectra: the last term is what they share.
     shared = (of_sum - alone) / (regions * (regions - 1))
     leading = in_step = np.zeros_like(hz)
     if lead is not None:
         line = _even(lead)
-        leading, both = (pulse.spectrum(wave, fps, protocol)[1] for wave in (line, line + even.mean(axis=0)))
+        leading, both = (spectrum(wave, fps, protocol)[1] for wave in (line, line + even.mean(axis=0)))
         # Likewise |lead + mean|^2, whose last term is twice the cross-spectrum of the lead and the regions' mean.
         in_step = (both - leading - of_sum / regions**2) / 2
     return hz, np.stack([alone / regions, shared, leading, in_step])

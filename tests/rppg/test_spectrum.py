@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facepulse.errors import TooShortError
-from facepulse.pulse import (
-    PROTOCOLS,
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.spectrum import (
     bandpass,
     detrend,
     filtered,

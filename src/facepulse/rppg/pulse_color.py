@@ -16,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse import pulse
-from facepulse.agreement import Agreement
-from facepulse.classical import PULSE_SIGNATURE
+from facepulse.rppg.classical import PULSE_SIGNATURE
+from facepulse.rppg.protocols import Protocol
+from facepulse.rppg.regions import Agreement
+from facepulse.rppg.spectrum import PADDING, detrend
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +33,7 @@ AXES = np.stack([_BRIGHTNESS, _BLOOD, np.cross(_BRIGHTNESS, _BLOOD)], axis=1)
 # eight of it, motion mostly more. A coloured lamp has less than one.
 LEAST_BRIGHTNESS, SURE_BRIGHTNESS = 1.0, 2.0
 # Logistic regression, on top of what the agreement says, on simulated people whose blood moves or stands still
-# (benchmarks/signature.py; here 31 complex and 16 calm recordings of seed 101, most rendered only around the face).
+# (benchmarks/pulse_color.py; here 31 complex and 16 calm recordings of seed 101, most rendered only around the face).
 BLOOD_WEIGHT, STRANGE_WEIGHT = 0.67, 3.55
 # Below its lower limit the colour is lost in noise, and from the upper one on no doubt is to be had from it.
 BLOOD_LIMITS, STRANGE_LIMIT = (0.05, 0.30), 0.999
@@ -64,13 +65,13 @@ class Signature(NamedTuple):
         return BLOOD_WEIGHT * missing + STRANGE_WEIGHT * familiar
 
 
-def in_colour(found: Agreement, parts: Sequence[Floats], fps: float, protocol: pulse.Protocol) -> Agreement:
+def in_colour(found: Agreement, parts: Sequence[Floats], fps: float, protocol: Protocol) -> Agreement:
     """An agreement together with what the colour of it says; the arguments are those of `signature`."""
     seen = signature(parts, fps, found.bpm, protocol)
     return found if seen is None else replace(found, colour=seen.evidence)
 
 
-def signature(parts: Sequence[Floats], fps: float, bpm: float, protocol: pulse.Protocol) -> Signature | None:
+def signature(parts: Sequence[Floats], fps: float, bpm: float, protocol: Protocol) -> Signature | None:
     """Take apart how the regions' tint changes at a rate.
 
     What regions share is the mean of the cross-spectra of all pairs, as in `agreement.agree`; here with the colour
@@ -105,12 +106,12 @@ def _power(lines: NDArray[np.complex128]) -> Floats:
     return np.asarray(lines.real**2 + lines.imag**2)
 
 
-def _lines(part: Floats, fps: float, bpm: float, protocol: pulse.Protocol) -> NDArray[np.complex128]:
+def _lines(part: Floats, fps: float, bpm: float, protocol: Protocol) -> NDArray[np.complex128]:
     """Spectral lines of relative colour within a resolution cell of a rate, (F, K, 3), each part by its length."""
     samples = len(part)
     level = part.mean(axis=0)
     relative = np.divide(part, level, out=np.ones_like(part), where=level > 0)
-    steady = pulse.detrend(relative.reshape(samples, -1), protocol.regularization_at(fps))
-    hz = bpm / 60 + np.arange(-pulse.PADDING, pulse.PADDING + 1) / pulse.PADDING * fps / samples
+    steady = detrend(relative.reshape(samples, -1), protocol.regularization_at(fps))
+    hz = bpm / 60 + np.arange(-PADDING, PADDING + 1) / PADDING * fps / samples
     turns = np.exp(-2j * np.pi * hz[:, None] * np.arange(samples) / fps)
     return np.asarray((turns @ (np.hanning(samples)[:, None] * steady)).reshape(len(hz), *part.shape[1:]))

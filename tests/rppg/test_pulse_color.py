@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from facepulse.agreement import Agreement, trust
-from facepulse.classical import PULSE_SIGNATURE
-from facepulse.pulse import PROTOCOLS
-from facepulse.signature import Signature, signature
+from facepulse.rppg.classical import PULSE_SIGNATURE
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.pulse_color import Signature, signature
+from facepulse.rppg.regions import Agreement, trust
 
 FPS, BPM = 30.0, 72.0
 PROTOCOL = PROTOCOLS["facepulse"]

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.beats import Beats, find_beats, hrv
-from facepulse.pulse import PROTOCOLS, bandpass, heart_rate, snr_db
+from facepulse.rppg.hrv import Beats, find_beats, hrv
+from facepulse.rppg.protocols import PROTOCOLS
+from facepulse.rppg.spectrum import bandpass, heart_rate, snr_db
 
 FACEPULSE = PROTOCOLS["facepulse"]
 WELLTORY = Path(__file__).resolve().parents[2] / "shared" / "data" / "welltory_ppg" / "data"

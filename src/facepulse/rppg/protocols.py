@@ -1,0 +1,60 @@
+"""Named protocols for reading a heart rate from a waveform: band, filter, spectrum and search range.
+
+A protocol is the whole recipe: filter, spectrum, search range. It moves the error of identical waveforms by a factor of
+three, so it is printed with every number, and reference and estimate always go through the same one.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A named recipe from waveform to bpm and SNR.
+
+    Attributes:
+        name: the key in `PROTOCOLS`.
+        low_hz: lower edge of the band-pass.
+        high_hz: upper edge of the band-pass.
+        search_bpm: lowest and highest heart rate that can be read.
+        regularization: λ of the detrending at 30 fps.
+        estimator: `periodogram` and `welch` read the highest bin of the filtered waveform's spectrum; `harmonic` weighs
+            every peak of the unfiltered one with its second harmonic and reads it between the bins.
+        constant_cutoff: scale λ with fps squared, so that detrending cuts at the same frequency at every fps.
+    """
+
+    name: str
+    low_hz: float
+    high_hz: float
+    search_bpm: tuple[float, float]
+    regularization: float
+    estimator: Literal["periodogram", "welch", "harmonic"]
+    constant_cutoff: bool = False
+
+    def regularization_at(self, fps: float) -> float:
+        """λ of the detrending at a sampling rate in Hz."""
+        return self.regularization * ((fps / 30) ** 2 if self.constant_cutoff else 1.0)
+
+    def __str__(self) -> str:
+        """One line that names every choice, to be printed with the numbers made under it."""
+        spectrum_name = {
+            "periodogram": "periodogram, highest bin",
+            "welch": "Welch, highest bin",
+            "harmonic": "Hann periodogram, peak between bins weighed with its second harmonic",
+        }[self.estimator]
+        return (
+            f"{self.name}: detrended λ={self.regularization:g}{' at 30 fps' * self.constant_cutoff}, "
+            f"band-pass {self.low_hz:.3g}-{self.high_hz:.3g} Hz, {spectrum_name}, "
+            f"{self.search_bpm[0]:g}-{self.search_bpm[1]:g} bpm"
+        )
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("paper", 0.75, 2.5, (45, 150), 100, "welch"),
+        Protocol("toolbox-2023", 0.75, 2.5, (45, 150), 100, "periodogram"),
+        Protocol("toolbox", 0.6, 3.3, (36, 198), 100, "periodogram"),
+        Protocol("facepulse", 40 / 60, 240 / 60, (40, 240), 600, "harmonic", constant_cutoff=True),
+    )
+}
