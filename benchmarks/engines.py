@@ -23,7 +23,7 @@ FPS = 30
 RUN = """
 import resource, sys, time
 import numpy as np
-from facepulse.engine import load_engine
+from facepulse.inference.engine import load_engine
 path, engine, precision, frames, size, runs = sys.argv[1:]
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 loaded = load_engine(path, engine, precision)
@@ -42,10 +42,10 @@ EXPORT = """
 import sys
 from pathlib import Path
 import torch
-from facepulse.card import Card
+from facepulse.inference.model_card import Card
 from facepulse.export import export
 from facepulse.models import PhysFSUNet
-from facepulse.weights import save_model
+from facepulse.inference.weights import save_model
 path, frames = Path(sys.argv[1]), int(sys.argv[2])
 torch.manual_seed(0)
 network = PhysFSUNet()

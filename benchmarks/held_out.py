@@ -36,8 +36,8 @@ from judges import Recording, find_recordings, read_open_rppg
 from facepulse import measure, metrics
 from facepulse._files import written_whole
 from facepulse.errors import FacepulseError
+from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import TRUSTWORTHY
-from facepulse.networks import DEFAULT
 from facepulse.reading import SURE
 
 CLOSE_BPM = 5.0

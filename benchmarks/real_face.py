@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from facepulse import measure
 from facepulse._files import written_whole
-from facepulse.networks import DEFAULT
+from facepulse.inference.registry import DEFAULT
 from facepulse.video.reader import Frame, open_video
 from facepulse.video.writer import VideoWriter
 

@@ -28,8 +28,8 @@ from facepulse import measure
 from facepulse.demo import PaintedFace, metronome, render
 from facepulse.faces.detectors import DETECTORS
 from facepulse.faces.tracking import FaceTracker
+from facepulse.inference.registry import DEFAULT
 from facepulse.methods import Method, find_method
-from facepulse.networks import DEFAULT
 from facepulse.rppg.classical import METHODS
 from facepulse.scene import watch
 from facepulse.video.reader import open_video

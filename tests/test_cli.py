@@ -15,7 +15,7 @@ import pytest
 
 from facepulse import cli
 from facepulse.demo import PaintedFace
-from facepulse.networks import NETWORKS
+from facepulse.inference.registry import NETWORKS
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from facepulse import cli
-from facepulse.card import METADATA_KEY, Card
 from facepulse.errors import FacepulseError
+from facepulse.inference.model_card import METADATA_KEY, Card
 
 torch = pytest.importorskip("torch")
 import onnx  # noqa: E402
@@ -98,8 +98,8 @@ def test_without_torch_the_way_to_install_it_is_said(trained, tmp_path: Path, mo
 
 
 def test_physnet_with_every_module_of_physfsunet_is_exported_too(trained, tmp_path: Path) -> None:
+    from facepulse.inference.weights import save_model
     from facepulse.models import PhysNet, PhysNetConfig
-    from facepulse.weights import save_model
 
     torch.manual_seed(0)
     config = {"fusion": True, "shift": True, "attention": True}

@@ -16,10 +16,11 @@ import pytest
 import facepulse
 from face_crops import crops_of
 from facepulse.demo import PaintedFace, metronome, paint_frames
-from facepulse.engine import load_engine, torch_engine
 from facepulse.errors import NoFaceError, TooShortError, UsageError, VideoError
 from facepulse.faces.detectors import DETECTORS
 from facepulse.faces.tracking import Box
+from facepulse.inference.engine import load_engine, torch_engine
+from facepulse.inference.weights import save_model
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.methods import Method, find_method
 from facepulse.reading import read_pulse
@@ -29,7 +30,6 @@ from facepulse.rppg.spectrum import filtered
 from facepulse.scene import FaceSeen, watch
 from facepulse.video.reader import Frame, open_video
 from facepulse.video.writer import VideoWriter
-from facepulse.weights import save_model
 
 BASE = {"bpm": 72.0, "seconds": 20.0}
 LIVELY = BASE | {"face": {"strength": 0.08}}  # what a network of twenty steps can read

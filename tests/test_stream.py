@@ -10,10 +10,10 @@ import pytest
 
 import facepulse
 from facepulse.advice import FEW_FRAMES, NO_FACE
-from facepulse.engine import torch_engine
 from facepulse.errors import UsageError
 from facepulse.faces.detectors import DETECTORS
 from facepulse.faces.tracking import FaceTracker
+from facepulse.inference.engine import torch_engine
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.methods import Method, find_method
 from facepulse.rppg.classical import METHODS

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from facepulse.engine import Engine
 from facepulse.faces.crops import FaceClip
+from facepulse.inference.engine import Engine
 from facepulse.waveform import WaveformTrace
 
 

@@ -14,7 +14,7 @@ from facepulse.stream import LiveReading, stream
 from facepulse.video.reader import Frame
 
 if TYPE_CHECKING:
-    from facepulse.weights import list_models, load_model
+    from facepulse.inference.weights import list_models, load_model
 
 __version__ = "0.1.0"
 
@@ -39,7 +39,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """The functions of weights are imported when they are asked for: whoever measures does not need them."""
     if name in ("list_models", "load_model"):
-        from facepulse import weights
+        from facepulse.inference import weights
 
         return getattr(weights, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from facepulse._files import check_writable, written_whole
-from facepulse.card import METADATA_KEY, MINIMUM_SIZE, Card
-from facepulse.engine import INPUT, NETWORK, OUTPUT, load_engine
 from facepulse.errors import FacepulseError, UsageError
-from facepulse.weights import load_with_card
+from facepulse.inference.engine import INPUT, NETWORK, OUTPUT, load_engine
+from facepulse.inference.model_card import METADATA_KEY, MINIMUM_SIZE, Card
+from facepulse.inference.weights import load_with_card
 
 TOLERANCE = 1e-4  # of the waveform's standard deviation
 
@@ -47,7 +47,7 @@ def export(weights: str | Path, path: str | Path) -> float:
     Batch, time, height and width stay free. The tensors keep their names, so that torch can run the file, too.
 
     Args:
-        weights: a name of `facepulse.list_models()`, a file that `facepulse.weights.save_model` wrote, or a
+        weights: a name of `facepulse.list_models()`, a file that `facepulse.inference.weights.save_model` wrote, or a
             checkpoint of rPPG-Toolbox (.pth).
         path: ends in .onnx.
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 from facepulse.errors import UsageError
 from facepulse.faces.detectors import get_detector
+from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import TRUSTWORTHY, Measurement
-from facepulse.networks import DEFAULT
 from facepulse.scene import MINIMUM_S, Progress, watch
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from facepulse.engine import Engine, find_engine
 from facepulse.errors import UsageError
+from facepulse.inference.engine import Engine, find_engine
+from facepulse.inference.weights import list_models
 from facepulse.rppg.classical import METHODS, ClassicalMethod, get_method
 from facepulse.rppg.regions import REGIONS, Trust
-from facepulse.weights import list_models
 
 
 @dataclass(frozen=True)

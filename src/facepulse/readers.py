@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse.datasets.cache import CacheSettings, margin_edge, within_margin
-from facepulse.engine import Engine, find_engine
 from facepulse.errors import UsageError
 from facepulse.faces.crops import FaceClip
 from facepulse.faces.skin import SkinTrace
-from facepulse.overlap import Frames
+from facepulse.inference.engine import Engine, find_engine
+from facepulse.inference.overlap_add import Frames
+from facepulse.inference.weights import list_models
 from facepulse.reading import region_waveforms
 from facepulse.rppg.classical import METHODS, ClassicalMethod, get_method
 from facepulse.rppg.protocols import Protocol
 from facepulse.rppg.pulse_color import in_colour
 from facepulse.rppg.regions import agree, trust
 from facepulse.rppg.spectrum import heart_rate
-from facepulse.weights import list_models
 
 Floats = NDArray[np.float64]
 

@@ -16,8 +16,8 @@ from facepulse.advice import FEW_FRAMES, NO_FACE, advice
 from facepulse.errors import UsageError
 from facepulse.faces.detectors import get_detector
 from facepulse.faces.tracking import Box, FaceTracker, TrackedFrames
+from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import TRUSTWORTHY
-from facepulse.networks import DEFAULT
 from facepulse.scene import MINIMUM_FPS, MINIMUM_S, FaceSeen
 from facepulse.video.reader import Frame, frame_rate, open_video
 from facepulse.video.webcam import open_camera

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facepulse.engine import Engine
 from facepulse.faces.crops import FaceClip
-from facepulse.overlap import OverlapAdd
+from facepulse.inference.engine import Engine
+from facepulse.inference.overlap_add import OverlapAdd
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from facepulse.errors import UsageError
+from facepulse.inference.registry import NETWORKS
 from facepulse.models import MODELS
-from facepulse.networks import NETWORKS
 from facepulse.studies import trials
 from facepulse.studies.plan import ALL_MMPD, PURE, STUDIES, Arm
 from facepulse.studies.published import TABLES

@@ -8,16 +8,16 @@ import pytest
 import torch
 import yaml
 
+from facepulse.inference.weights import load_model, read_card
 from facepulse.training.distributed import started
 from facepulse.training.loop import train
-from facepulse.weights import load_model, read_card
 from small_run import cache, entries, settings
 
 HASH = """
 import sys, torch
 from facepulse.training import loop
 from facepulse.training.settings import read_settings
-from facepulse.weights import digest
+from facepulse.inference.weights import digest
 seen = {}
 shared = loop.DistributedDataParallel
 def keep(network, **options):

@@ -17,8 +17,8 @@ import yaml
 
 from facepulse.datasets.recording import DatasetError
 from facepulse.errors import UsageError
+from facepulse.inference.weights import load_model, read_card
 from facepulse.training.loop import DivergedError, train
-from facepulse.weights import load_model, read_card
 from small_cache import SmallRecording, write_cache
 from small_run import cache, entries, settings
 

@@ -206,7 +206,7 @@ def train(
         config: The settings, or what differs from the paper's recipe.
         settings: --section.key value
     """
-    from facepulse.weights import require_train_extra
+    from facepulse.inference.weights import require_train_extra
 
     require_train_extra("facepulse train")
     from facepulse.training.loop import train as run
@@ -255,7 +255,7 @@ def study(
         networks: Only rows of these networks, besides the classical methods.
         jobs: Trainings at a time; as many as cores, or one on a GPU, if not given.
     """
-    from facepulse.weights import require_train_extra
+    from facepulse.inference.weights import require_train_extra
 
     require_train_extra("facepulse study")
     from facepulse.studies.study import study as run
@@ -285,7 +285,7 @@ def export(weights: str, onnx: Path, /) -> int:
         weights: A .safetensors file, or the name of weights that come with the package.
         onnx: The file to write.
     """
-    from facepulse.weights import require_train_extra
+    from facepulse.inference.weights import require_train_extra
 
     require_train_extra("facepulse export")
     from facepulse.export import export as write

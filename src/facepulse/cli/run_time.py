@@ -19,8 +19,8 @@ from facepulse._files import check_folder, check_writable, written_whole
 from facepulse._optional import require_extra
 from facepulse.cli.console import EXIT_UNTRUSTED, progress_bar, say
 from facepulse.errors import FacepulseError, UsageError
+from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import TRUSTWORTHY, printable
-from facepulse.networks import DEFAULT
 
 
 def measure(
@@ -182,9 +182,9 @@ def models() -> int:
 
     Example: facepulse models
     """
-    from facepulse.networks import NETWORKS
+    from facepulse.inference.registry import NETWORKS
+    from facepulse.inference.weights import list_models, read_card
     from facepulse.rppg.classical import METHODS
-    from facepulse.weights import list_models, read_card
 
     print("methods, on the colour of skin: measure --method NAME")
     for method in METHODS.values():

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facepulse.datasets.cache import PreparedRecording, within_margin
+from facepulse.inference.weights import load_model, read_card
 from facepulse.studies.attention import plot_attention
-from facepulse.weights import load_model, read_card
 
 
 @dataclass(frozen=True)

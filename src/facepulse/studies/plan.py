@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from facepulse.datasets.splits import FILTERS
-from facepulse.networks import NETWORKS
+from facepulse.inference.registry import NETWORKS
 
 Where = Mapping[str, tuple[str, ...]]
 

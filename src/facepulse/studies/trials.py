@@ -234,6 +234,6 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _print_of(weights: Path) -> str:
-    from facepulse.weights import read_card
+    from facepulse.inference.weights import read_card
 
     return read_card(weights).sha256

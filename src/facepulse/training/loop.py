@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from facepulse._files import exclusive
-from facepulse.card import Card
-from facepulse.engine import torch_engine
 from facepulse.errors import FacepulseError, UsageError
+from facepulse.inference.engine import torch_engine
+from facepulse.inference.model_card import Card
+from facepulse.inference.weights import load_with_card, require_train_extra, save_model
 from facepulse.losses import HybridLoss, mse, negative_pearson
 from facepulse.models import MODELS
 from facepulse.readers import NetworkReader
@@ -32,7 +33,6 @@ from facepulse.training.recomputation import recompute
 from facepulse.training.run_folder import BEST, LAST, RunFolder
 from facepulse.training.settings import Settings
 from facepulse.training.validation import Validated, validate
-from facepulse.weights import load_with_card, require_train_extra, save_model
 
 Progress = Callable[[float, float | None], None]
 LossFunction = Callable[[Tensor, Tensor, int], Tensor]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import facepulse
-from facepulse import weights
-from facepulse.card import METADATA_KEY
 from facepulse.errors import UsageError
-from facepulse.weights import digest, load_model, read_card, save_model
+from facepulse.inference import weights
+from facepulse.inference.model_card import METADATA_KEY
+from facepulse.inference.weights import digest, load_model, read_card, save_model
 
 torch = pytest.importorskip("torch")
 from safetensors.numpy import load_file, save_file  # noqa: E402
@@ -38,8 +38,8 @@ def test_the_file_is_readable_by_others_and_alone(trained) -> None:
 
 def test_a_card_is_read_without_torch(trained) -> None:
     code = (
-        "import sys, facepulse, facepulse.cli, facepulse.engine\n"
-        "from facepulse.weights import read_card\n"
+        "import sys, facepulse, facepulse.cli, facepulse.inference.engine\n"
+        "from facepulse.inference.weights import read_card\n"
         f"print(read_card({str(trained.weights)!r}).name, facepulse.list_models())\n"
         "heavy = {'torch', 'safetensors', 'onnx', 'onnxruntime', 'openvino'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
@@ -50,7 +50,7 @@ def test_a_card_is_read_without_torch(trained) -> None:
 
 
 def test_importing_facepulse_does_not_import_weights() -> None:
-    code = "import sys, facepulse; assert 'facepulse.weights' not in sys.modules; facepulse.nothing"
+    code = "import sys, facepulse; assert 'facepulse.inference.weights' not in sys.modules; facepulse.nothing"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "AttributeError: module 'facepulse' has no attribute 'nothing'" in done.stderr
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import facepulse
-from facepulse.card import Card
-from facepulse.engine import find_engine, load_engine
+from facepulse.inference.engine import find_engine, load_engine
+from facepulse.inference.model_card import Card
+from facepulse.inference.registry import DEFAULT, NETWORKS
+from facepulse.inference.weights import exported, find_weights, list_models, load_model, read_card
 from facepulse.methods import find_method
-from facepulse.networks import DEFAULT, NETWORKS
 from facepulse.rppg.regions import Trust
-from facepulse.weights import exported, find_weights, list_models, load_model, read_card
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,10 +11,10 @@ from typing import Any, Final, Literal, Protocol, get_args
 
 import numpy as np
 
-from facepulse.card import METADATA_KEY, MINIMUM_SIZE, Card
 from facepulse.errors import UsageError
-from facepulse.overlap import Frames, OverlapAdd, Waveform, joined, standardised
-from facepulse.weights import build, card_of, exported, list_models, load_with_card, require_train_extra
+from facepulse.inference.model_card import METADATA_KEY, MINIMUM_SIZE, Card
+from facepulse.inference.overlap_add import Frames, OverlapAdd, Waveform, joined, standardised
+from facepulse.inference.weights import build, card_of, exported, list_models, load_with_card, require_train_extra
 
 EngineName = Literal["openvino", "onnxruntime", "torch"]
 Precision = Literal["auto", "f32", "bf16"]

@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 
 from facepulse._files import written_whole
 from facepulse._optional import require_extra
-from facepulse.card import METADATA_KEY, Card
 from facepulse.errors import UsageError
+from facepulse.inference.model_card import METADATA_KEY, Card
 
 if TYPE_CHECKING:
     from torch import nn
 
 Tensors = Mapping[str, NDArray[Any]]
 
+SHIPPED = Path(__file__).with_name("data")  # weights that come with the package
 SUFFIX = ".safetensors"
 CHECKPOINT_SUFFIXES = (".pth", ".pt")  # of files that torch wrote; they carry no card
 TRAIN_PACKAGES = ("torch", "safetensors", "onnx", "onnxscript", "msgspec", "yaml")
@@ -35,12 +36,12 @@ MAXIMUM_HEADER = 100_000_000  # bytes: what the format allows
 
 def list_models() -> list[str]:
     """Names of the weights that come with the package, for `load_model`."""
-    return sorted(path.stem for path in Path(__file__).parent.glob(f"*{SUFFIX}"))
+    return sorted(path.stem for path in SHIPPED.glob(f"*{SUFFIX}"))
 
 
 def exported(name: str) -> Path:
     """The ONNX file of one of `list_models()`."""
-    return Path(__file__).with_name(f"{name}.onnx")
+    return SHIPPED / f"{name}.onnx"
 
 
 def load_model(name_or_path: str | Path) -> nn.Module:
@@ -48,7 +49,7 @@ def load_model(name_or_path: str | Path) -> nn.Module:
 
     Args:
         name_or_path: one of `list_models()`, a file that `save_model` wrote, or a checkpoint of rPPG-Toolbox (.pth) for
-            one of the networks of `facepulse.weights.toolbox`.
+            one of the networks of `facepulse.inference.toolbox`.
 
     Returns:
         The network on the processor, in evaluation mode: frames of 0..255 (B, 3, T, H, W) in, waveforms (B, T) out.
@@ -60,7 +61,7 @@ def load_model(name_or_path: str | Path) -> nn.Module:
     path = find_weights(name_or_path)
     if path.suffix in CHECKPOINT_SUFFIXES:
         require_train_extra("loading a checkpoint")
-        from facepulse.weights.toolbox import load_checkpoint
+        from facepulse.inference.toolbox import load_checkpoint
 
         return load_checkpoint(path)
     card = read_card(path)
@@ -84,7 +85,7 @@ def load_with_card(name_or_path: str | Path) -> tuple[nn.Module, Card]:
     network, path = load_model(name_or_path), find_weights(name_or_path)
     if path.suffix not in CHECKPOINT_SUFFIXES:
         return network, read_card(path)
-    from facepulse.weights.toolbox import card_for
+    from facepulse.inference.toolbox import card_for
 
     return network, replace(card_for(network, path), sha256=digest(_for_inference(network)))
 
@@ -175,7 +176,7 @@ def find_weights(name_or_path: str | Path) -> Path:
     """
     path = Path(name_or_path)
     if str(name_or_path) in list_models():
-        return Path(__file__).with_name(f"{name_or_path}{SUFFIX}")
+        return SHIPPED / f"{name_or_path}{SUFFIX}"
     if os.path.isfile(path):  # unlike Path.is_file, also answers for a name that is too long
         return path
     known = ", ".join(list_models()) or "none in this installation"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.overlap import OverlapAdd, joined, standardised
+from facepulse.inference.overlap_add import OverlapAdd, joined, standardised
 
 
 def read(frames: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from facepulse.card import MINIMUM_SIZE, Card
+from facepulse.inference.model_card import MINIMUM_SIZE, Card
 
 CARD = Card(
     name="physfsunet",

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from facepulse import engine as engine_module
-from facepulse.engine import Engine, load_engine
 from facepulse.errors import UsageError
+from facepulse.inference import engine as engine_module
+from facepulse.inference.engine import Engine, load_engine
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import filtered, heart_rate
 
@@ -142,8 +142,8 @@ def test_all_engines_agree_with_torch_in_float32(trained) -> None:
 def test_all_engines_agree_on_the_default_network(trained, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from facepulse.export import export
+    from facepulse.inference.weights import save_model
     from facepulse.models import PhysFSUNet
-    from facepulse.weights import save_model
 
     torch.manual_seed(0)
     network = PhysFSUNet()
@@ -177,8 +177,8 @@ def test_bf16_keeps_the_heart_rate_that_released_weights_read(shared_data: Path,
 
     from facepulse.demo import PaintedFace, metronome, paint_frames
     from facepulse.export import export
+    from facepulse.inference.weights import save_model
     from facepulse.models import PhysNet
-    from facepulse.weights import save_model
 
     _needs_bf16()
     network = PhysNet()
@@ -226,7 +226,7 @@ def test_an_engine_knows_its_card(trained) -> None:
 def test_nothing_is_reported_to_anybody_nor_left_in_the_home_folder(trained, tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from facepulse.engine import load_engine\n"
+        "from facepulse.inference.engine import load_engine\n"
         f"load_engine({str(trained.onnx)!r})\n"
         "assert not [name for name in sys.modules if 'telemetry' in name and not name.startswith('openvino.')]\n"
         "print(sorted(name for name in sys.modules if name in ('torch', 'onnx', 'onnxruntime', 'safetensors')))"

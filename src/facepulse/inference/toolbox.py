@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from facepulse.card import MINIMUM_SIZE, Card
 from facepulse.errors import UsageError
+from facepulse.inference.model_card import MINIMUM_SIZE, Card
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
