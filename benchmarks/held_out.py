@@ -38,7 +38,7 @@ from facepulse._files import written_whole
 from facepulse.errors import FacepulseError
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import TRUSTWORTHY
-from facepulse.reading import SURE
+from facepulse.pipeline.estimate import SURE
 
 CLOSE_BPM = 5.0
 HIGH = 0.8

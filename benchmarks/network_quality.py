@@ -35,14 +35,14 @@ from calibration import most_likely
 from facepulse.errors import FacepulseError
 from facepulse.faces.detectors import DETECTORS
 from facepulse.measurement import TRUSTWORTHY
-from facepulse.methods import find_method
-from facepulse.reading import SURE, region_waveforms
+from facepulse.pipeline.estimate import SURE, region_waveforms
+from facepulse.pipeline.extract import watch
+from facepulse.pipeline.methods import find_method
 from facepulse.rppg.classical import METHODS
 from facepulse.rppg.keyframes import without_key_frame_rhythm
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.pulse_color import in_colour
 from facepulse.rppg.regions import REGIONS, Agreement, Trust, agree, evidence_for, trust
-from facepulse.scene import watch
 from facepulse.simulate.layouts import LAYOUTS, write_video
 from facepulse.simulate.recording import make_recording
 

@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 
 from facepulse.errors import FacepulseError
 from facepulse.faces.detectors import DETECTORS
-from facepulse.methods import Method
-from facepulse.reading import region_waveforms
+from facepulse.pipeline.estimate import region_waveforms
+from facepulse.pipeline.extract import watch
+from facepulse.pipeline.methods import Method
 from facepulse.rppg import pulse_color, regions
 from facepulse.rppg.classical import METHODS
 from facepulse.rppg.keyframes import without_key_frame_rhythm
 from facepulse.rppg.protocols import PROTOCOLS
-from facepulse.scene import watch
 from facepulse.simulate.layouts import write_video
 from facepulse.simulate.recording import Recording, make_recording
 

@@ -29,9 +29,9 @@ from facepulse.demo import PaintedFace, metronome, render
 from facepulse.faces.detectors import DETECTORS
 from facepulse.faces.tracking import FaceTracker
 from facepulse.inference.registry import DEFAULT
-from facepulse.methods import Method, find_method
+from facepulse.pipeline.extract import watch
+from facepulse.pipeline.methods import Method, find_method
 from facepulse.rppg.classical import METHODS
-from facepulse.scene import watch
 from facepulse.video.reader import open_video
 
 

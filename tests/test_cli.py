@@ -288,7 +288,7 @@ def test_permissions(face: Path, tmp_path: Path, what: str) -> None:
     arguments = ["measure", str(video)] + (["--json", str(locked / "out.json")] if what == "output" else [])
     locked.chmod(0o555)
     code = (
-        "import os, facepulse.reading\n"
+        "import os, facepulse.pipeline.estimate\n"
         "from facepulse.cli import main\n"
         "if os.getuid() == 0: os.setuid(65534)\n"
         f"main({arguments!r})"

@@ -22,12 +22,12 @@ from facepulse.faces.tracking import Box
 from facepulse.inference.engine import load_engine, torch_engine
 from facepulse.inference.weights import save_model
 from facepulse.measurement import TRUSTWORTHY
-from facepulse.methods import Method, find_method
-from facepulse.reading import read_pulse
+from facepulse.pipeline.estimate import read_pulse
+from facepulse.pipeline.extract import FaceSeen, watch
+from facepulse.pipeline.methods import Method, find_method
 from facepulse.rppg.classical import METHODS
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import filtered
-from facepulse.scene import FaceSeen, watch
 from facepulse.video.reader import Frame, open_video
 from facepulse.video.writer import VideoWriter
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import facepulse
-from facepulse.advice import FEW_FRAMES, NO_FACE
 from facepulse.errors import UsageError
 from facepulse.faces.detectors import DETECTORS
 from facepulse.faces.tracking import FaceTracker
 from facepulse.inference.engine import torch_engine
 from facepulse.measurement import TRUSTWORTHY
-from facepulse.methods import Method, find_method
+from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE
+from facepulse.pipeline.methods import Method, find_method
 from facepulse.rppg.classical import METHODS
 from facepulse.stream import LiveReading, _Watched
 from facepulse.video.reader import Frame, open_video

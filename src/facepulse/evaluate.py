@@ -16,10 +16,10 @@ from facepulse.datasets import splits
 from facepulse.datasets.cache import PreparedRecording
 from facepulse.errors import FacepulseError, TooShortError, UsageError
 from facepulse.evaluation import Evaluation, Failure, Selection, Trace
+from facepulse.pipeline.extract import MINIMUM_S
 from facepulse.readers import Reader, Reading, find_reader
 from facepulse.rppg.protocols import PROTOCOLS, Protocol
 from facepulse.rppg.spectrum import filtered, heart_rate, snr_db
-from facepulse.scene import MINIMUM_S
 from facepulse.scores import Row
 
 Floats = NDArray[np.float64]

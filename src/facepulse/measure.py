@@ -11,7 +11,7 @@ from facepulse.errors import UsageError
 from facepulse.faces.detectors import get_detector
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import TRUSTWORTHY, Measurement
-from facepulse.scene import MINIMUM_S, Progress, watch
+from facepulse.pipeline.extract import MINIMUM_S, Progress, watch
 
 
 def measure(
@@ -67,7 +67,7 @@ def measure_faces(
     Returns:
         A measurement a face.
     """
-    from facepulse.methods import find_method  # weights and engines are not for who only imports the package
+    from facepulse.pipeline.methods import find_method  # weights and engines are not for who only imports the package
 
     chosen = find_method(method)
     found = get_detector(detector)
@@ -78,12 +78,12 @@ def measure_faces(
     if not 0.0 <= min_quality <= 1.0:
         raise UsageError(f"the minimum quality is a number from 0 to 1, not {min_quality:g}")
     # scipy.signal takes half a second to import: it does so while the first frames are decoded.
-    loading = Thread(target=import_module, args=("facepulse.reading",))
+    loading = Thread(target=import_module, args=("facepulse.pipeline.estimate",))
     loading.start()
     try:
         scene = watch(Path(video), found, chosen, progress)
     finally:
         loading.join()
-    from facepulse.reading import read_pulse
+    from facepulse.pipeline.estimate import read_pulse
 
     return [read_pulse(scene, face, chosen, window_s, min_quality) for face in scene.measurable(which)]

@@ -18,7 +18,7 @@ from facepulse.faces.skin import SkinTrace
 from facepulse.inference.engine import Engine, find_engine
 from facepulse.inference.overlap_add import Frames
 from facepulse.inference.weights import list_models
-from facepulse.reading import region_waveforms
+from facepulse.pipeline.estimate import region_waveforms
 from facepulse.rppg.classical import METHODS, ClassicalMethod, get_method
 from facepulse.rppg.protocols import Protocol
 from facepulse.rppg.pulse_color import in_colour

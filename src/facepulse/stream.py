@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse.advice import FEW_FRAMES, NO_FACE, advice
 from facepulse.errors import UsageError
 from facepulse.faces.detectors import get_detector
 from facepulse.faces.tracking import Box, FaceTracker, TrackedFrames
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import TRUSTWORTHY
-from facepulse.scene import MINIMUM_FPS, MINIMUM_S, FaceSeen
+from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE, advice
+from facepulse.pipeline.extract import MINIMUM_FPS, MINIMUM_S, FaceSeen
 from facepulse.video.reader import Frame, frame_rate, open_video
 from facepulse.video.webcam import open_camera
 
 if TYPE_CHECKING:
-    from facepulse.methods import Method
+    from facepulse.pipeline.methods import Method
 
 State = Literal["no face", "collecting", "unsure", "measured"]
 
@@ -110,7 +110,9 @@ def stream(
         UsageError: an argument is out of its range, or there is no such camera.
         VideoError: the video cannot be read.
     """
-    from facepulse.methods import find_method  # half a second, which who only imports the package need not wait for
+    from facepulse.pipeline.methods import (
+        find_method,  # half a second, which who only imports the package need not wait for
+    )
 
     chosen = find_method(method)
     found = get_detector(detector)
@@ -195,7 +197,7 @@ class _Watched:
             return self._without(now_s, "unsure", seconds, box, (FEW_FRAMES,))
         keys = [when for when, key in self._times if key]
         coded = keys if len(keys) < len(self._times) else []  # where every frame is one, there is no rhythm
-        from facepulse.reading import read_latest
+        from facepulse.pipeline.estimate import read_latest
 
         stretch = self._faces[self._chosen].stretches([span])[-1]
         latest = read_latest(stretch, self._method, self._window_s, fps, coded, self._min_quality)

@@ -14,7 +14,7 @@ from facepulse.inference.engine import find_engine, load_engine
 from facepulse.inference.model_card import Card
 from facepulse.inference.registry import DEFAULT, NETWORKS
 from facepulse.inference.weights import exported, find_weights, list_models, load_model, read_card
-from facepulse.methods import find_method
+from facepulse.pipeline.methods import find_method
 from facepulse.rppg.regions import Trust
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from facepulse.measurement import printable
-from facepulse.scene import Progress
+from facepulse.pipeline.extract import Progress
 
 EXIT_USAGE = 2
 EXIT_UNREADABLE = 3

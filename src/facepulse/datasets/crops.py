@@ -28,12 +28,12 @@ from facepulse.faces.crops import ClipBuilder, FaceClip
 from facepulse.faces.detectors import DETECTORS
 from facepulse.faces.skin import SkinTrace
 from facepulse.faces.tracking import Box, FaceTracker, Track, largest
-from facepulse.reading import region_waveforms
+from facepulse.pipeline.estimate import region_waveforms
+from facepulse.pipeline.extract import MINIMUM_FPS, MINIMUM_S
 from facepulse.rppg.classical import METHODS
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.pulse_color import in_colour
 from facepulse.rppg.regions import agree, trust
-from facepulse.scene import MINIMUM_FPS, MINIMUM_S
 from facepulse.video.reader import Frame, frame_rate, length_s
 
 NOTED_UNCOVERED_S = 1.0  # of the video by the reference

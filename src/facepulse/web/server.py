@@ -184,17 +184,17 @@ def _message(reading: LiveReading, delay_ms: float, let_go: int) -> dict[str, An
     """What the page is told of a reading."""
     slow = [f"this computer cannot keep up, {let_go} pictures were left out: close other programs"] if let_go else []
     return {
-        **reading.to_dict(),
-        "advice": [*reading.advice, *slow],
+        **estimate.to_dict(),
+        "advice": [*estimate.advice, *slow],
         "delay_ms": round(delay_ms, 1),
-        "waveform": [round(float(value), 3) for value in reading.waveform],
-        "times_s": [round(float(when), 3) for when in reading.times_s],
+        "waveform": [round(float(value), 3) for value in estimate.waveform],
+        "times_s": [round(float(when), 3) for when in estimate.times_s],
     }
 
 
 def warm_up(read: Read) -> None:
     """Load what the first picture would otherwise wait for: a second that a person sees."""
-    from facepulse import reading  # noqa: F401
+    from facepulse.pipeline import estimate  # noqa: F401
 
     dark = np.zeros((SMALLEST, SMALLEST, 3), np.uint8)
     for _ in read([Frame(dark, 0.0), Frame(dark, 1.0)]):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from facepulse import advice as words
-from facepulse.advice import advice
 from facepulse.faces.tracking import Box
+from facepulse.pipeline import advice as words
+from facepulse.pipeline.advice import advice
 
 SKIN = np.tile([180.0, 140.0, 120.0], (300, 1))
 NEAR = Box(100, 100, 150, 150)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse.measurement import TRUSTWORTHY, Measurement, Window
-from facepulse.methods import Method
+from facepulse.pipeline.extract import Measurable, Scene, Stretch
+from facepulse.pipeline.methods import Method
 from facepulse.rppg import hrv
 from facepulse.rppg.classical import ClassicalMethod
 from facepulse.rppg.keyframes import beats_with_key_frames, can_be_removed, key_frame_period, without_key_frame_rhythm
@@ -18,7 +19,6 @@ from facepulse.rppg.protocols import PROTOCOLS, Protocol
 from facepulse.rppg.pulse_color import in_colour
 from facepulse.rppg.regions import REGIONS, Agreement, Trust, agree, trust
 from facepulse.rppg.spectrum import filtered, snr_db
-from facepulse.scene import Measurable, Scene, Stretch
 
 Floats = NDArray[np.float64]
 

@@ -18,8 +18,8 @@ from facepulse.faces.tracking import Box, Detector, FaceTracker, Track, TrackedF
 from facepulse.video.reader import MAX_TIME_GAP_S, Frame, frame_rate, length_s, open_video
 
 if TYPE_CHECKING:
-    from facepulse.methods import Method
-    from facepulse.waveform import WaveformTrace
+    from facepulse.pipeline.methods import Method
+    from facepulse.pipeline.network_trace import WaveformTrace
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float, float | None], None]
@@ -70,7 +70,9 @@ class FaceSeen:
             (ClipBuilder(method.skin.size, method.skin.margin, method.fps), self.skin)
         ]
         if method.engine is not None:
-            from facepulse.waveform import WaveformTrace  # engines and weights are not for classical methods
+            from facepulse.pipeline.network_trace import (
+                WaveformTrace,  # engines and weights are not for classical methods
+            )
 
             self.waveform, card = WaveformTrace(method.engine), method.engine.card
             # On the same clock: whatever the one has a sample for, the other has.

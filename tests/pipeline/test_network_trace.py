@@ -7,7 +7,7 @@ import pytest
 
 from facepulse.faces.crops import FaceClip
 from facepulse.inference.engine import Engine
-from facepulse.waveform import WaveformTrace
+from facepulse.pipeline.network_trace import WaveformTrace
 
 
 class MeanNetwork:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from facepulse.errors import UsageError
-from facepulse.methods import find_method
+from facepulse.pipeline.methods import find_method
 
 
 def test_a_classical_method_is_found_in_any_capitals() -> None:
