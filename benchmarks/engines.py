@@ -43,7 +43,7 @@ import sys
 from pathlib import Path
 import torch
 from facepulse.inference.model_card import Card
-from facepulse.export import export
+from facepulse.models.export import export
 from facepulse.models import PhysFSUNet
 from facepulse.inference.weights import save_model
 path, frames = Path(sys.argv[1]), int(sys.argv[2])

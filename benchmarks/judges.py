@@ -42,11 +42,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse import measure, metrics
+from facepulse import measure
 from facepulse._files import check_writable, written_whole
 from facepulse.errors import FacepulseError, NoFaceError, TooShortError, UsageError
-from facepulse.export import export
+from facepulse.evaluation.result import metrics
 from facepulse.measurement import TRUSTWORTHY
+from facepulse.models.export import export
 from facepulse.rppg.classical import METHODS
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import MINIMUM_SAMPLES, heart_rate

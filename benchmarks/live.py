@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facepulse.demo import PaintedFace, metronome, paint_frames
+from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames
 from facepulse.stream import LiveReading, stream
 from facepulse.video.reader import Frame
 from facepulse.web.server import warm_up

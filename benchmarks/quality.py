@@ -23,7 +23,6 @@ import numpy as np
 from calibration import most_likely
 from numpy.typing import NDArray
 
-from facepulse.demo import PaintedFace, metronome, render
 from facepulse.faces.detectors import DETECTORS
 from facepulse.pipeline.extract import watch
 from facepulse.pipeline.methods import Method
@@ -32,6 +31,7 @@ from facepulse.rppg.classical import METHODS
 from facepulse.rppg.keyframes import beats_with_key_frames, without_key_frame_rhythm
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.pulse_color import in_colour
+from facepulse.simulate.painted_face import PaintedFace, metronome, render
 
 SECONDS = 20.0
 LENGTHS_S = (5.0, 10.0, SECONDS)

@@ -14,9 +14,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from facepulse.export import export
 from facepulse.inference import weights
 from facepulse.inference.weights import exported, load_with_card, save_model
+from facepulse.models.export import export
 
 LARGEST = 5_000_000  # bytes of each file: wheels stay small
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from speed import ANSWER, process
 
-from facepulse.demo import PaintedFace, metronome, render
-from facepulse.export import export
+from facepulse.models.export import export
+from facepulse.simulate.painted_face import PaintedFace, metronome, render
 
 MINUTE_S = 60
 RUNS = 3

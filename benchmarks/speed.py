@@ -25,13 +25,13 @@ from pathlib import Path
 import av
 
 from facepulse import measure
-from facepulse.demo import PaintedFace, metronome, render
 from facepulse.faces.detectors import DETECTORS
 from facepulse.faces.tracking import FaceTracker
 from facepulse.inference.registry import DEFAULT
 from facepulse.pipeline.extract import watch
 from facepulse.pipeline.methods import Method, find_method
 from facepulse.rppg.classical import METHODS
+from facepulse.simulate.painted_face import PaintedFace, metronome, render
 from facepulse.video.reader import open_video
 
 

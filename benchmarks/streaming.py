@@ -10,9 +10,9 @@ import time
 import numpy as np
 import torch
 
-from facepulse.losses import negative_pearson
 from facepulse.models import PhysFSUNet, PhysFSUNetConfig, physfsunet
 from facepulse.models.frames import standardise
+from facepulse.training.losses import negative_pearson
 
 FPS, WINDOW, SIZE = 30.0, 160, 36
 NARROW = PhysFSUNetConfig(stem_width=8, width=16, head_width=16)  # the default's depth, and so its reach in time

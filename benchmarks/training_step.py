@@ -14,9 +14,9 @@ from statistics import median
 
 import torch
 
-from facepulse.losses import HybridLoss
 from facepulse.models import MODELS
 from facepulse.studies.cost import clip_length, macs
+from facepulse.training.losses import HybridLoss
 from facepulse.training.recomputation import recompute
 
 

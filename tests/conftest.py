@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facepulse.demo import PaintedFace, metronome, render
+from facepulse.simulate.painted_face import PaintedFace, metronome, render
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -80,10 +80,10 @@ def pulsating_clip() -> Callable[..., tuple[NDArray[np.uint8], NDArray[np.float6
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A tiny physFSUNet after twenty steps (a few seconds), saved and exported."""
     torch = pytest.importorskip("torch")
-    from facepulse.export import export
     from facepulse.inference.model_card import Card
     from facepulse.inference.weights import save_model
     from facepulse.models import PhysFSUNet, PhysFSUNetConfig
+    from facepulse.models.export import export
 
     torch.manual_seed(0)
     config = {"stem_width": 4, "width": 12, "head_width": 8, "dropout": 0.0}

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from facepulse import cli
-from facepulse.demo import PaintedFace
 from facepulse.inference.registry import NETWORKS
+from facepulse.simulate.painted_face import PaintedFace
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_videos_of_one_name_do_not_overwrite_each_other(run, face: Path, tmp_pat
 
 
 def test_all_faces(run, face_video, tmp_path: Path) -> None:
-    from facepulse.demo import metronome
+    from facepulse.simulate.painted_face import metronome
 
     faces = [
         PaintedFace(metronome(bpm, 12), centre=(x, 0.5), height=0.62, strength=0.03)

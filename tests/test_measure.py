@@ -15,7 +15,6 @@ import pytest
 
 import facepulse
 from face_crops import crops_of
-from facepulse.demo import PaintedFace, metronome, paint_frames
 from facepulse.errors import NoFaceError, TooShortError, UsageError, VideoError
 from facepulse.faces.detectors import DETECTORS
 from facepulse.faces.tracking import Box
@@ -28,6 +27,7 @@ from facepulse.pipeline.methods import Method, find_method
 from facepulse.rppg.classical import METHODS
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import filtered
+from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames
 from facepulse.video.reader import Frame, open_video
 from facepulse.video.writer import VideoWriter
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from facepulse.datasets.alignment import MAX_DRIFT, MAX_OFFSET_S, align
 from facepulse.datasets.recording import Signal
-from facepulse.demo import pulse_wave
+from facepulse.simulate.painted_face import pulse_wave
 
 FRAME_S = 1 / 30
 

@@ -9,9 +9,9 @@ import dataset_writers as writers
 from facepulse.datasets import DATASETS
 from facepulse.datasets.cache import open_cache
 from facepulse.datasets.prepare import prepare
-from facepulse.demo import PaintedFace, metronome, paint_frames
-from facepulse.evaluate import evaluate
+from facepulse.evaluation.run import evaluate
 from facepulse.simulate.layouts import LAYOUTS, store
+from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames
 from facepulse.simulate.recording import make_recording
 from simulated_people import needs_heads
 

@@ -18,13 +18,13 @@ from facepulse.datasets.cache import CacheSettings, content_hash, open_cache, re
 from facepulse.datasets.crops import prepare_recording
 from facepulse.datasets.prepare import SUMMARY, prepare
 from facepulse.datasets.recording import DatasetError, Labels, Signal
-from facepulse.demo import PaintedFace, pulse_wave, render
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.faces.crops import crop
 from facepulse.faces.tracking import Box
 from facepulse.rppg.classical import METHODS
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import heart_rate
+from facepulse.simulate.painted_face import PaintedFace, pulse_wave, render
 
 BPM = {"ann/rest": 66.0, "ann/talk": 84.0, "bob/rest": 105.0}
 WIDTH, HEIGHT = 320, 240

@@ -141,9 +141,9 @@ def test_all_engines_agree_with_torch_in_float32(trained) -> None:
 
 def test_all_engines_agree_on_the_default_network(trained, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from facepulse.export import export
     from facepulse.inference.weights import save_model
     from facepulse.models import PhysFSUNet
+    from facepulse.models.export import export
 
     torch.manual_seed(0)
     network = PhysFSUNet()
@@ -175,10 +175,10 @@ def test_bf16_keeps_the_heart_rate_that_released_weights_read(shared_data: Path,
     torch = pytest.importorskip("torch")
     import cv2
 
-    from facepulse.demo import PaintedFace, metronome, paint_frames
-    from facepulse.export import export
     from facepulse.inference.weights import save_model
     from facepulse.models import PhysNet
+    from facepulse.models.export import export
+    from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames
 
     _needs_bf16()
     network = PhysNet()

@@ -11,7 +11,6 @@ torch = pytest.importorskip("torch")
 
 import toolbox_checkpoints  # noqa: E402
 from facepulse import load_model, measure  # noqa: E402
-from facepulse.demo import PaintedFace, metronome, paint_frames  # noqa: E402
 from facepulse.errors import UsageError  # noqa: E402
 from facepulse.inference.model_card import Card  # noqa: E402
 from facepulse.inference.toolbox import LAYOUTS, load_checkpoint  # noqa: E402
@@ -19,6 +18,7 @@ from facepulse.inference.weights import load_with_card, read_card, save_model  #
 from facepulse.models import MODELS, PhysNet  # noqa: E402
 from facepulse.rppg.protocols import PROTOCOLS  # noqa: E402
 from facepulse.rppg.spectrum import heart_rate  # noqa: E402
+from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames  # noqa: E402
 
 NETWORKS = ("deepphys", "ts-can", "efficientphys")
 

@@ -13,12 +13,12 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from facepulse.export import export  # noqa: E402
 from facepulse.inference.engine import load_engine  # noqa: E402
 from facepulse.inference.model_card import Card  # noqa: E402
 from facepulse.inference.registry import NETWORKS  # noqa: E402
 from facepulse.inference.weights import load_model, save_model  # noqa: E402
 from facepulse.models import MODELS  # noqa: E402
+from facepulse.models.export import export  # noqa: E402
 from facepulse.studies.cost import clip_length, macs  # noqa: E402
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"

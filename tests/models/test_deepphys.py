@@ -4,9 +4,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from facepulse.losses import negative_pearson  # noqa: E402
 from facepulse.models import TSCAN, DeepPhys, DeepPhysConfig, EfficientPhysConfig, TSCANConfig  # noqa: E402
 from facepulse.models.deepphys import SegmentShift  # noqa: E402
+from facepulse.training.losses import negative_pearson  # noqa: E402
 
 SMALL = {"size": 36, "width": 6, "hidden": 8}
 

@@ -8,11 +8,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from facepulse.export import export  # noqa: E402
 from facepulse.inference.engine import load_engine  # noqa: E402
 from facepulse.inference.model_card import Card  # noqa: E402
 from facepulse.inference.weights import load_model, save_model  # noqa: E402
 from facepulse.models import PhysFormer, PhysFormerConfig  # noqa: E402
+from facepulse.models.export import export  # noqa: E402
 from facepulse.models.physformer import Block, TemporalDifferenceAttention  # noqa: E402
 
 TINY = {"size": 64, "width": 8, "hidden": 12, "heads": 2, "depth": 1}

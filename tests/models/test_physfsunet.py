@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from facepulse.losses import negative_pearson  # noqa: E402
 from facepulse.models import PhysFSUNet, PhysFSUNetConfig  # noqa: E402
+from facepulse.training.losses import negative_pearson  # noqa: E402
 
 TINY = PhysFSUNetConfig(stem_width=6, width=12, head_width=8)
 

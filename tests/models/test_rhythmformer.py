@@ -10,11 +10,11 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from facepulse.export import export  # noqa: E402
 from facepulse.inference.engine import load_engine  # noqa: E402
 from facepulse.inference.model_card import Card  # noqa: E402
 from facepulse.inference.weights import load_model, save_model  # noqa: E402
 from facepulse.models import RhythmFormer, RhythmFormerConfig  # noqa: E402
+from facepulse.models.export import export  # noqa: E402
 from facepulse.models.rhythmformer import (  # noqa: E402
     Block,
     FusionStem,

@@ -17,7 +17,7 @@ import uvicorn
 from websockets.sync.client import ClientConnection, connect
 
 from facepulse import stream
-from facepulse.demo import PaintedFace, metronome, paint_frames
+from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames
 from facepulse.video.reader import Frame
 from facepulse.web.pictures import MAXIMUM_BYTES
 from facepulse.web.server import Door, Read, create_app

@@ -21,7 +21,7 @@ from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402
 
 import facepulse  # noqa: E402
 from bare_browser import BarePage, bare_page  # noqa: E402
-from facepulse.demo import PaintedFace, metronome, paint_frames  # noqa: E402
+from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames  # noqa: E402
 from facepulse.stream import stream  # noqa: E402
 from facepulse.web.server import warm_up  # noqa: E402
 

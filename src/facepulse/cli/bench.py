@@ -163,9 +163,9 @@ def evaluate(
         out: The folder to write into; by default evaluations/MODEL-DATASET-SPLIT-PROTOCOL.
     """
     from facepulse.datasets.cache import open_cache
-    from facepulse.evaluate import choose
-    from facepulse.evaluate import evaluate as run
-    from facepulse.readers import find_reader
+    from facepulse.evaluation.predictors import find_reader
+    from facepulse.evaluation.run import choose
+    from facepulse.evaluation.run import evaluate as run
     from facepulse.rppg.protocols import PROTOCOLS
 
     recordings, selection = choose(open_cache(data), split, part, _wanted(where))
@@ -288,7 +288,7 @@ def export(weights: str, onnx: Path, /) -> int:
     from facepulse.inference.weights import require_train_extra
 
     require_train_extra("facepulse export")
-    from facepulse.export import export as write
+    from facepulse.models.export import export as write
 
     difference = write(weights, onnx)
     print(f"wrote {onnx}: OpenVINO and torch differ by {difference:.1e} of the waveform's standard deviation")

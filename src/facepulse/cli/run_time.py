@@ -122,7 +122,7 @@ def demo(
         directory: Where to write face.mp4 and face.png.
         bpm: Heart rate to paint.
     """
-    from facepulse.demo import PaintedFace, metronome, render
+    from facepulse.simulate.painted_face import PaintedFace, metronome, render
 
     seconds = 20.0
     video = directory / "face.mp4"

@@ -23,8 +23,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+from facepulse.evaluation.html import ESTIMATE, REFERENCE, figure
 from facepulse.models import MODELS
-from facepulse.page import ESTIMATE, REFERENCE, figure
 from facepulse.studies.published import TABLES, CostRow
 
 Config = Mapping[str, Any]  # of a network: what differs from its default

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 
-from facepulse import page
 from facepulse._files import written_whole
+from facepulse.evaluation.result import html
 from facepulse.studies.cost import Cost, cost_figure
 from facepulse.studies.published import TABLES, CostRow
 
@@ -61,15 +61,15 @@ class CostTable:
     def write(self, folder: Path) -> list[Path]:
         """Write cost.md, cost.csv and cost.html, each whole or not at all."""
         tested = "ours, on simulated recordings" if self.simulated else "ours"
-        html = page.page(
+        html = html.page(
             TITLE,
             [
                 f"<h1>{escape(TITLE)}</h1>",
-                page.table(HEADS, self._rows()),
+                html.table(HEADS, self._rows()),
                 cost_figure(self.costs, self.maes, tested),
-                f"<h2>As published</h2>{page.table(PUBLISHED_HEADS, _published())}",
+                f"<h2>As published</h2>{html.table(PUBLISHED_HEADS, _published())}",
                 "<h2>Terms</h2>",
-                page.terms(self.terms),
+                html.terms(self.terms),
             ],
         )
         paths = [folder / f"cost.{ending}" for ending in ("md", "html", "csv")]

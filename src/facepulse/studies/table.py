@@ -15,9 +15,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from facepulse import metrics, page
 from facepulse._files import written_whole
-from facepulse.metrics import Estimate
+from facepulse.evaluation.metrics import Estimate
+from facepulse.evaluation.result import html, metrics
 from facepulse.studies import published
 from facepulse.studies.plan import Arm, Study
 from facepulse.studies.trials import Score
@@ -133,13 +133,13 @@ class Table:
             f"<h1>{escape(title)}</h1>",
             "<p class='soft'>heart rate from videos of faces, set beside a reference. Not a medical device.</p>",
             f"<p class='note'>{escape(WARNING)}</p>" if self.simulated else "",
-            page.table(heads, rows),
-            page.figure(partial(_draw, lines=self.lines), "MAE with its interval; published figures as crosses", 7, 4),
-            f"<h2>Failed</h2>{page.table(['row', 'why'], failures)}" if failures else "",
+            html.table(heads, rows),
+            html.figure(partial(_draw, lines=self.lines), "MAE with its interval; published figures as crosses", 7, 4),
+            f"<h2>Failed</h2>{html.table(['row', 'why'], failures)}" if failures else "",
             "<h2>Terms</h2>",
-            page.terms(self._all_terms()),
+            html.terms(self._all_terms()),
         ]
-        return page.page(title, sections)
+        return html.page(title, sections)
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         heads = list(HEADS)
@@ -290,10 +290,10 @@ def _draw(axes: Axes, lines: Sequence[Line]) -> None:
     for place, line in enumerate(reversed(shown)):
         assert line.mae is not None
         low, high = line.mae.interval or (line.mae.value, line.mae.value)
-        axes.plot([low, high], [place, place], color=page.LINE, lw=3, solid_capstyle="round")
-        axes.plot([line.mae.value], [place], "o", color=page.ESTIMATE, ms=6)
+        axes.plot([low, high], [place, place], color=html.LINE, lw=3, solid_capstyle="round")
+        axes.plot([line.mae.value], [place], "o", color=html.ESTIMATE, ms=6)
         known = [row.mae for row in line.published if isinstance(row.mae, float)]
-        axes.plot(known, [place] * len(known), "x", color=page.REFERENCE, ms=6, mew=1.5)
+        axes.plot(known, [place] * len(known), "x", color=html.REFERENCE, ms=6, mew=1.5)
     labels = [
         line.arm.label + (f", {line.arm.train.label}" if line.arm.train else "") + f" → {line.arm.test.label}"
         for line in reversed(shown)

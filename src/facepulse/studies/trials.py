@@ -19,8 +19,8 @@ from facepulse._optional import require_extra
 from facepulse.datasets.cache import folder_name, open_cache
 from facepulse.datasets.prepare import prepare
 from facepulse.errors import FacepulseError, UsageError
-from facepulse.evaluate import choose, evaluate
-from facepulse.readers import find_reader
+from facepulse.evaluation.predictors import find_reader
+from facepulse.evaluation.run import choose, evaluate
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.studies.cost import clip_length
 from facepulse.studies.plan import Arm, Recordings
@@ -56,7 +56,7 @@ class Score:
 
     Attributes:
         trial: which.
-        rows: a row a recording, as `facepulse.scores.Row.to_dict` gives it.
+        rows: a row a recording, as `facepulse.evaluation.summary.Row.to_dict` gives it.
         mae_bpm: of the windows of the validation, where there was one.
         failure: why there is no result; None where there is one.
     """

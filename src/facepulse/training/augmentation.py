@@ -25,7 +25,10 @@ Floats32 = NDArray[np.float32]
 
 FPS = 30.0  # of the clips, for what is said in seconds
 
-LOW_BPM, HIGH_BPM = 40.0, 180.0  # rates that a change of speed may lead to; what `facepulse.losses` can tell apart
+LOW_BPM, HIGH_BPM = (
+    40.0,
+    180.0,
+)  # rates that a change of speed may lead to; what `facepulse.training.losses` can tell apart
 MOST_SPEED = 2.0  # faster or slower, as in RhythmFormer: a wave stretched more is not one that a heart makes
 
 # A level is light^n / (light^n + s^n): photoreceptors respond so (Naka and Rushton, J. Physiol. 185, 1966), and it has

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facepulse.datasets.cache import PreparedRecording, open_cache
 from facepulse.errors import UsageError
-from facepulse.evaluate import choose
+from facepulse.evaluation.run import choose
 from facepulse.training.settings import Cache, Data
 
 Groups = list[list[PreparedRecording]]  # those of a group are of one dataset, prepared in one way

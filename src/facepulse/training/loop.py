@@ -18,17 +18,17 @@ from torch.nn.parallel import DistributedDataParallel
 
 from facepulse._files import exclusive
 from facepulse.errors import FacepulseError, UsageError
+from facepulse.evaluation.predictors import NetworkReader
 from facepulse.inference.engine import torch_engine
 from facepulse.inference.model_card import Card
 from facepulse.inference.weights import load_with_card, require_train_extra, save_model
-from facepulse.losses import HybridLoss, mse, negative_pearson
 from facepulse.models import MODELS
-from facepulse.readers import NetworkReader
 from facepulse.training import plots
 from facepulse.training.batches import batches
 from facepulse.training.clips import Mixture, mixture
 from facepulse.training.data import RunData
 from facepulse.training.distributed import Ranks, started
+from facepulse.training.losses import HybridLoss, mse, negative_pearson
 from facepulse.training.recomputation import recompute
 from facepulse.training.run_folder import BEST, LAST, RunFolder
 from facepulse.training.settings import Settings

@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from facepulse._files import written_whole
-from facepulse.evaluation import Trace
-from facepulse.page import ESTIMATE, LINE, REFERENCE
+from facepulse.evaluation.html import ESTIMATE, LINE, REFERENCE
+from facepulse.evaluation.result import Trace
 
 SHOWN = 4  # recordings
 SHOWN_S = 12.0  # of each

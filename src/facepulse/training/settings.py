@@ -12,10 +12,10 @@ import yaml
 
 from facepulse.datasets.splits import SPLITS
 from facepulse.errors import UsageError
-from facepulse.losses import HybridLoss
 from facepulse.models import MODELS
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.training.augmentation import Augmentation
+from facepulse.training.losses import HybridLoss
 
 Part = Literal["train", "validation", "test"]
 
@@ -124,7 +124,7 @@ class Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Loss(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is minimised; see `facepulse.losses`.
+    """What is minimised; see `facepulse.training.losses`.
 
     Attributes:
         name: the paper's `hybrid`, or one of the simple losses it is compared with.

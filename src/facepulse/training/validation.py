@@ -9,9 +9,9 @@ import numpy as np
 
 from facepulse.datasets.cache import PreparedRecording
 from facepulse.datasets.recording import DatasetError
-from facepulse.evaluate import evaluate
-from facepulse.evaluation import Trace
-from facepulse.readers import Reader
+from facepulse.evaluation.predictors import Reader
+from facepulse.evaluation.result import Trace
+from facepulse.evaluation.run import evaluate
 from facepulse.training.distributed import Ranks
 from facepulse.training.settings import Validation
 

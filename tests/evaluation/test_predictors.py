@@ -9,11 +9,10 @@ import pytest
 
 import facepulse
 from face_crops import crops_of
-from facepulse import readers
 from facepulse.datasets.cache import CacheSettings
 from facepulse.errors import UsageError
+from facepulse.evaluation.predictors import CropReader, NetworkReader, SkinReader, find_reader
 from facepulse.inference.engine import load_engine
-from facepulse.readers import CropReader, NetworkReader, SkinReader, find_reader
 from facepulse.rppg.classical import METHODS
 from facepulse.rppg.protocols import PROTOCOLS
 

@@ -2,7 +2,7 @@
 
 from matplotlib.axes import Axes
 
-from facepulse.page import INK, figure, page, table, terms
+from facepulse.evaluation.html import INK, figure, page, table, terms
 from parsed_page import Page
 
 EVIL = "<b>x</b>&\"'$^_$"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 
-from facepulse.metrics import CLOSE_BPM
-from facepulse.page import ESTIMATE, LINE, REFERENCE, figure, page, table, terms
-from facepulse.scores import Coverage, ReliabilityBin, Row, Summary, confidence, figures
+from facepulse.evaluation.html import ESTIMATE, LINE, REFERENCE, figure, page, table, terms
+from facepulse.evaluation.metrics import CLOSE_BPM
+from facepulse.evaluation.summary import Coverage, ReliabilityBin, Row, Summary, confidence, figures
 
 if TYPE_CHECKING:
-    from facepulse.evaluation import Evaluation, Trace
+    from facepulse.evaluation.result import Evaluation, Trace
 
 WORST = 4  # recordings whose waveforms are shown
 SHOWN_S = 20.0  # of a waveform: more than this is a smear

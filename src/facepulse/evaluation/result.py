@@ -16,11 +16,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse import metrics
 from facepulse._files import written_whole
 from facepulse.datasets.cache import CacheSettings
 from facepulse.datasets.recording import natural
-from facepulse.scores import (
+from facepulse.evaluation.result import metrics
+from facepulse.evaluation.summary import (
     Coverage,
     ReliabilityBin,
     Row,
@@ -195,7 +195,7 @@ class Evaluation:
         Raises:
             UsageError: the folder cannot be written.
         """
-        from facepulse.report import report  # matplotlib takes 0.4 s to import: only who writes pays for it
+        from facepulse.evaluation.report import report  # matplotlib takes 0.4 s to import: only who writes pays for it
 
         folder = Path(folder)
         recordings, windows, result, page = (

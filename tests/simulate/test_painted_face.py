@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facepulse.demo import PaintedFace, metronome, paint_frames, pulse_wave, render
 from facepulse.faces.detectors import DETECTORS
+from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames, pulse_wave, render
 from facepulse.video.reader import open_video
 
 

@@ -12,9 +12,9 @@ import pytest
 from facepulse import cli
 from facepulse.datasets.cache import FRAMES, LABELS, PreparedRecording, open_cache
 from facepulse.errors import UsageError
-from facepulse.evaluate import choose, evaluate
-from facepulse.evaluation import Selection
-from facepulse.metrics import macc
+from facepulse.evaluation.metrics import macc
+from facepulse.evaluation.result import Selection
+from facepulse.evaluation.run import choose, evaluate
 from facepulse.rppg.classical import METHODS
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import filtered, heart_rate, snr_db

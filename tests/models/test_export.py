@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch")
 import onnx  # noqa: E402
 from onnx.numpy_helper import to_array  # noqa: E402
 
-from facepulse import export as export_module  # noqa: E402
-from facepulse.export import export  # noqa: E402
+from facepulse.models import export as export_module  # noqa: E402
+from facepulse.models.export import export  # noqa: E402
 
 
 @pytest.fixture(scope="module")

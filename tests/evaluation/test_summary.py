@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from facepulse import metrics
-from facepulse.scores import Row, confidence, coverage_curve, figures, reliability, summarised
+from facepulse.evaluation.result import metrics
+from facepulse.evaluation.summary import Row, confidence, coverage_curve, figures, reliability, summarised
 
 ROW = Row(
     recording="1",

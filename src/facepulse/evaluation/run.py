@@ -11,16 +11,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse import metrics
 from facepulse.datasets import splits
 from facepulse.datasets.cache import PreparedRecording
 from facepulse.errors import FacepulseError, TooShortError, UsageError
-from facepulse.evaluation import Evaluation, Failure, Selection, Trace
+from facepulse.evaluation.predictors import Reader, Reading, find_reader
+from facepulse.evaluation.result import Evaluation, Failure, Selection, Trace, metrics
+from facepulse.evaluation.summary import Row
 from facepulse.pipeline.extract import MINIMUM_S
-from facepulse.readers import Reader, Reading, find_reader
 from facepulse.rppg.protocols import PROTOCOLS, Protocol
 from facepulse.rppg.spectrum import filtered, heart_rate, snr_db
-from facepulse.scores import Row
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +45,7 @@ def evaluate(
 
     Args:
         model: a classical method, the name or path of weights, an exported network (see
-            `facepulse.readers.find_reader`), or whatever else reads crops.
+            `facepulse.evaluation.predictors.find_reader`), or whatever else reads crops.
         recordings: of one dataset, prepared in one way.
         protocol: a key of `facepulse.rppg.spectrum.PROTOCOLS`.
         window_s: length of the windows in seconds, at least 5.

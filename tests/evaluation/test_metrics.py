@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.metrics import Estimate, bland_altman, evaluate, macc, mean, pearson
+from facepulse.evaluation.metrics import Estimate, bland_altman, evaluate, macc, mean, pearson
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import filtered, heart_rate, snr_db
 

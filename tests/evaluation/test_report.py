@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from facepulse.datasets.cache import open_cache
-from facepulse.evaluate import evaluate
-from facepulse.evaluation import Evaluation, Failure
-from facepulse.report import report
-from facepulse.scores import figures
+from facepulse.evaluation.report import report
+from facepulse.evaluation.result import Evaluation, Failure
+from facepulse.evaluation.run import evaluate
+from facepulse.evaluation.summary import figures
 from parsed_page import Page
 from small_cache import FOUR, SmallRecording, write_cache
 

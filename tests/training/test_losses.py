@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from scipy.signal import butter, filtfilt, welch  # noqa: E402
 
-from facepulse.losses import (  # noqa: E402
+from facepulse.training.losses import (  # noqa: E402
     HybridLoss,
     frequency_cross_entropy,
     frequency_cross_entropy_as_coded,
@@ -165,7 +165,7 @@ def test_heart_rate_loss_teaches_by_default_and_not_as_coded(waveforms, monkeypa
     loss = HybridLoss(30, FPS, as_coded=True)
     whole = loss(prediction, target, epoch=1)
     (gradient_of_whole,) = torch.autograd.grad(whole, prediction)
-    monkeypatch.setattr("facepulse.losses.heart_rate_kl_as_coded", lambda *_: 0.0)
+    monkeypatch.setattr("facepulse.training.losses.heart_rate_kl_as_coded", lambda *_: 0.0)
     without = loss(prediction, target, epoch=1)
     (gradient_without,) = torch.autograd.grad(without, prediction)
     assert whole.item() > without.item() + 1

@@ -1,0 +1,1 @@
+"""Evaluation of methods and networks on recordings with a reference."""
