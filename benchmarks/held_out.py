@@ -36,7 +36,7 @@ from judges import Recording, find_recordings, read_open_rppg
 from facepulse import measure
 from facepulse._files import written_whole
 from facepulse.errors import FacepulseError
-from facepulse.evaluation.result import metrics
+from facepulse.evaluation import metrics
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.pipeline.estimate import SURE

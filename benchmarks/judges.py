@@ -45,7 +45,7 @@ from numpy.typing import NDArray
 from facepulse import measure
 from facepulse._files import check_writable, written_whole
 from facepulse.errors import FacepulseError, NoFaceError, TooShortError, UsageError
-from facepulse.evaluation.result import metrics
+from facepulse.evaluation import metrics
 from facepulse.measurement import TRUSTWORTHY
 from facepulse.models.export import export
 from facepulse.rppg.classical import METHODS

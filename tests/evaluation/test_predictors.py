@@ -11,6 +11,7 @@ import facepulse
 from face_crops import crops_of
 from facepulse.datasets.cache import CacheSettings
 from facepulse.errors import UsageError
+from facepulse.evaluation import predictors
 from facepulse.evaluation.predictors import CropReader, NetworkReader, SkinReader, find_reader
 from facepulse.inference.engine import load_engine
 from facepulse.rppg.classical import METHODS
@@ -52,7 +53,7 @@ def test_how_many_frames_are_read_at_a_time_does_not_matter(pulsating_clip, monk
     frames, _ = pulsating_clip(75, 300, 36)
     makers = [SkinReader(METHODS["POS"]), CropReader(METHODS["POS"])]
     whole = [maker.read(frames, SETTINGS).waveform for maker in makers]
-    monkeypatch.setattr(readers, "CHUNK", 77)
+    monkeypatch.setattr(predictors, "CHUNK", 77)
     for maker, expected in zip(makers, whole, strict=True):
         assert maker.read(frames, SETTINGS).waveform == pytest.approx(expected, abs=1e-9)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from facepulse.evaluation.result import metrics
+from facepulse.evaluation import metrics
 from facepulse.evaluation.summary import Row, confidence, coverage_curve, figures, reliability, summarised
 
 ROW = Row(

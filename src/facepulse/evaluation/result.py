@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from facepulse._files import written_whole
 from facepulse.datasets.cache import CacheSettings
 from facepulse.datasets.recording import natural
-from facepulse.evaluation.result import metrics
+from facepulse.evaluation import metrics
 from facepulse.evaluation.summary import (
     Coverage,
     ReliabilityBin,

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from facepulse.datasets import splits
 from facepulse.datasets.cache import PreparedRecording
 from facepulse.errors import FacepulseError, TooShortError, UsageError
+from facepulse.evaluation import metrics
 from facepulse.evaluation.predictors import Reader, Reading, find_reader
-from facepulse.evaluation.result import Evaluation, Failure, Selection, Trace, metrics
+from facepulse.evaluation.result import Evaluation, Failure, Selection, Trace
 from facepulse.evaluation.summary import Row
 from facepulse.pipeline.extract import MINIMUM_S
 from facepulse.rppg.protocols import PROTOCOLS, Protocol

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from facepulse.datasets.recording import Attribute
+from facepulse.evaluation import metrics
 from facepulse.evaluation.metrics import CLOSE_BPM, Estimate, LimitsOfAgreement
-from facepulse.evaluation.result import metrics
 
 COVERAGES = range(100, 0, -10)  # percent
 BINS = 10  # of quality, for its reliability

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from facepulse._files import written_whole
-from facepulse.evaluation.result import html
+from facepulse.evaluation import html
 from facepulse.studies.cost import Cost, cost_figure
 from facepulse.studies.published import TABLES, CostRow
 
@@ -61,7 +61,7 @@ class CostTable:
     def write(self, folder: Path) -> list[Path]:
         """Write cost.md, cost.csv and cost.html, each whole or not at all."""
         tested = "ours, on simulated recordings" if self.simulated else "ours"
-        html = html.page(
+        page = html.page(
             TITLE,
             [
                 f"<h1>{escape(TITLE)}</h1>",
@@ -73,7 +73,7 @@ class CostTable:
             ],
         )
         paths = [folder / f"cost.{ending}" for ending in ("md", "html", "csv")]
-        for path, text in zip(paths[:2], (self.to_markdown(), html), strict=True):
+        for path, text in zip(paths[:2], (self.to_markdown(), page), strict=True):
             with written_whole(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
         with written_whole(paths[2]) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from facepulse._files import written_whole
+from facepulse.evaluation import html, metrics
 from facepulse.evaluation.metrics import Estimate
-from facepulse.evaluation.result import html, metrics
 from facepulse.studies import published
 from facepulse.studies.plan import Arm, Study
 from facepulse.studies.trials import Score

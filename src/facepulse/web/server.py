@@ -184,11 +184,11 @@ def _message(reading: LiveReading, delay_ms: float, let_go: int) -> dict[str, An
     """What the page is told of a reading."""
     slow = [f"this computer cannot keep up, {let_go} pictures were left out: close other programs"] if let_go else []
     return {
-        **estimate.to_dict(),
-        "advice": [*estimate.advice, *slow],
+        **reading.to_dict(),
+        "advice": [*reading.advice, *slow],
         "delay_ms": round(delay_ms, 1),
-        "waveform": [round(float(value), 3) for value in estimate.waveform],
-        "times_s": [round(float(when), 3) for when in estimate.times_s],
+        "waveform": [round(float(value), 3) for value in reading.waveform],
+        "times_s": [round(float(when), 3) for when in reading.times_s],
     }
 
 
