@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 MINIMUM_SIZE: Final = 32  # what every network here asks for: space is halved four times
 
-METADATA_KEY: Final = "facepulse.inference.model_card"  # under which weights and exported networks carry their card
+METADATA_KEY: Final = "facepulse.card"  # under which weights and exported networks carry their card
 
 
 @dataclass(frozen=True)
