@@ -42,7 +42,7 @@ EXPORT = """
 import sys
 from pathlib import Path
 import torch
-from facepulse.inference.model_card import Card
+from facepulse.inference.model_card import ModelCard
 from facepulse.models.export import export
 from facepulse.models import PhysFSUNet
 from facepulse.inference.weights import save_model
@@ -52,7 +52,7 @@ network = PhysFSUNet()
 for module in network.modules():  # take the statistics of one batch, as if it had been trained
     if isinstance(module, torch.nn.BatchNorm3d): module.momentum = 1.0
 with torch.no_grad(): network(torch.randint(0, 256, (2, 3, 32, 36, 36)))
-card = Card("random", "physfsunet", {}, 4, frames, 72, 0.5, 30.0, "inside the network", "none", "none", {}, "none")
+card = ModelCard("random", "physfsunet", {}, 4, frames, 72, 0.5, 30.0, "inside the network", "none", "none", {}, "none")
 save_model(network, card, path.with_suffix(".safetensors"))
 export(path.with_suffix(".safetensors"), path)
 """

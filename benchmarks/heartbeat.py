@@ -17,15 +17,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.signal import butter, sosfiltfilt
 
+from facepulse._types import Floats
 from facepulse.rppg.hrv import find_beats
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import detrend, heart_rate
 from facepulse.simulate.heartbeat import draw_heartbeat
 
-Floats = NDArray[np.float64]
 SECONDS = 60.0
 PHASES = 100
 SOUND = 0.8  # share of intervals between trusted beats below which a minute is not compared

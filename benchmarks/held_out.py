@@ -34,11 +34,11 @@ import numpy as np
 from judges import Recording, find_recordings, read_open_rppg
 
 from facepulse import measure
-from facepulse._files import written_whole
+from facepulse._files import atomic_write
 from facepulse.errors import FacepulseError
 from facepulse.evaluation import metrics
 from facepulse.inference.registry import DEFAULT
-from facepulse.measurement import TRUSTWORTHY
+from facepulse.measurement import QUALITY_THRESHOLD
 from facepulse.pipeline.estimate import SURE
 
 CLOSE_BPM = 5.0
@@ -114,7 +114,7 @@ def keep(folder: Path | None, name: str, readings: Iterable[Reading]) -> None:
     if folder is None:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with written_whole(folder / f"{name}.json") as temporary:
+    with atomic_write(folder / f"{name}.json") as temporary:
         temporary.write_text(json.dumps([asdict(each) for each in readings]) + "\n", encoding="utf-8")
 
 
@@ -124,7 +124,7 @@ def with_fallback(readings: Iterable[Reading], network: str) -> list[Reading]:
     shown = []
     for (name, recording, method), each in by_key.items():
         if method == network != "POS" and (other := by_key.get((name, recording, "POS"))) is not None:
-            use = other if (each.quality or 0) < TRUSTWORTHY and (other.quality or 0) >= SURE else each
+            use = other if (each.quality or 0) < QUALITY_THRESHOLD and (other.quality or 0) >= SURE else each
             values = {**asdict(use), "method": f"{network}{INSTEAD}"}
             shown.append(Reading(**values))
     return shown
@@ -133,7 +133,14 @@ def with_fallback(readings: Iterable[Reading], network: str) -> list[Reading]:
 def table(readings: Sequence[Reading], by: str = "motion") -> str:
     """One row a method: error over all, by stratum, and how honest its quality is."""
     strata = sorted({str(each.attributes.get(by)) for each in readings})
-    heads = ["method", "MAE, bpm", "within 5 bpm", *strata, f"shown (quality {TRUSTWORTHY:g} or more)", "MAE of these"]
+    heads = [
+        "method",
+        "MAE, bpm",
+        "within 5 bpm",
+        *strata,
+        f"shown (quality {QUALITY_THRESHOLD:g} or more)",
+        "MAE of these",
+    ]
     heads += ["windows of 10 s: MAE", f"of these, with a quality over {HIGH:g}: within 5 bpm"]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for method in dict.fromkeys(each.method for each in readings):
@@ -144,7 +151,7 @@ def table(readings: Sequence[Reading], by: str = "motion") -> str:
         for stratum in strata:
             part = [each.error for each in whole if str(each.attributes.get(by)) == stratum]
             cells.append(f"{np.mean(part):.1f} (n {len(part)})" if part else "")
-        shown = [each for each in whole if each.quality is not None and each.quality >= TRUSTWORTHY]
+        shown = [each for each in whole if each.quality is not None and each.quality >= QUALITY_THRESHOLD]
         rated = any(each.quality is not None for each in whole)
         cells.append(f"{len(shown) / len(whole):.0%}" if rated else "")
         cells.append(f"{np.mean([each.error for each in shown]):.2f}" if shown else "")
@@ -223,7 +230,7 @@ def main() -> None:
         print(f"\n\nsimulated, {name}: {len(sets[name])} recordings\n{text}")
         if options.out is not None:
             keep(options.out, name, found)
-            with written_whole(options.out / f"{name}.md") as temporary:
+            with atomic_write(options.out / f"{name}.md") as temporary:
                 temporary.write_text(f"Simulated, {len(sets[name])} recordings.\n\n{text}\n", encoding="utf-8")
 
 

@@ -43,12 +43,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse import measure
-from facepulse._files import check_writable, written_whole
+from facepulse._files import atomic_write, check_writable
+from facepulse._types import Floats
 from facepulse.errors import FacepulseError, NoFaceError, TooShortError, UsageError
 from facepulse.evaluation import metrics
-from facepulse.measurement import TRUSTWORTHY
+from facepulse.measurement import QUALITY_THRESHOLD
 from facepulse.models.export import export
-from facepulse.rppg.classical import METHODS
+from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import MINIMUM_SAMPLES, heart_rate
 from facepulse.video.reader import open_video
@@ -56,7 +57,6 @@ from facepulse.video.reader import open_video
 if TYPE_CHECKING:
     from facepulse.models import PhysNet
 
-Floats = NDArray[np.float64]
 
 PROTOCOL = PROTOCOLS["toolbox-2023"]
 RELEASED = Path(__file__).resolve().parents[2] / "shared" / "data" / "toolbox_weights"
@@ -191,7 +191,7 @@ def read_facepulse(recording: Recording, method: str, name: str) -> Reading:
         measurement = measure(recording.video, method=method, min_quality=0.0)  # the method's own, trusted or not
     except (NoFaceError, TooShortError) as error:
         return Reading(judge, None, recording.bpm, _line(error))
-    trusted = measurement.bpm if measurement.quality >= TRUSTWORTHY else None
+    trusted = measurement.bpm if measurement.quality >= QUALITY_THRESHOLD else None
     return Reading(judge, measurement.bpm, recording.bpm, own_bpm=trusted, own_quality=measurement.quality)
 
 
@@ -306,10 +306,10 @@ def read_here(
     detector = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
     crops, times, found = look(recording, detector)
     fps = (len(times) - 1) / max(times[-1], 1e-3)
-    if len(times) < METHODS["POS"].min_seconds * fps + 1:
+    if len(times) < CLASSICAL["POS"].min_seconds * fps + 1:
         raise UsageError(f"{recording.video}: {times[-1]:.1f} s are too short for any judge")
     colour = crops.mean((1, 2))
-    waves = {f"{name}, whole box": METHODS[name].waveform(colour, fps) for name in methods}
+    waves = {f"{name}, whole box": CLASSICAL[name].waveform(colour, fps) for name in methods}
     readings = [read_waveform(judge, recording, wave, times, fps) for judge, wave in waves.items()]
     readings += [read_facepulse(recording, name, name) for name in methods]
     for path in exported:
@@ -358,7 +358,7 @@ def judge(options: argparse.Namespace) -> None:
         for each in recordings:
             about = {"name": each.name, "bpm": each.bpm, "face_found": found[each.name]}
             result["recordings"].append({**about, "readings": [asdict(reading) for reading in readings[each.name]]})
-        with written_whole(options.json) as temporary:
+        with atomic_write(options.json) as temporary:
             temporary.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -366,7 +366,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, metavar="VIDEOS_ROOT")
     classical = ["POS", "CHROM", "GREEN"]
-    parser.add_argument("--method", nargs="+", type=str.upper, choices=list(METHODS), default=classical)
+    parser.add_argument("--method", nargs="+", type=str.upper, choices=list(CLASSICAL), default=classical)
     parser.add_argument("--open-rppg", metavar="PYTHON")
     parser.add_argument("--networks", nargs="+", metavar="NAME", default=list(NETWORKS))
     parser.add_argument("--weights", type=Path, metavar="FOLDER", default=RELEASED)

@@ -34,22 +34,23 @@ from calibration import most_likely
 
 from facepulse.errors import FacepulseError
 from facepulse.faces.detectors import DETECTORS
-from facepulse.measurement import TRUSTWORTHY
+from facepulse.measurement import QUALITY_THRESHOLD
 from facepulse.pipeline.estimate import SURE, region_waveforms
-from facepulse.pipeline.extract import watch
+from facepulse.pipeline.extract import extract_traces
 from facepulse.pipeline.methods import find_method
-from facepulse.rppg.classical import METHODS
-from facepulse.rppg.keyframes import without_key_frame_rhythm
+from facepulse.rppg.classical import CLASSICAL
+from facepulse.rppg.keyframes import remove_key_frame_rhythm
 from facepulse.rppg.protocols import PROTOCOLS
-from facepulse.rppg.pulse_color import in_colour
-from facepulse.rppg.regions import REGIONS, Agreement, Trust, agree, evidence_for, trust
+from facepulse.rppg.pulse_color import with_color_test
+from facepulse.rppg.quality import CLASSICAL_QUALITY, QualityModel, calibrated_quality, quality_log_odds
+from facepulse.rppg.regions import RateEstimate, estimate_rate
 from facepulse.simulate.layouts import LAYOUTS, write_video
 from facepulse.simulate.recording import make_recording
 
 PROTOCOL = PROTOCOLS["facepulse"]
 LENGTHS_S = (5.0, 10.0, 1e9)
 CLOSE_BPM = 5.0
-WEIGHTS = [field.name for field in fields(Trust)]
+WEIGHTS = [field.name for field in fields(QualityModel)]
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ class Reading:
     skin: float  # quality of POS there, at the rate that it reads
 
     @property
-    def found(self) -> Agreement:
+    def found(self) -> RateEstimate:
         """As `agree` gave it, but for the spectra."""
-        return Agreement(np.zeros(1), np.zeros(1), self.bpm, self.share, self.seconds, self.colour, self.lead)
+        return RateEstimate(np.zeros(1), np.zeros(1), self.bpm, self.share, self.seconds, self.colour, self.lead)
 
 
 def read_recording(
@@ -85,33 +86,36 @@ def read_recording(
         with tempfile.TemporaryDirectory() as folder:
             path = write_video(recording, recording.frames(pulse=pulses), Path(folder))
             try:
-                scene = watch(path, DETECTORS["auto"](), method)
+                scene = extract_traces(path, DETECTORS["auto"](), method)
                 [face] = scene.measurable("largest")
             except FacepulseError:
                 continue
-        for stretch in face.stretches:
-            rgb = without_key_frame_rhythm(stretch.rgb, stretch.times, scene.key_times)
-            waves = region_waveforms(METHODS["POS"], rgb[:, 1:], stretch.fps)
-            assert stretch.waveform is not None
-            for length in sorted({min(len(rgb), round(length_s * stretch.fps)) for length_s in LENGTHS_S}):
+        for segment in face.segments:
+            rgb = remove_key_frame_rhythm(segment.rgb, segment.times, scene.key_times)
+            waves = region_waveforms(CLASSICAL["POS"], rgb[:, 1:], segment.fps)
+            assert segment.waveform is not None
+            for length in sorted({min(len(rgb), round(length_s * segment.fps)) for length_s in LENGTHS_S}):
                 for begin in range(0, len(rgb) - length + 1, max(length // 2, 1)):
                     part = slice(begin, begin + length)
-                    found = agree([waves[:, part]], stretch.fps, PROTOCOL, [stretch.waveform[part]])
-                    found = in_colour(found, [rgb[part, 1:]], stretch.fps, PROTOCOL)
-                    first_s, last_s = stretch.times[part][[0, -1]]
+                    found = estimate_rate([waves[:, part]], segment.fps, PROTOCOL, [segment.waveform[part]])
+                    found = with_color_test(found, [rgb[part, 1:]], segment.fps, PROTOCOL)
+                    first_s, last_s = segment.times[part][[0, -1]]
                     right = pulses and abs(found.bpm - recording.heartbeat.mean_bpm(first_s, last_s)) <= CLOSE_BPM
-                    alone = agree([waves[:, part]], stretch.fps, PROTOCOL)
-                    skin = trust(in_colour(alone, [rgb[part, 1:]], stretch.fps, PROTOCOL))
-                    seen = (found.seconds, found.share, found.lead, found.bpm, found.colour)
+                    alone = estimate_rate([waves[:, part]], segment.fps, PROTOCOL)
+                    skin = calibrated_quality(with_color_test(alone, [rgb[part, 1:]], segment.fps, PROTOCOL))
+                    seen = (found.seconds, found.coherence, found.network, found.bpm, found.color)
                     readings.append(Reading(index, pulses, *seen, right=bool(right), skin=skin))
     return readings
 
 
-def fitted(readings: Sequence[Reading]) -> Trust:
+def fitted(readings: Sequence[Reading]) -> QualityModel:
     """The weights that make the observed rights and wrongs most likely; being clear may not speak against a rate."""
     evidence = np.stack(  # how much the evidence grows with each weight
         [
-            [evidence_for(each.found, Trust(**dict.fromkeys(WEIGHTS, 0.0) | {name: 1.0})) for each in readings]
+            [
+                quality_log_odds(each.found, QualityModel(**dict.fromkeys(WEIGHTS, 0.0) | {name: 1.0}))
+                for each in readings
+            ]
             for name in WEIGHTS
         ],
         axis=1,
@@ -119,12 +123,12 @@ def fitted(readings: Sequence[Reading]) -> Trust:
     bounds = [(None, None) if name in ("offset", "rate") else (0.0, None) for name in WEIGHTS]
     right = [each.right for each in readings]
     found = most_likely(evidence, right, np.full(len(WEIGHTS), 0.5), bounds=bounds)
-    return Trust(**dict(zip(WEIGHTS, np.round(found, 2).tolist(), strict=True)))
+    return QualityModel(**dict(zip(WEIGHTS, np.round(found, 2).tolist(), strict=True)))
 
 
-def table(readings: Sequence[Reading], weights: Trust) -> str:
+def table(readings: Sequence[Reading], weights: QualityModel) -> str:
     lines = ["blood moves:       n  right   of 5 s      n  right"]
-    rows = [(trust(each.found, weights), each) for each in readings]
+    rows = [(calibrated_quality(each.found, weights), each) for each in readings]
     for low, high in pairwise([0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0001]):
         cells = []
         for among in (rows, [row for row in rows if row[1].seconds < 6]):
@@ -139,7 +143,7 @@ def table(readings: Sequence[Reading], weights: Trust) -> str:
     still = np.array([quality for quality, each in rows if not each.pulse])
     below = ", ".join(f"{np.mean(still < limit):.1%} below {limit}" for limit in (0.3, 0.7, 0.8))
     skin = np.array([each.skin for _, each in rows if not each.pulse])
-    shown = np.mean((still >= TRUSTWORTHY) | (skin >= SURE))
+    shown = np.mean((still >= QUALITY_THRESHOLD) | (skin >= SURE))
     lines.append(f"stands still: n {len(still)}, {below}; shown by either {shown:.1%}")
     return "\n".join(lines)
 
@@ -180,9 +184,9 @@ def main() -> None:
             options.json.write_text(json.dumps(kept))
     shown = len({each.recording for each in readings})
     print(f"\nsimulated, {options.split}, seed {options.seed}: a face in {shown} of {options.recordings} recordings")
-    print(f"as a method that reads skin ({REGIONS})\n{table(readings, REGIONS)}")
-    card = find_method(options.network).trust
-    if card != REGIONS:
+    print(f"as a method that reads skin ({CLASSICAL_QUALITY})\n{table(readings, CLASSICAL_QUALITY)}")
+    card = find_method(options.network).quality_model
+    if card != CLASSICAL_QUALITY:
         print(f"\nas the card says ({card})\n{table(readings, card)}")
     if options.fit:
         weights = fitted([each for each in readings if each.recording % 2 == 0])

@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 from facepulse.errors import FacepulseError
 from facepulse.faces.detectors import DETECTORS
 from facepulse.pipeline.estimate import region_waveforms
-from facepulse.pipeline.extract import watch
+from facepulse.pipeline.extract import extract_traces
 from facepulse.pipeline.methods import Method
 from facepulse.rppg import pulse_color, regions
-from facepulse.rppg.classical import METHODS
-from facepulse.rppg.keyframes import without_key_frame_rhythm
+from facepulse.rppg import quality as quality_model
+from facepulse.rppg.classical import CLASSICAL
+from facepulse.rppg.keyframes import remove_key_frame_rhythm
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.simulate.layouts import write_video
 from facepulse.simulate.recording import Recording, make_recording
@@ -42,18 +43,18 @@ WINDOW_S = 10.0
 
 @dataclass(frozen=True)
 class Reading:
-    """One rate that was read: from a whole stretch or a window, what its colour was, and whether it was right."""
+    """One rate that was read: from a whole segment or a window, what its colour was, and whether it was right."""
 
     recording: int
     pulse: bool
     whole: bool
-    found: regions.Agreement
+    found: regions.RateEstimate
     seen: pulse_color.Signature
     right: bool
 
     def quality(self, *, colour: bool) -> float:
         """What `measure` would say, with the colour looked at or not."""
-        return regions.trust(replace(self.found, colour=self.seen.evidence) if colour else self.found)
+        return quality_model.calibrated_quality(replace(self.found, color=self.seen.evidence) if colour else self.found)
 
 
 def read_recording(index: int, *, preset: str, seed: int, seconds: float) -> list[Reading]:
@@ -66,21 +67,21 @@ def read(recording: Recording, index: int, pulses: bool) -> list[Reading]:
     with tempfile.TemporaryDirectory() as folder:
         path = write_video(recording, recording.frames(pulse=pulses), Path(folder))
         try:
-            scene = watch(path, DETECTORS["auto"](), Method(METHODS["POS"]))
+            scene = extract_traces(path, DETECTORS["auto"](), Method(CLASSICAL["POS"]))
             [face] = scene.measurable("largest")
         except FacepulseError:
             return []
     readings = []
-    for stretch in face.stretches:
-        rgb = without_key_frame_rhythm(stretch.rgb, stretch.times, scene.key_times)
+    for segment in face.segments:
+        rgb = remove_key_frame_rhythm(segment.rgb, segment.times, scene.key_times)
         for name in ("POS", "CHROM", "GREEN"):
-            waves = region_waveforms(METHODS[name], rgb[:, 1:], stretch.fps)
-            for length in sorted({len(rgb), min(len(rgb), round(WINDOW_S * stretch.fps))}):
+            waves = region_waveforms(CLASSICAL[name], rgb[:, 1:], segment.fps)
+            for length in sorted({len(rgb), min(len(rgb), round(WINDOW_S * segment.fps))}):
                 for begin in range(0, len(rgb) - length + 1, max(length // 2, 1)):
                     part = slice(begin, begin + length)
-                    found = regions.agree([waves[:, part]], stretch.fps, PROTOCOL)
-                    seen = pulse_color.signature([rgb[part, 1:]], stretch.fps, found.bpm, PROTOCOL)
-                    first_s, last_s = stretch.times[part][[0, -1]]
+                    found = regions.estimate_rate([waves[:, part]], segment.fps, PROTOCOL)
+                    seen = pulse_color.signature([rgb[part, 1:]], segment.fps, found.bpm, PROTOCOL)
+                    first_s, last_s = segment.times[part][[0, -1]]
                     right = pulses and abs(found.bpm - recording.heartbeat.mean_bpm(first_s, last_s)) < 5
                     if seen is not None:
                         readings.append(Reading(index, pulses, length == len(rgb), found, seen, right))
@@ -89,7 +90,7 @@ def read(recording: Recording, index: int, pulses: bool) -> list[Reading]:
 
 def fitted(readings: list[Reading]) -> NDArray[np.float64]:
     """The two weights that make the observed rights and wrongs most likely, on top of what the agreement says."""
-    usable = [reading for reading in readings if reading.found.share > 0]
+    usable = [reading for reading in readings if reading.found.coherence > 0]
     trust = np.clip([reading.quality(colour=False) for reading in usable], 1e-9, 1 - 1e-9)
     parts = np.array([reading.seen.logarithms for reading in usable])
     return most_likely(parts, [reading.right for reading in usable], np.ones(2), known=np.log(trust / (1 - trust)))

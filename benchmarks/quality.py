@@ -24,13 +24,14 @@ from calibration import most_likely
 from numpy.typing import NDArray
 
 from facepulse.faces.detectors import DETECTORS
-from facepulse.pipeline.extract import watch
+from facepulse.pipeline.extract import extract_traces
 from facepulse.pipeline.methods import Method
+from facepulse.rppg import quality as quality_model
 from facepulse.rppg import regions
-from facepulse.rppg.classical import METHODS
-from facepulse.rppg.keyframes import beats_with_key_frames, without_key_frame_rhythm
+from facepulse.rppg.classical import CLASSICAL
+from facepulse.rppg.keyframes import coincides_with_key_frames, remove_key_frame_rhythm
 from facepulse.rppg.protocols import PROTOCOLS
-from facepulse.rppg.pulse_color import in_colour
+from facepulse.rppg.pulse_color import with_color_test
 from facepulse.simulate.painted_face import PaintedFace, metronome, render
 
 SECONDS = 20.0
@@ -73,39 +74,41 @@ def read_video(seed: int) -> list[Reading]:
         path = Path(folder) / ("video.avi" if "codec" in codec else "video.mp4")
         noise = float(rng.uniform(0.0, 3.0))
         render(path, [face], seconds=SECONDS, width=width, height=height, noise=noise, seed=seed, **codec)
-        scene = watch(path, DETECTORS["auto"](), Method(METHODS["POS"]))
+        scene = extract_traces(path, DETECTORS["auto"](), Method(CLASSICAL["POS"]))
     readings = []
     for track in scene.tracks.values():
-        for part in scene.faces[track.identity].skin.parts:
+        for part in scene.faces[track.identity].skin.segments:
             times = part.start_s + np.arange(len(part.rgb)) / part.fps
-            clean = without_key_frame_rhythm(part.rgb, times, scene.key_times)
+            clean = remove_key_frame_rhythm(part.rgb, times, scene.key_times)
             for as_coded, rgb in ((False, clean), (True, part.rgb)):
                 for name in ("POS", "CHROM", "GREEN"):
-                    waves = np.stack([METHODS[name].waveform(rgb[:, i], part.fps) for i in range(1, rgb.shape[1])])
+                    waves = np.stack([CLASSICAL[name].waveform(rgb[:, i], part.fps) for i in range(1, rgb.shape[1])])
                     for seconds in LENGTHS_S:
                         length = round(seconds * part.fps)
                         for begin in range(0, waves.shape[1] - length + 1, length // 2):
-                            found = regions.agree([waves[:, begin : begin + length]], part.fps, PROTOCOL)
-                            found = in_colour(found, [rgb[begin : begin + length, 1:]], part.fps, PROTOCOL)
-                            if as_coded and not beats_with_key_frames(found.bpm, scene.key_times, seconds):
+                            found = regions.estimate_rate([waves[:, begin : begin + length]], part.fps, PROTOCOL)
+                            found = with_color_test(found, [rgb[begin : begin + length, 1:]], part.fps, PROTOCOL)
+                            if as_coded and not coincides_with_key_frames(found.bpm, scene.key_times, seconds):
                                 continue  # the pipeline takes the trace as coded only for rates in step
                             right = true_bpm is not None and abs(found.bpm - true_bpm) < 5
-                            quality = regions.trust(found, doubtful=as_coded)
+                            quality = quality_model.calibrated_quality(found, key_frame_rhythm=as_coded)
                             readings.append(
-                                Reading(seed, seconds, found.share, found.bpm, found.colour, as_coded, right, quality)
+                                Reading(
+                                    seed, seconds, found.coherence, found.bpm, found.color, as_coded, right, quality
+                                )
                             )
     return readings
 
 
 def fitted(readings: list[Reading]) -> NDArray[np.float64]:
-    """Constants of `regions.trust` that make the observed rights and wrongs most likely."""
+    """Constants of `calibrated_quality` that make the observed rights and wrongs most likely."""
     usable = [reading for reading in readings if reading.share > 0]
     share = np.array([min(reading.share, 0.999) for reading in usable])
     bpm = np.array([reading.bpm for reading in usable])
-    rate = np.log(np.clip(bpm, *regions.RATE_LIMITS_BPM) / regions.USUAL_BPM)
+    rate = np.log(np.clip(bpm, *quality_model.RATE_LIMITS_BPM) / quality_model.REFERENCE_BPM)
     as_coded = np.array([reading.as_coded for reading in usable], float)
     seconds = np.array([reading.seconds for reading in usable])
-    length = np.log(np.clip(seconds, *regions.LENGTH_LIMITS_S) / regions.USUAL_S)
+    length = np.log(np.clip(seconds, *quality_model.LENGTH_LIMITS_S) / quality_model.REFERENCE_S)
     features = np.stack([np.ones_like(share), np.log(share / (1 - share)), rate, length, -as_coded], axis=1)
     colour = np.array([reading.colour for reading in usable])
     right = [reading.right for reading in usable]

@@ -19,15 +19,14 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from facepulse import measure
-from facepulse._files import written_whole
+from facepulse._files import atomic_write
+from facepulse._types import Image
 from facepulse.inference.registry import DEFAULT
 from facepulse.video.reader import Frame, open_video
 from facepulse.video.writer import VideoWriter
 
-Image = NDArray[np.uint8]
 WINDOW_S = 5.0
 
 
@@ -101,7 +100,7 @@ def main() -> None:
                 cells.append(f"{said} ({found.quality:.2f}), {worst:.1f}")
             print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
     if options.json is not None:
-        with written_whole(options.json) as temporary:
+        with atomic_write(options.json) as temporary:
             temporary.write_text(json.dumps(rows) + "\n", encoding="utf-8")
 
 

@@ -34,7 +34,7 @@ def main() -> None:
     card = replace(
         card,
         name=options.name,
-        trust=options.trust,
+        quality_model=options.quality_model,
         scores=options.scores,
         protocol=options.protocol,
         training_data=options.training_data,

@@ -30,7 +30,7 @@ from facepulse.simulate.clips import training_clip
 from facepulse.simulate.layouts import write_video
 from facepulse.simulate.recording import make_recording
 
-METHODS = ("POS", "CHROM", "GREEN")
+CLASSICAL = ("POS", "CHROM", "GREEN")
 CONFIDENT = 0.3
 
 
@@ -76,7 +76,7 @@ def measure_without_pulse(job: tuple[str, int], *, seconds: float) -> list[Readi
     readings = []
     with tempfile.TemporaryDirectory() as folder:
         path = write_video(recording, recording.frames(pulse=False), Path(folder))
-        for method in METHODS:
+        for method in CLASSICAL:
             try:
                 found = facepulse.measure(path, method=method, min_quality=0.0)
             except FacepulseError:
@@ -93,7 +93,7 @@ def leak(count: int, seconds: float) -> None:
         readings = [reading for readings in done for reading in readings]
     print(f"simulated, {count} recordings of {seconds:g} s a preset, validation split, seed 11, pulse switched off")
     for preset in ("calm", "complex"):
-        for method in METHODS:
+        for method in CLASSICAL:
             mine = [reading for reading in readings if (reading.preset, reading.method) == (preset, method)]
             quality = np.array([reading.quality for reading in mine])
             right = np.array([reading.quality >= CONFIDENT and reading.error_bpm < 5 for reading in mine])

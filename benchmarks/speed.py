@@ -28,9 +28,9 @@ from facepulse import measure
 from facepulse.faces.detectors import DETECTORS
 from facepulse.faces.tracking import FaceTracker
 from facepulse.inference.registry import DEFAULT
-from facepulse.pipeline.extract import watch
+from facepulse.pipeline.extract import extract_traces
 from facepulse.pipeline.methods import Method, find_method
-from facepulse.rppg.classical import METHODS
+from facepulse.rppg.classical import CLASSICAL
 from facepulse.simulate.painted_face import PaintedFace, metronome, render
 from facepulse.video.reader import open_video
 
@@ -48,7 +48,7 @@ def track(path: Path) -> None:
 
 
 def reduce_to_colour(path: Path) -> None:
-    watch(path, DETECTORS["auto"](), Method(METHODS["POS"]))
+    extract_traces(path, DETECTORS["auto"](), Method(CLASSICAL["POS"]))
 
 
 def stages(method: str) -> dict[str, Callable[[Path], object]]:
@@ -60,7 +60,7 @@ def stages(method: str) -> dict[str, Callable[[Path], object]]:
         "+ crop, skin colour": reduce_to_colour,
     }
     if chosen.engine is not None:
-        found["+ crop again, network"] = lambda path: watch(path, DETECTORS["auto"](), chosen)
+        found["+ crop again, network"] = lambda path: extract_traces(path, DETECTORS["auto"](), chosen)
     return {**found, "+ pulse, quality, beats (all)": partial(measure, method=method)}
 
 

@@ -80,7 +80,7 @@ def pulsating_clip() -> Callable[..., tuple[NDArray[np.uint8], NDArray[np.float6
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A tiny physFSUNet after twenty steps (a few seconds), saved and exported."""
     torch = pytest.importorskip("torch")
-    from facepulse.inference.model_card import Card
+    from facepulse.inference.model_card import ModelCard
     from facepulse.inference.weights import save_model
     from facepulse.models import PhysFSUNet, PhysFSUNetConfig
     from facepulse.models.export import export
@@ -100,7 +100,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         loss.backward()
         optimizer.step()
     folder = tmp_path_factory.mktemp("trained")
-    card = Card(
+    card = ModelCard(
         name="tiny",
         network="physfsunet",
         config=config,

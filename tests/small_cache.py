@@ -95,7 +95,7 @@ def _write(folder: Path, recording: SmallRecording, size: int, fps: float, datas
             noisy = texture * change + rng.normal(0, 1.5, (*texture.shape[:2], 3))
             writer.append(np.clip(np.rint(noisy), 0, 255).astype(np.uint8)[None])
         writer.close()
-        labels = {"times": times, "part": part, "boxes": np.tile(np.float32([40, 30, 90, 90]), (len(times), 1))}
+        labels = {"times": times, "segment": part, "boxes": np.tile(np.float32([40, 30, 90, 90]), (len(times), 1))}
         if recording.device_bpm is not None:
             labels["bpm"] = np.full(len(times), recording.device_bpm, np.float32)
         elif recording.reference_bpm is not None:

@@ -19,8 +19,8 @@ def entries(out: Path, data: Path, /, **sections: dict[str, Any]) -> dict[str, A
     small: dict[str, Any] = {
         "network": {"name": "physfsunet", "config": {"stem_width": 2, "width": 4, "head_width": 4}},
         "data": {
-            "caches": [{"path": str(data), "split": "80-20", "part": "train"}],
-            "validation": [{"path": str(data), "split": "80-20", "part": "validation"}],
+            "caches": [{"path": str(data), "split": "80-20", "subset": "train"}],
+            "validation": [{"path": str(data), "split": "80-20", "subset": "validation"}],
             "frames": 64,
             "size": 36,
             "margin": 0.0,

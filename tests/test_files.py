@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from facepulse._files import check_writable, written_whole
+from facepulse._files import atomic_write, check_writable
 from facepulse.errors import UsageError
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "new" / "out.txt"
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("whole")
         assert not path.exists()
         assert temporary.suffix == ".txt"
@@ -19,14 +19,14 @@ def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
 def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     path.write_text("old")
-    with pytest.raises(UsageError), written_whole(path) as temporary:  # noqa: PT012 (the block is what is tested)
+    with pytest.raises(UsageError), atomic_write(path) as temporary:  # noqa: PT012 (the block is what is tested)
         temporary.write_text("half")
         raise OSError("the disk is full")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("check", [check_writable, lambda path: written_whole(path).__enter__()])
+@pytest.mark.parametrize("check", [check_writable, lambda path: atomic_write(path).__enter__()])
 def test_a_path_below_a_file_is_refused(tmp_path: Path, check) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot write"):

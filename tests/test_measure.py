@@ -20,11 +20,11 @@ from facepulse.faces.detectors import DETECTORS
 from facepulse.faces.tracking import Box
 from facepulse.inference.engine import load_engine, torch_engine
 from facepulse.inference.weights import save_model
-from facepulse.measurement import TRUSTWORTHY
+from facepulse.measurement import QUALITY_THRESHOLD
 from facepulse.pipeline.estimate import read_pulse
-from facepulse.pipeline.extract import FaceSeen, watch
+from facepulse.pipeline.extract import FaceTraces, extract_traces
 from facepulse.pipeline.methods import Method, find_method
-from facepulse.rppg.classical import METHODS
+from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import filtered
 from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames
@@ -247,7 +247,7 @@ STILL = {"sway": 0.0}
 def test_no_pulse_no_rate(face_video, name: str, options: dict, method: str) -> None:
     result = measure(face_video(None, **{"seconds": 20.0, **options}), method=method)
     assert result.bpm is None
-    assert result.quality < (0.4 if result.parts[0][1] - result.parts[0][0] > 15 else TRUSTWORTHY)
+    assert result.quality < (0.4 if result.parts[0][1] - result.parts[0][0] > 15 else QUALITY_THRESHOLD)
     assert result.warnings[0].startswith("no trustworthy pulse")
     assert "best guess" in result.warnings[0]
     assert all(window.bpm is None for window in result.windows)
@@ -464,10 +464,10 @@ def test_what_only_a_network_sees_is_withheld_and_the_skin_is_read_instead(
         return torch.from_numpy(np.sin(turns).astype(np.float32)).expand(len(clips), -1)
 
     torch = pytest.importorskip("torch")
-    method = Method(METHODS["POS"], torch_engine(imagine, trained.card))
+    method = Method(CLASSICAL["POS"], torch_engine(imagine, trained.card))
     video = face_video(**LIVELY | {"bpm": skin_bpm})
-    scene = watch(video, DETECTORS["auto"](), method)
-    result = read_pulse(scene, scene.measurable("largest")[0], method, 10.0, TRUSTWORTHY)
+    scene = extract_traces(video, DETECTORS["auto"](), method)
+    result = read_pulse(scene, scene.measurable("largest")[0], method, 10.0, QUALITY_THRESHOLD)
     if skin_bpm is not None:
         assert result.method == "POS"
         assert re.fullmatch(r"tiny cannot be trusted here \(quality 0.[012]\d\): .* by POS instead", result.warnings[0])
@@ -498,7 +498,7 @@ def test_a_photograph_has_no_pulse_for_a_network_either(face_video, trained) -> 
 
 
 def test_frames_for_a_network_are_let_go_as_a_long_video_goes_by(face_video, trained) -> None:
-    seen = FaceSeen(find_method(str(trained.onnx)))
+    seen = FaceTraces(find_method(str(trained.onnx)))
     picture = np.full((48, 48, 3), 90, np.uint8)
     for second in range(100):
         frames = [Frame(picture, second + tick / 30, False) for tick in range(30)]

@@ -13,10 +13,10 @@ from facepulse.errors import UsageError
 from facepulse.faces.detectors import DETECTORS
 from facepulse.faces.tracking import FaceTracker
 from facepulse.inference.engine import torch_engine
-from facepulse.measurement import TRUSTWORTHY
+from facepulse.measurement import QUALITY_THRESHOLD
 from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE
 from facepulse.pipeline.methods import Method, find_method
-from facepulse.rppg.classical import METHODS
+from facepulse.rppg.classical import CLASSICAL
 from facepulse.stream import LiveReading, _Watched
 from facepulse.video.reader import Frame, open_video
 
@@ -132,15 +132,15 @@ def test_memory_does_not_grow_with_the_stream(frames, trained) -> None:
     def kept(turns: int) -> list[int]:
         """How much of everything that is kept, at the end."""
         tracker, method = FaceTracker(DETECTORS["auto"]()), find_method(str(trained.onnx))
-        watched = _Watched(tracker, method, 10.0, TRUSTWORTHY)
+        watched = _Watched(tracker, method, 10.0, QUALITY_THRESHOLD)
         for tracked in tracker.track(endless(turns)):
             watched.take(tracked)
         [track], [face] = tracker.tracks.values(), watched._faces.values()
         assert face.waveform is not None
-        rows = sum(len(part.rgb) for part in face.skin.parts)
-        samples = sum(len(part.waveform) for part in face.waveform.parts)
+        rows = sum(len(part.rgb) for part in face.skin.segments)
+        samples = sum(len(part.waveform) for part in face.waveform.segments)
         windows, boxes = face.waveform._stream._windows, watched._boxes[track.identity]
-        return [track.sightings, len(track.spans), rows, samples, len(windows), len(boxes), len(watched._times)]
+        return [track.sightings, len(track.segments), rows, samples, len(windows), len(boxes), len(watched._times)]
 
     assert kept(4) == pytest.approx(kept(2), abs=35)
     assert kept(4)[:2] == [2, 1]
@@ -181,8 +181,11 @@ def test_the_skin_is_read_where_the_network_cannot_be_trusted(face_video, traine
 
     torch = pytest.importorskip("torch")
     with open_video(face_video(72.0, 12.0, face={"strength": 0.08})) as video:
-        tracker, method = FaceTracker(DETECTORS["auto"]()), Method(METHODS["POS"], torch_engine(imagine, trained.card))
-        watched = _Watched(tracker, method, 10.0, TRUSTWORTHY)
+        tracker, method = (
+            FaceTracker(DETECTORS["auto"]()),
+            Method(CLASSICAL["POS"], torch_engine(imagine, trained.card)),
+        )
+        watched = _Watched(tracker, method, 10.0, QUALITY_THRESHOLD)
         for tracked in tracker.track(iter(video)):
             watched.take(tracked)
     reading = watched.reading(tracked.frames[-1].time)

@@ -17,7 +17,7 @@ except ImportError:  # Windows, which does not let anybody remove a file that an
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`, and rename it to `path` when the block ends well.
 
     Args:
@@ -45,7 +45,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def check_writable(path: Path) -> None:
-    """Make sure before the work, not after it, that `written_whole` will succeed.
+    """Make sure before the work, not after it, that `atomic_write` will succeed.
 
     Raises:
         UsageError: the file cannot be written.
@@ -54,7 +54,7 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"cannot write {path}: it is a folder; give the name of a file")
     probe = path.with_name(f".{os.getpid()}.probe")
     try:
-        with written_whole(probe) as temporary:
+        with atomic_write(probe) as temporary:
             temporary.touch()
         probe.unlink()
     except UsageError as error:
@@ -73,7 +73,7 @@ def check_folder(path: Path) -> None:
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Hold a folder, which is made if missing, so that no other run writes into it at the same time.
 
     Raises:
@@ -101,7 +101,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def is_full(error: BaseException | None) -> bool:
+def is_disk_full(error: BaseException | None) -> bool:
     """Whether an error, or what it stems from, says that a disk is full."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

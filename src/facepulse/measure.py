@@ -10,8 +10,8 @@ from typing import Literal
 from facepulse.errors import UsageError
 from facepulse.faces.detectors import get_detector
 from facepulse.inference.registry import DEFAULT
-from facepulse.measurement import TRUSTWORTHY, Measurement
-from facepulse.pipeline.extract import MINIMUM_S, Progress, watch
+from facepulse.measurement import QUALITY_THRESHOLD, Measurement
+from facepulse.pipeline.extract import MINIMUM_S, Progress, extract_traces
 
 
 def measure(
@@ -20,7 +20,7 @@ def measure(
     method: str = DEFAULT,
     window_s: float = 10.0,
     detector: str = "auto",
-    min_quality: float = TRUSTWORTHY,
+    min_quality: float = QUALITY_THRESHOLD,
     progress: Progress | None = None,
 ) -> Measurement:
     """Measure the heart rate of the largest face that stays in a video.
@@ -28,7 +28,7 @@ def measure(
     Args:
         video: a file, or a directory of images with timestamps in their names.
         method: a network: a name of `facepulse.list_models()`, a file that `facepulse export` wrote (.onnx) or one of
-            weights (.safetensors); or a key of `facepulse.rppg.classical.METHODS`, capitals do not matter. Where a
+            weights (.safetensors); or a key of `facepulse.rppg.classical.CLASSICAL`, capitals do not matter. Where a
             network cannot be trusted and POS is sure (0.9), POS is read: the measurement's `method` and `warnings` say
             so.
         window_s: length in seconds of the windows of the heart rate over time, at least 5.
@@ -43,7 +43,7 @@ def measure(
         UsageError: an argument is out of its range.
         VideoError: the video cannot be read.
         NoFaceError: nobody is in it.
-        TooShortError: the face is there for less than 5 s at a stretch.
+        TooShortError: the face is there for less than 5 s without a break.
     """
     return measure_faces(
         video, method=method, window_s=window_s, detector=detector, min_quality=min_quality, progress=progress
@@ -57,7 +57,7 @@ def measure_faces(
     method: str = DEFAULT,
     window_s: float = 10.0,
     detector: str = "auto",
-    min_quality: float = TRUSTWORTHY,
+    min_quality: float = QUALITY_THRESHOLD,
     progress: Progress | None = None,
 ) -> list[Measurement]:
     """Measure the largest face that stays in a video, or all faces from left to right.
@@ -81,7 +81,7 @@ def measure_faces(
     loading = Thread(target=import_module, args=("facepulse.pipeline.estimate",))
     loading.start()
     try:
-        scene = watch(Path(video), found, chosen, progress)
+        scene = extract_traces(Path(video), found, chosen, progress)
     finally:
         loading.join()
     from facepulse.pipeline.estimate import read_pulse

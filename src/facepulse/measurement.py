@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse._files import written_whole
+from facepulse._files import atomic_write
 
 if TYPE_CHECKING:
     from facepulse.rppg.hrv import Hrv
 
 
-TRUSTWORTHY = 0.7  # quality from which a heart rate is shown unless the caller says otherwise
+QUALITY_THRESHOLD = 0.7  # quality from which a heart rate is shown unless the caller says otherwise
 
 
 @dataclass(frozen=True)
 class Window:
-    """Heart rate in a stretch of the video.
+    """Heart rate in a segment of the video.
 
     Attributes:
         start_s: seconds from the first frame.
@@ -53,7 +53,7 @@ class Measurement:
         duration_s: length of the video in seconds.
         face: number of the face from left to right, from 1.
         box: the face in `picture`, in pixels: x, y, width, height.
-        parts: (start, end) in seconds of the stretches in which the face was there.
+        parts: (start, end) in seconds of the segments in which the face was there.
         windows: the heart rate over time.
         hrv: heart-rate variability, or None where it cannot be had honestly; `warnings` says why.
         beats_s: times of the single beats in seconds, float64 (B,); empty where there is no trustworthy pulse.
@@ -143,12 +143,12 @@ class Measurement:
         stem = Path(directory) / (name or Path(self.source).stem)
         windows = stem.with_name(stem.name + ".windows.csv")
         waveform = stem.with_name(stem.name + ".waveform.csv")
-        with written_whole(windows) as temporary, temporary.open("w", newline="") as file:
+        with atomic_write(windows) as temporary, temporary.open("w", newline="") as file:
             table = csv.writer(file)
             table.writerow(["start_s", "end_s", "bpm", "quality"])
             for row in self.to_dict()["windows"]:
                 table.writerow(row.values())
-        with written_whole(waveform) as temporary, temporary.open("w", newline="") as file:
+        with atomic_write(waveform) as temporary, temporary.open("w", newline="") as file:
             table = csv.writer(file)
             table.writerow(["time_s", "waveform"])
             table.writerows((f"{t:.5f}", f"{v:.5f}") for t, v in zip(self.times_s, self.waveform, strict=True))
@@ -164,7 +164,7 @@ class Measurement:
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
         from facepulse.plot import plot_measurement
 
-        with written_whole(Path(path)) as temporary:
+        with atomic_write(Path(path)) as temporary:
             plot_measurement(self, temporary)
         return Path(path)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WAVE, TRUSTED, DOUBTED = "#b3123b", "#b3123b", "#9aa0a6"
 
-# More than this is a smear: the waveform panel shows the best stretch of this many seconds.
+# More than this is a smear: the waveform panel shows the best segment of this many seconds.
 WAVEFORM_SHOWN_S = 20.0
 
 

@@ -16,9 +16,9 @@ from facepulse.errors import UsageError
 from facepulse.faces.detectors import get_detector
 from facepulse.faces.tracking import Box, FaceTracker, TrackedFrames
 from facepulse.inference.registry import DEFAULT
-from facepulse.measurement import TRUSTWORTHY
+from facepulse.measurement import QUALITY_THRESHOLD
 from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE, advice
-from facepulse.pipeline.extract import MINIMUM_FPS, MINIMUM_S, FaceSeen
+from facepulse.pipeline.extract import MINIMUM_FPS, MINIMUM_S, FaceTraces
 from facepulse.video.reader import Frame, frame_rate, open_video
 from facepulse.video.webcam import open_camera
 
@@ -92,7 +92,7 @@ def stream(
     method: str = DEFAULT,
     window_s: float = 10.0,
     detector: str = "auto",
-    min_quality: float = TRUSTWORTHY,
+    min_quality: float = QUALITY_THRESHOLD,
 ) -> Iterator[LiveReading]:
     """Read the pulse of the largest face in a stream, about once a second, with constant memory.
 
@@ -145,7 +145,7 @@ class _Watched:
         self._method = method
         self._window_s = window_s
         self._min_quality = min_quality
-        self._faces: dict[int, FaceSeen] = {}
+        self._faces: dict[int, FaceTraces] = {}
         self._boxes: dict[int, deque[tuple[float, Box]]] = {}
         self._times: deque[tuple[float, bool]] = deque()  # of the frames, and whether they are key frames
         self._chosen: int | None = None
@@ -160,7 +160,7 @@ class _Watched:
             self._times.popleft()
         for identity, boxes in tracked.boxes.items():
             if identity not in self._faces:
-                self._faces[identity] = FaceSeen(self._method)
+                self._faces[identity] = FaceTraces(self._method)
                 self._boxes[identity] = deque()
             self._faces[identity].push(tracked.frames, boxes)
             self._faces[identity].forget(kept_s)
@@ -185,7 +185,7 @@ class _Watched:
             self._chosen = max(there, key=lambda identity: there[identity].box.area)
         track = there[self._chosen]
         box = (track.box.x, track.box.y, track.box.width, track.box.height)
-        span = (track.spans[-1][0], now_s)
+        span = (track.segments[-1][0], now_s)
         seconds = min(self._seconds(self._chosen, span), self._window_s)
         fps = frame_rate(np.array([when for when, _ in self._times]))
         boxes = [box for when, box in self._boxes[self._chosen] if when >= now_s - self._window_s]
@@ -199,10 +199,10 @@ class _Watched:
         coded = keys if len(keys) < len(self._times) else []  # where every frame is one, there is no rhythm
         from facepulse.pipeline.estimate import read_latest
 
-        stretch = self._faces[self._chosen].stretches([span])[-1]
-        latest = read_latest(stretch, self._method, self._window_s, fps, coded, self._min_quality)
+        segment = self._faces[self._chosen].segments([span])[-1]
+        latest = read_latest(segment, self._method, self._window_s, fps, coded, self._min_quality)
         trusted = latest.quality >= self._min_quality
-        skin = stretch.rgb[-len(latest.times) :, 0]
+        skin = segment.rgb[-len(latest.times) :, 0]
         return LiveReading(
             time_s=now_s,
             state="measured" if trusted else "unsure",
@@ -218,7 +218,7 @@ class _Watched:
 
     def _seconds(self, identity: int, span: tuple[float, float]) -> float:
         """How long a face has been there without a break; asked of the skin, which costs no network anything."""
-        if not (parts := self._faces[identity].skin.parts):
+        if not (parts := self._faces[identity].skin.segments):
             return 0.0
         newest = parts[-1]
         return max(newest.start_s + len(newest.rgb) / newest.fps - max(newest.start_s, span[0]), 0.0)

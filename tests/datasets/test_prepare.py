@@ -21,7 +21,7 @@ from facepulse.datasets.recording import DatasetError, Labels, Signal
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.faces.crops import crop
 from facepulse.faces.tracking import Box
-from facepulse.rppg.classical import METHODS
+from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import heart_rate
 from facepulse.simulate.painted_face import PaintedFace, pulse_wave, render
@@ -87,7 +87,7 @@ def test_crops_times_and_labels_are_those_of_the_video(prepared, root):
         assert recording.frames.dtype == np.uint8
         assert isinstance(recording.frames, np.memmap)
         np.testing.assert_allclose(recording.times, np.arange(210) / 30, atol=1e-3)
-        assert recording.part.tolist() == [0] * 210
+        assert recording.segment.tolist() == [0] * 210
         beats = irregular(BPM[recording.name], 7.0, round(BPM[recording.name]))
         np.testing.assert_allclose(recording.ppg, pulse_wave(recording.times, beats), atol=0.01)
         assert recording.bpm is None
@@ -109,7 +109,7 @@ def test_the_boxes_are_where_the_face_is_and_the_crops_what_is_in_them(prepared,
 def test_a_method_reads_the_true_rate_from_the_crops(prepared):
     for recording in open_cache(prepared):
         colour = cache_module.within_margin(recording.frames, recording.settings.margin).mean((1, 2))
-        waveform = METHODS["POS"].waveform(colour, recording.fps)
+        waveform = CLASSICAL["POS"].waveform(colour, recording.fps)
         truth = heart_rate(recording.ppg, recording.fps, PROTOCOLS["facepulse"])
         assert abs(heart_rate(waveform, recording.fps, PROTOCOLS["facepulse"]) - truth) < 1.5
         assert recording.details["pulse_quality"] > 0.5
@@ -313,10 +313,10 @@ def test_a_folder_of_somebody_else_is_left_alone(root, tmp_path):
 
 
 def test_two_runs_do_not_write_into_one_cache(root, tmp_path):
-    from facepulse._files import exclusive
+    from facepulse._files import lock_folder
 
     with (
-        exclusive(tmp_path / "folder"),
+        lock_folder(tmp_path / "folder"),
         pytest.raises(UsageError, match="another run is writing into"),
     ):
         prepare("folder", root, tmp_path)
@@ -358,9 +358,9 @@ def test_a_reference_that_is_late_drifts_and_a_video_that_drops_frames_meet_with
     recording = one(tmp_path)
     truth = pulse_wave(recording.times, beats)
     lags = np.arange(-10, 11)
-    for stretch in (slice(30, 330), slice(400, 700), slice(-330, -30)):  # at the beginning, in the middle, at the end
-        told = recording.ppg[stretch].astype(np.float64)
-        fits = [np.corrcoef(told, np.roll(truth, lag)[stretch])[0, 1] for lag in lags]
+    for segment in (slice(30, 330), slice(400, 700), slice(-330, -30)):  # at the beginning, in the middle, at the end
+        told = recording.ppg[segment].astype(np.float64)
+        fits = [np.corrcoef(told, np.roll(truth, lag)[segment])[0, 1] for lag in lags]
         assert abs(lags[int(np.argmax(fits))]) <= 1
         assert max(fits) > 0.97
     assert recording.alignment["evident"]
@@ -381,8 +381,8 @@ def test_a_hole_in_the_video_makes_two_parts_that_keep_their_times(tmp_path):
     render(video, painted(beats), times=times, **CLEAR)
     write_reference(video.with_suffix(".csv"), np.arange(-0.5, 17, 0.01), beats)
     recording = one(tmp_path)
-    assert np.unique(recording.part).tolist() == [0, 1]
-    first, second = (recording.times[recording.part == number] for number in (0, 1))
+    assert np.unique(recording.segment).tolist() == [0, 1]
+    first, second = (recording.times[recording.segment == number] for number in (0, 1))
     assert first[-1] < 6.6
     assert second[0] > 9.4
     np.testing.assert_allclose(recording.ppg, pulse_wave(recording.times, beats), atol=0.02)

@@ -50,7 +50,7 @@ def test_a_fifth_validates():
 
 def test_leaving_one_out_tests_everybody_once():
     all_folds = folds(PURE, "leave-one-out")
-    assert [people(fold.parts["test"]) for fold in all_folds] == [{f"{n:02d}"} for n in range(1, 11)]
+    assert [people(fold.subsets["test"]) for fold in all_folds] == [{f"{n:02d}"} for n in range(1, 11)]
     assert [fold.name for fold in all_folds][:2] == ["leave-one-out/1", "leave-one-out/2"]
 
 
@@ -60,7 +60,7 @@ def test_nobody_is_on_two_sides_nobody_is_lost_and_order_does_not_matter(name, c
     shuffled = entries.copy()
     random.shuffle(shuffled)
     for fold, again in zip(folds(entries, name), folds(shuffled, name), strict=True):
-        parts = list(fold.parts.values())
+        parts = list(fold.subsets.values())
         assert sum(len(people(part)) for part in parts) == len(set().union(*map(people, parts))) == count
         assert sum(map(len, parts)) == len(entries)
         assert fold.ids() == again.ids()
@@ -69,7 +69,7 @@ def test_nobody_is_on_two_sides_nobody_is_lost_and_order_does_not_matter(name, c
 @given(st.integers(5, 40))
 def test_folds_test_everybody_exactly_once(count):
     entries = [Entry(f"s{n}", f"s{n}") for n in range(count)]
-    tested = [entry.name for fold in folds(entries, "5-fold") for entry in fold.parts["test"]]
+    tested = [entry.name for fold in folds(entries, "5-fold") for entry in fold.subsets["test"]]
     assert sorted(tested) == sorted(entry.name for entry in entries)
 
 

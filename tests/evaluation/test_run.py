@@ -15,7 +15,7 @@ from facepulse.errors import UsageError
 from facepulse.evaluation.metrics import macc
 from facepulse.evaluation.result import Selection
 from facepulse.evaluation.run import choose, evaluate
-from facepulse.rppg.classical import METHODS
+from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import filtered, heart_rate, snr_db
 from small_cache import FOUR, SmallRecording, wave, write_cache
@@ -81,7 +81,7 @@ def test_a_row_is_what_the_protocol_says_of_the_same_samples(four: Path) -> None
     recording = open_cache(four)[2]
     row = evaluate("GREEN", [recording], protocol="toolbox").windows[0]
     protocol = PROTOCOLS["toolbox"]
-    whole = METHODS["GREEN"].waveform(recording.frames.mean(axis=(1, 2)), 30.0)
+    whole = CLASSICAL["GREEN"].waveform(recording.frames.mean(axis=(1, 2)), 30.0)
     estimate, reference = whole[:300], recording.ppg[:300].astype(np.float64)
     assert (row.start_s, row.end_s, row.subject) == (0.0, 10.0, "2")
     assert row.bpm == heart_rate(estimate, 30.0, protocol)
@@ -281,17 +281,17 @@ def test_one_fold_of_several_is_chosen_by_its_number(four: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("split", "part", "where", "said"),
+    ("split", "subset", "where", "said"),
     [
-        ("80-20", "test", {}, "the split 80-20 has no part 'test': choose train or validation"),
+        ("80-20", "test", {}, "the split 80-20 has no subset 'test': choose train or validation"),
         ("nonsense", "test", {}, "no split is called 'nonsense'"),
         ("all/2", "test", {}, "has to be one of its folds: all"),
         ("all", "test", {"light": ("dim",), "skin_color": ("7",)}, "no recording has skin_color=7"),
     ],
 )
-def test_a_choice_that_cannot_be_made_is_named(four: Path, split: str, part: str, where, said: str) -> None:
+def test_a_choice_that_cannot_be_made_is_named(four: Path, split: str, subset: str, where, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        choose(open_cache(four), split, part, where)
+        choose(open_cache(four), split, subset, where)
 
 
 def test_the_verb_prints_a_table_and_writes_four_files(run, four: Path, tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_the_verb_takes_filters_folds_and_a_folder(run, four: Path, tmp_path: Pa
     assert result["selection"]["where"] == {"light": ["bright", "dim"], "skin_color": ["5"]}
     assert [row["recording"] for row in result["recordings"]] == ["2-a", "10-a"]
     assert len(result["windows"]) == 4
-    assert run("POS", "--data", four, "--split", "leave-one-out/3", "--part", "train")[0] == 0
+    assert run("POS", "--data", four, "--split", "leave-one-out/3", "--subset", "train")[0] == 0
     assert (tmp_path / "evaluations" / "POS-small-leave-one-out_3-train-facepulse").is_dir()
 
 

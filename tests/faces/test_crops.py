@@ -45,10 +45,10 @@ def joined(clips: list[FaceClip]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Times and frames of each part."""
     return {
         part: (
-            np.concatenate([clip.times for clip in clips if clip.part == part]),
-            np.concatenate([clip.frames for clip in clips if clip.part == part]),
+            np.concatenate([clip.times for clip in clips if clip.segment == part]),
+            np.concatenate([clip.frames for clip in clips if clip.segment == part]),
         )
-        for part in sorted({clip.part for clip in clips})
+        for part in sorted({clip.segment for clip in clips})
     }
 
 
@@ -75,11 +75,11 @@ def test_times_follow_the_clock() -> None:
         ({"frames": np.zeros((8, 8, 3), np.uint8)}, "frames must be uint8"),
         ({"fps": 0.0}, "fps must be"),
         ({"start_s": float("nan")}, "start_s must be"),
-        ({"part": -1}, "part must"),
+        ({"segment": -1}, "segment must"),
     ],
 )
 def test_a_clip_that_is_none_is_refused(changes: dict[str, Any], message: str) -> None:
-    fields: dict[str, Any] = {"frames": np.zeros((4, 8, 8, 3), np.uint8), "start_s": 0.0, "fps": 30.0, "part": 0}
+    fields: dict[str, Any] = {"frames": np.zeros((4, 8, 8, 3), np.uint8), "start_s": 0.0, "fps": 30.0, "segment": 0}
     with pytest.raises(ValueError, match=message):
         FaceClip(**fields | changes)
 
@@ -207,7 +207,7 @@ def test_a_longer_gap_starts_a_new_part_on_its_own_clock() -> None:
 
 def test_a_single_frame_is_a_part() -> None:
     clips = build(flat_frames([4.2], [100]))
-    assert [(clip.start_s, len(clip.frames), clip.part) for clip in clips] == [(4.2, 1, 0)]
+    assert [(clip.start_s, len(clip.frames), clip.segment) for clip in clips] == [(4.2, 1, 0)]
 
 
 def test_nothing_pushed_is_nothing_built() -> None:

@@ -6,8 +6,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from facepulse._types import Image
 from facepulse.errors import FacepulseError
 from facepulse.faces import detectors
 from facepulse.faces.detectors import DETECTORS, HaarDetector, RfbDetector, best_of_each_face, brighten, load_cascade
@@ -16,8 +16,6 @@ from facepulse.faces.tracking import Box, Detection
 REAL_FACE = Path(__file__).resolve().parents[2] / "shared" / "data" / "evm_face" / "face.mp4"
 # Read off the pictures: he hardly moves.
 LANDMARKS = {"right eye": (168, 222), "left eye": (318, 238), "nose": (232, 318), "mouth": (222, 400)}
-
-Image = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")

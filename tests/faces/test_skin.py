@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facepulse.faces.crops import ClipBuilder, FaceClip
-from facepulse.faces.skin import REGIONS, SkinTrace, TracePart
+from facepulse.faces.skin import REGIONS, SkinTrace, TraceSegment
 from facepulse.faces.tracking import Box
-from facepulse.rppg.classical import METHODS
+from facepulse.rppg.classical import CLASSICAL
 from facepulse.video.reader import open_video
 
 FPS = 30.0
@@ -62,7 +62,7 @@ def traced(frames: np.ndarray, splits: list[int] | None = None) -> SkinTrace:
 
 
 def face_trace(frames: np.ndarray) -> np.ndarray:
-    return traced(frames).parts[0].rgb[:, 0]
+    return traced(frames).segments[0].rgb[:, 0]
 
 
 def flicker_strength(rgb: np.ndarray) -> float:
@@ -77,7 +77,7 @@ def test_skin_of_any_tone_in_any_light(tone: tuple[int, ...], light: tuple[float
     frames = filmed(np.repeat(image[None], 20, axis=0))
     skin = traced(frames)
     expected = (image * SKIN).sum(axis=(0, 1)) / SKIN.sum()
-    np.testing.assert_allclose(skin.parts[0].rgb[-1, 0], expected, rtol=0.05)
+    np.testing.assert_allclose(skin.segments[0].rgb[-1, 0], expected, rtol=0.05)
     assert 0.4 < skin.skin_fraction < 1.0
     assert np.abs(image.mean(axis=(0, 1)) / expected - 1).max() > 0.08  # what the plain mean of the box would read
 
@@ -130,7 +130,7 @@ def test_chunking_changes_nothing(splits: list[int]) -> None:
     light = np.linspace(1.0, 0.6, 60)[:, None, None, None]
     frames = filmed(paint(TONES["medium"]) * light)
     whole, pieces = traced(frames), traced(frames, splits)
-    np.testing.assert_array_equal(pieces.parts[0].rgb, whole.parts[0].rgb)
+    np.testing.assert_array_equal(pieces.segments[0].rgb, whole.segments[0].rgb)
     assert pieces.skin_fraction == pytest.approx(whole.skin_fraction)
 
 
@@ -140,7 +140,7 @@ def test_regions_are_where_their_names_say() -> None:
     image = paint(TONES["medium"])
     frames = np.stack([image] + [image * (1 + 0.1 * mask(x, y, 0.12, 0.08)) for x, y in places])
     still = np.repeat(image[None], 60, axis=0)  # so that the weights have settled before anything changes
-    rgb = traced(filmed(np.concatenate([still, frames]), noise=0.5)).parts[0].rgb[60:]
+    rgb = traced(filmed(np.concatenate([still, frames]), noise=0.5)).segments[0].rgb[60:]
     change = rgb[1:, 1:, 1] / rgb[0, 1:, 1] - 1
     np.testing.assert_array_equal(change.argmax(axis=1), [0, 1, 2, 3])
     assert len(REGIONS) == rgb.shape[1] == 5
@@ -149,7 +149,7 @@ def test_regions_are_where_their_names_say() -> None:
 def test_grey_video_stays_grey() -> None:
     grey = np.repeat(filmed(paint(TONES["medium"])[None].repeat(60, axis=0))[..., 1:2], 3, axis=3)
     skin = traced(grey)
-    rgb = skin.parts[0].rgb
+    rgb = skin.segments[0].rgb
     np.testing.assert_array_equal(rgb[..., 0], rgb[..., 1])
     np.testing.assert_array_equal(rgb[..., 2], rgb[..., 1])
     assert 0.4 < skin.skin_fraction < 1.0
@@ -163,12 +163,12 @@ def test_without_skin_the_ellipse_counts() -> None:
     assert skin.skin_fraction < 0.15
     ellipse = mask(0.5, 0.5, 0.43, 0.5)
     expected = (confetti * ellipse).sum(axis=(0, 1)) / ellipse.sum()
-    np.testing.assert_allclose(skin.parts[0].rgb[-1, 0], expected, rtol=0.25)
+    np.testing.assert_allclose(skin.segments[0].rgb[-1, 0], expected, rtol=0.25)
 
 
 @pytest.mark.parametrize("level", [0, 97, 255])
 def test_a_flat_picture_gives_its_level(level: int) -> None:
-    rgb = traced(np.full((40, SIZE, SIZE, 3), level, np.uint8)).parts[0].rgb
+    rgb = traced(np.full((40, SIZE, SIZE, 3), level, np.uint8)).segments[0].rgb
     np.testing.assert_allclose(rgb, level, rtol=1e-12)
     assert np.ptp(rgb, axis=0).max() == 0  # a frozen picture must not seem to beat
 
@@ -178,19 +178,19 @@ def test_any_size_of_crop(size: int) -> None:
     frames = np.stack([cv2.resize(image, (size, size)) for image in filmed(paint(TONES["light"])[None].repeat(3, 0))])
     skin = SkinTrace()
     skin.push(FaceClip(frames, 0.0, FPS, 0))
-    np.testing.assert_allclose(skin.parts[0].rgb[-1, 0], TONES["light"], rtol=0.06)
+    np.testing.assert_allclose(skin.segments[0].rgb[-1, 0], TONES["light"], rtol=0.06)
 
 
 def test_a_new_part_starts_afresh() -> None:
     dark, light = (filmed(paint(TONES[tone])[None].repeat(20, axis=0)) for tone in ("dark", "light"))
     skin = SkinTrace()
-    assert skin.parts == []
+    assert skin.segments == []
     assert skin.skin_fraction == 0.0
     skin.push(FaceClip(dark, 0.5, FPS, 0))
     skin.push(FaceClip(light, 9.0, FPS, 1))
-    assert [(part.start_s, part.fps, len(part.rgb)) for part in skin.parts] == [(0.5, FPS, 20), (9.0, FPS, 20)]
-    assert isinstance(skin.parts[0], TracePart)
-    np.testing.assert_array_equal(skin.parts[1].rgb, traced(light).parts[0].rgb)
+    assert [(part.start_s, part.fps, len(part.rgb)) for part in skin.segments] == [(0.5, FPS, 20), (9.0, FPS, 20)]
+    assert isinstance(skin.segments[0], TraceSegment)
+    np.testing.assert_array_equal(skin.segments[1].rgb, traced(light).segments[0].rgb)
 
 
 @pytest.mark.skipif(not EVM_FACE.exists(), reason=f"the sample video is not there: {EVM_FACE}")
@@ -203,17 +203,17 @@ def test_a_real_face_end_to_end() -> None:
                 skin.push(clip)
     for clip in clips.finish():
         skin.push(clip)
-    rgb = skin.parts[0].rgb
+    rgb = skin.segments[0].rgb
     assert rgb.shape == (301, 5, 3)
     bins_bpm = np.fft.rfftfreq(1 << 15, 1 / FPS) * 60
     band = (bins_bpm > 40) & (bins_bpm < 240)
 
     def peak(name: str, region: int) -> float:
-        waveform = METHODS[name].waveform(rgb[:, region], FPS) * np.hanning(len(rgb))
+        waveform = CLASSICAL[name].waveform(rgb[:, region], FPS) * np.hanning(len(rgb))
         return float(bins_bpm[band][np.argmax(np.abs(np.fft.rfft(waveform, 1 << 15))[band])])
 
     assert peak("POS", 0) == pytest.approx(52.7, abs=1.0)
-    for name in METHODS:
+    for name in CLASSICAL:
         assert peak(name, 0) == pytest.approx(52.7, abs=3)
     for region in range(1, 5):
         assert peak("POS", region) == pytest.approx(52.7, abs=1.5)
@@ -221,11 +221,11 @@ def test_a_real_face_end_to_end() -> None:
 
 def test_what_is_before_a_time_can_be_forgotten_and_the_rest_stays_as_it_was() -> None:
     frames = filmed(np.repeat(paint((200, 150, 120))[None], 120, axis=0))
-    whole = traced(frames).parts[0]
+    whole = traced(frames).segments[0]
     trace = traced(frames, [30, 60, 90])
     trace.forget(2.5)
-    [part] = trace.parts
+    [part] = trace.segments
     assert part.start_s == pytest.approx(2.0), "clips are let go whole"
     assert np.array_equal(part.rgb, whole.rgb[60:])
     trace.forget(100.0)
-    assert trace.parts == []
+    assert trace.segments == []

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facepulse._types import Image
 from facepulse.faces.detectors import HaarDetector
 from facepulse.faces.tracking import (
     CENTRE_BAND,
@@ -27,7 +28,7 @@ from facepulse.faces.tracking import (
     largest,
     left_to_right,
 )
-from facepulse.video.reader import Frame, Image
+from facepulse.video.reader import Frame
 
 REAL_FACE = Path(__file__).resolve().parents[2] / "shared" / "data" / "evm_face" / "face.mp4"
 FACE = Box.around(300, 200, 100)
@@ -169,7 +170,7 @@ def test_drag_leaves_the_detection_on_the_edge_of_the_band(dx: float, dy: float,
 def test_a_gap_of_a_second_and_a_half_is_bridged_with_the_box_held(leaves_s: float) -> None:
     tracked, tracks = follow(lambda time: [] if leaves_s < time < leaves_s + 1.5 else [FACE], clock(10))
     assert list(tracks) == [0]
-    assert tracks[0].spans == [(0.0, 10.0)]
+    assert tracks[0].segments == [(0.0, 10.0)]
     assert tracks[0].coverage_s == 10.0
     assert path(tracked) == dict.fromkeys(clock(10), FACE)
 
@@ -180,13 +181,13 @@ def test_a_gap_of_four_seconds_cuts_the_track_where_the_face_was_last_seen(leave
     returns_s = leaves_s + 4
     tracked, tracks = follow(lambda time: [] if leaves_s < time < returns_s else [FACE], clock(12))
     assert list(tracks) == [0]
-    (start, last_seen), (seen_again, end) = tracks[0].spans
+    (start, last_seen), (seen_again, end) = tracks[0].segments
     assert (start, end) == (0.0, 12.0)
     assert leaves_s - STILL_INTERVAL_S - 0.04 <= last_seen <= leaves_s
     assert returns_s <= seen_again <= returns_s + STILL_INTERVAL_S + 0.04
     assert tracks[0].coverage_s == pytest.approx(last_seen + 12 - seen_again)
     boxed = set(path(tracked))
-    for span in tracks[0].spans:
+    for span in tracks[0].segments:
         assert boxed >= {time for time in clock(12) if span[0] <= time <= span[1]}
     boxless = [time for time in clock(12) if time not in boxed]
     assert leaves_s + MAX_FACE_GAP_S - STILL_INTERVAL_S <= boxless[0]
@@ -197,8 +198,8 @@ def test_a_gap_in_the_timestamps_themselves_cuts_too() -> None:
     times = [time if time < 5 else time + 3.5 for time in clock(10)]
     _, tracks = follow(lambda _: [FACE], times)
     assert list(tracks) == [0]
-    assert len(tracks[0].spans) == 2
-    assert tracks[0].spans[1][0] == pytest.approx(8.5, abs=0.05)
+    assert len(tracks[0].segments) == 2
+    assert tracks[0].segments[1][0] == pytest.approx(8.5, abs=0.05)
 
 
 def test_the_only_face_may_come_back_anywhere_of_any_size() -> None:
@@ -206,13 +207,13 @@ def test_the_only_face_may_come_back_anywhere_of_any_size() -> None:
         return [FACE] if time < 4 else [Box.around(50, 60, 30)] if time > 8 else []
 
     tracked, tracks = follow(wander, clock(12))
-    assert [len(track.spans) for track in tracks.values()] == [2]
+    assert [len(track.segments) for track in tracks.values()] == [2]
     assert path(tracked)[12.0] == Box.around(50, 60, 30)
 
 
 def test_frames_before_a_face_is_confirmed_are_not_lost() -> None:
     tracked, tracks = follow(lambda time: [FACE] if time >= 3.2 else [], clock(9))
-    start_s, end_s = tracks[0].spans[0]
+    start_s, end_s = tracks[0].segments[0]
     assert 3.2 <= start_s <= 3.2 + STILL_INTERVAL_S
     assert end_s == 9.0
     assert set(path(tracked)) >= {time for time in clock(9) if time >= start_s}
@@ -232,7 +233,7 @@ def test_what_is_detected_once_is_no_face() -> None:
 def test_one_frame_is_enough_for_a_track() -> None:
     tracked, tracks = follow(lambda _: [FACE], [0.0])
     assert tracked[0].boxes == {0: [FACE]}
-    assert tracks[0].spans == [(0.0, 0.0)]
+    assert tracks[0].segments == [(0.0, 0.0)]
 
 
 # Several faces.
@@ -254,15 +255,15 @@ def test_two_faces_keep_their_identities_whatever_the_order_of_detections() -> N
     left, right = left_to_right(tracks.values())
     assert all(190 < box.centre[0] < 210 for box in path(tracked, left.identity).values())
     assert all(290 < box.centre[0] < 310 for box in path(tracked, right.identity).values())
-    assert left.spans == right.spans == [(0.0, 20.0)]
+    assert left.segments == right.segments == [(0.0, 20.0)]
 
 
 def test_a_newcomer_elsewhere_is_someone_else_while_the_first_stays() -> None:
     newcomer = Box.around(600, 200, 100)
     _, tracks = follow(lambda time: [FACE, newcomer] if time >= 5 else [FACE], clock(10))
     first, second = left_to_right(tracks.values())
-    assert (first.identity, first.spans) == (0, [(0.0, 10.0)])
-    assert 5 <= second.spans[0][0] <= 6
+    assert (first.identity, first.segments) == (0, [(0.0, 10.0)])
+    assert 5 <= second.segments[0][0] <= 6
     assert second.score == pytest.approx(0.8)
 
 
@@ -270,8 +271,8 @@ def test_of_two_faces_the_one_who_returns_is_recognised_by_its_place() -> None:
     other = Box.around(600, 200, 100)
     _, tracks = follow(lambda time: [FACE, other] if not 4 < time < 9 else [FACE], clock(14))
     first, second = left_to_right(tracks.values())
-    assert first.spans == [(0.0, 14.0)]
-    assert len(second.spans) == 2
+    assert first.segments == [(0.0, 14.0)]
+    assert len(second.segments) == 2
 
 
 def track_of(identity: int, side: float, x: float, seconds: float) -> Track:
@@ -310,7 +311,7 @@ def test_real_face_is_covered_in_every_frame_by_a_box_that_hardly_moves() -> Non
     tracker = FaceTracker(HaarDetector())
     tracked = list(tracker.track(frames))
     assert list(tracker.tracks) == [0]
-    assert tracker.tracks[0].spans == [(frames[0].time, frames[-1].time)]
+    assert tracker.tracks[0].segments == [(frames[0].time, frames[-1].time)]
     boxes = [box for group in tracked for box in group.boxes[0]]
     assert len(boxes) == len(frames)
     for box in boxes:

@@ -36,7 +36,7 @@ class GreenNetwork:
 
 @pytest.fixture
 def green() -> Engine:
-    return Engine("torch", SimpleNamespace(multiple=4, frames=64, output="wave"), GreenNetwork())  # type: ignore[arg-type]
+    return Engine("torch", SimpleNamespace(multiple=4, frames=64, output="waveform"), GreenNetwork())  # type: ignore[arg-type]
 
 
 def _clip(values: np.ndarray) -> np.ndarray:
@@ -72,7 +72,7 @@ def test_a_short_clip_is_one_window_and_keeps_its_length(green: Engine, length: 
 
 def test_a_slope_is_summed_up_to_the_wave(green: Engine) -> None:
     wave = np.cos(2 * np.pi * 1.2 * np.arange(300) / 30)
-    slopes = replace(green, card=SimpleNamespace(**{**vars(green.card), "output": "slope"}))  # type: ignore[arg-type]
+    slopes = replace(green, card=SimpleNamespace(**{**vars(green.card), "output": "derivative"}))  # type: ignore[arg-type]
     frames = _clip(np.rint(120 - 100 * np.diff(wave, prepend=1.0) / np.abs(np.diff(wave)).max()))
     found = slopes(np.stack([frames, frames]))
     assert found.shape == (2, 300)

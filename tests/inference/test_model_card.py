@@ -3,9 +3,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from facepulse.inference.model_card import MINIMUM_SIZE, Card
+from facepulse.inference.model_card import MINIMUM_SIZE, ModelCard
 
-CARD = Card(
+CARD = ModelCard(
     name="physfsunet",
     network="physfsunet",
     config={"stem_width": 32, "shift": True, "pooling": "S-ST-ST-S"},
@@ -26,7 +26,7 @@ CARD = Card(
 def test_json_round_trip() -> None:
     text = CARD.to_json()
     assert len(text.splitlines()) == 1
-    assert Card.from_json(text) == CARD
+    assert ModelCard.from_json(text) == CARD
 
 
 @pytest.mark.parametrize(
@@ -59,15 +59,15 @@ def test_a_wrong_field_is_named_with_its_value(field: str, value: object) -> Non
 def test_missing_and_unknown_fields_are_named() -> None:
     entries = asdict(CARD)
     with pytest.raises(ValueError, match="lacks fps"):
-        Card.from_json(json.dumps({name: value for name, value in entries.items() if name != "fps"}))
+        ModelCard.from_json(json.dumps({name: value for name, value in entries.items() if name != "fps"}))
     with pytest.raises(ValueError, match="unknown colour"):
-        Card.from_json(json.dumps({**entries, "colour": "BGR"}))
+        ModelCard.from_json(json.dumps({**entries, "colour": "BGR"}))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "3"])
 def test_text_that_is_no_card(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        Card.from_json(text)
+        ModelCard.from_json(text)
 
 
 def test_the_smallest_size_is_the_networks_own() -> None:

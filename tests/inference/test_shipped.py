@@ -11,18 +11,18 @@ import pytest
 
 import facepulse
 from facepulse.inference.engine import find_engine, load_engine
-from facepulse.inference.model_card import Card
+from facepulse.inference.model_card import ModelCard
 from facepulse.inference.registry import DEFAULT, NETWORKS
 from facepulse.inference.weights import exported, find_weights, list_models, load_model, read_card
 from facepulse.pipeline.methods import find_method
-from facepulse.rppg.regions import Trust
+from facepulse.rppg.quality import QualityModel
 
 ROOT = Path(__file__).parents[2]
 
 every_model = pytest.mark.parametrize("name", list_models())
 
 
-def card_of(name: str) -> Card:
+def card_of(name: str) -> ModelCard:
     engine = find_engine(name)
     assert engine is not None
     return engine.card
@@ -49,7 +49,7 @@ def test_the_card_says_what_has_to_be_known(name: str) -> None:
     assert "simulated" in card.training_data
     assert "facepulse train" in card.training_data, "the command"
     assert "simulated" in card.protocol
-    assert card.trust.keys() == asdict(Trust(0, 0, 0, 0)).keys(), "its quality is calibrated"
+    assert card.quality_model.keys() == asdict(QualityModel(0, 0, 0, 0)).keys(), "its quality is calibrated"
     assert {"mae_bpm_calm", "mae_bpm_complex", "mae_bpm_unseen"} <= card.scores.keys()
 
 

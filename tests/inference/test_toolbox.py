@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 import toolbox_checkpoints  # noqa: E402
 from facepulse import load_model, measure  # noqa: E402
 from facepulse.errors import UsageError  # noqa: E402
-from facepulse.inference.model_card import Card  # noqa: E402
+from facepulse.inference.model_card import ModelCard  # noqa: E402
 from facepulse.inference.toolbox import LAYOUTS, load_checkpoint  # noqa: E402
 from facepulse.inference.weights import load_with_card, read_card, save_model  # noqa: E402
 from facepulse.models import MODELS, PhysNet  # noqa: E402
@@ -79,7 +79,7 @@ def test_deepphys_and_ts_can_are_told_apart_by_name_alone(tmp_path: Path) -> Non
 @pytest.mark.parametrize("network", NETWORKS)
 def test_what_was_loaded_is_saved_with_a_card(network: str, tmp_path: Path) -> None:
     loaded = load_model(written(tmp_path / f"{network}.pth", toolbox_checkpoints.state(network, 36)))
-    card = Card(
+    card = ModelCard(
         name="x",
         network=network,
         config={"size": 36},
@@ -140,7 +140,7 @@ def test_a_checkpoint_gets_the_card_of_its_kind(network: str, tmp_path: Path) ->
         state = toolbox_checkpoints.state(network, 72)
     loaded, card = load_with_card(written(tmp_path / f"{network}.pth", state))
     assert (card.name, card.network, card.margin, card.fps) == (network, network, 0.25, 30.0)
-    assert card.output == ("wave" if network == "rhythmformer" else "slope")
+    assert card.output == ("waveform" if network == "rhythmformer" else "derivative")
     assert card.frames % (2 * loaded.multiple) == 0
     assert card.size == getattr(loaded.config, "size", 72)
     assert save_model(loaded, card, tmp_path / "x.safetensors") == card

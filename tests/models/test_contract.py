@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from facepulse.inference.engine import load_engine  # noqa: E402
-from facepulse.inference.model_card import Card  # noqa: E402
+from facepulse.inference.model_card import ModelCard  # noqa: E402
 from facepulse.inference.registry import NETWORKS  # noqa: E402
 from facepulse.inference.weights import load_model, save_model  # noqa: E402
 from facepulse.models import MODELS  # noqa: E402
@@ -55,10 +55,10 @@ def built(name: str) -> Any:
     return network.eval()
 
 
-def card(name: str) -> Card:
+def card(name: str) -> ModelCard:
     network = built(name)
     size = getattr(network.config, "size", 64)
-    return Card(
+    return ModelCard(
         name="x",
         network=name,
         config={},

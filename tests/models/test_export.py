@@ -6,7 +6,7 @@ import pytest
 
 from facepulse import cli
 from facepulse.errors import FacepulseError
-from facepulse.inference.model_card import METADATA_KEY, Card
+from facepulse.inference.model_card import METADATA_KEY, ModelCard
 
 torch = pytest.importorskip("torch")
 import onnx  # noqa: E402
@@ -32,7 +32,7 @@ def test_frames_go_in_as_they_come_and_every_axis_but_colour_is_free(exported: o
 
 def test_the_card_and_the_tensors_are_those_of_the_weights(exported: onnx.ModelProto, trained) -> None:
     metadata = {entry.key: entry.value for entry in exported.metadata_props}
-    assert Card.from_json(metadata[METADATA_KEY]) == trained.card
+    assert ModelCard.from_json(metadata[METADATA_KEY]) == trained.card
     tensors = {tensor.name: to_array(tensor) for tensor in exported.graph.initializer}
     for name, wanted in trained.network.state_dict().items():
         if not name.endswith("num_batches_tracked"):
@@ -59,7 +59,7 @@ def test_the_command_says_how_well_the_engines_agree_and_nothing_else(trained, t
 
 
 def test_a_file_that_openvino_reads_differently_is_not_kept(trained, tmp_path: Path, monkeypatch) -> None:
-    def write_another(module: torch.nn.Module, card: Card, path: Path) -> None:
+    def write_another(module: torch.nn.Module, card: ModelCard, path: Path) -> None:
         path.write_bytes(trained.onnx.read_bytes())
         with torch.no_grad():
             next(module.network.decoder.parameters()).mul_(1.01)

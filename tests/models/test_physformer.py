@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from facepulse.inference.engine import load_engine  # noqa: E402
-from facepulse.inference.model_card import Card  # noqa: E402
+from facepulse.inference.model_card import ModelCard  # noqa: E402
 from facepulse.inference.weights import load_model, save_model  # noqa: E402
 from facepulse.models import PhysFormer, PhysFormerConfig  # noqa: E402
 from facepulse.models.export import export  # noqa: E402
@@ -139,7 +139,7 @@ def test_every_parameter_learns():
 def test_exported_it_reads_batches_of_clips_of_any_length_and_size_alike(tmp_path: Path):
     torch.manual_seed(0)
     network = PhysFormer(PhysFormerConfig(**TINY)).eval()
-    card = Card(
+    card = ModelCard(
         name="tiny",
         network="physformer",
         config=TINY,

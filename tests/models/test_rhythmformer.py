@@ -11,7 +11,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from facepulse.inference.engine import load_engine  # noqa: E402
-from facepulse.inference.model_card import Card  # noqa: E402
+from facepulse.inference.model_card import ModelCard  # noqa: E402
 from facepulse.inference.weights import load_model, save_model  # noqa: E402
 from facepulse.models import RhythmFormer, RhythmFormerConfig  # noqa: E402
 from facepulse.models.export import export  # noqa: E402
@@ -273,7 +273,7 @@ def trained_on(network, frames):
 def test_exported_it_reads_clips_with_fewer_regions_than_it_attends_to_and_with_more(config, tmp_path: Path):
     torch.manual_seed(0)
     network = trained_on(RhythmFormer(RhythmFormerConfig(**config)), random_frames(2, 3, 16, 64, 64, seed=1))
-    card = Card(
+    card = ModelCard(
         name="tiny",
         network="rhythmformer",
         config=config,

@@ -18,7 +18,7 @@ def test_a_network_is_found_by_its_file_and_called_as_its_card_says(trained) -> 
         method = find_method(str(path))
         assert method.engine is not None
         assert (method.name, method.fps, method.engine.name) == ("tiny", 30.0, engine)
-        assert method.skin.name == "POS", "beside a network the skin is read too"
+        assert method.classical.name == "POS", "beside a network the skin is read too"
 
 
 def test_a_name_that_stands_for_nothing_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from facepulse.faces.crops import FaceClip
 from facepulse.inference.engine import Engine
-from facepulse.pipeline.network_trace import WaveformTrace
+from facepulse.pipeline.network_trace import NetworkTrace
 
 
 class MeanNetwork:
@@ -20,7 +20,7 @@ class MeanNetwork:
         return frames.mean(axis=(2, 3, 4), dtype=np.float32)
 
 
-ENGINE = Engine("torch", SimpleNamespace(multiple=4, frames=64, fps=25.0, output="wave"), MeanNetwork())  # type: ignore[arg-type]
+ENGINE = Engine("torch", SimpleNamespace(multiple=4, frames=64, fps=25.0, output="waveform"), MeanNetwork())  # type: ignore[arg-type]
 
 
 def frames_of(length: int, seed: int) -> np.ndarray:
@@ -29,38 +29,38 @@ def frames_of(length: int, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("piece", [1, 13, 64, 500])
 def test_clips_are_read_as_the_whole_part_would_be(piece: int) -> None:
-    trace = WaveformTrace(ENGINE)
+    trace = NetworkTrace(ENGINE)
     for part, length in enumerate((150, 40)):
         frames = frames_of(length, part)
         for start in range(0, length, piece):
             trace.push(FaceClip(frames[start : start + piece], 10.0 * part + start / 25.0, 25.0, part))
-    first, second = trace.parts
+    first, second = trace.segments
     assert (first.start_s, first.fps, second.start_s) == (0.0, 25.0, 10.0)
     assert np.array_equal(first.waveform, ENGINE(frames_of(150, 0)).astype(np.float64))
     assert np.array_equal(second.waveform, ENGINE(frames_of(40, 1)).astype(np.float64))
 
 
 def test_a_part_too_short_for_any_network_is_silent() -> None:
-    trace = WaveformTrace(ENGINE)
+    trace = NetworkTrace(ENGINE)
     trace.push(FaceClip(frames_of(7, 0), 0.0, 25.0, 0))
     trace.push(FaceClip(frames_of(100, 1), 5.0, 25.0, 1))
-    short, long = trace.parts
+    short, long = trace.segments
     assert short.waveform.shape == (7,)
     assert not short.waveform.any()
     assert long.waveform.any()
 
 
 def test_before_the_first_clip_there_is_nothing() -> None:
-    assert WaveformTrace(ENGINE).parts == []
+    assert NetworkTrace(ENGINE).segments == []
 
 
 def test_the_past_can_be_forgotten() -> None:
-    trace = WaveformTrace(ENGINE)
+    trace = NetworkTrace(ENGINE)
     trace.push(FaceClip(frames_of(50, 0), 0.0, 25.0, 0))
     trace.push(FaceClip(frames_of(500, 1), 5.0, 25.0, 1))
-    whole = trace.parts[1].waveform
+    whole = trace.segments[1].waveform
     trace.forget(15.0)
-    [part] = trace.parts
+    [part] = trace.segments
     assert part.start_s == pytest.approx(15.0)
     assert np.array_equal(part.waveform, whole[250:])
     assert len(trace._stream._windows) < 10, "windows that nobody asks for any more are not kept"

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from scipy.signal import butter, filtfilt
 
 from facepulse.errors import UsageError
-from facepulse.rppg.classical import METHODS, ClassicalMethod, get_method, jade
+from facepulse.rppg.classical import CLASSICAL, ClassicalMethod, find_classical, jade
 
 FPS = 30.0
 SKIN = np.array([175.0, 120.0, 95.0])
 PULSE_SIGNATURE = np.array([0.33, 0.77, 0.53])  # as published by de Haan and van Leest, 2014
 
-every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+every_method = pytest.mark.parametrize("method", CLASSICAL.values(), ids=CLASSICAL.keys())
 
 
 def blood_volume(bpm: float, seconds: float = 20.0, fps: float = FPS) -> np.ndarray:
@@ -85,8 +85,8 @@ def test_light_that_shakes_at_a_wrong_rate(name: str, bpm: float, wrong_bpm: flo
     """Four times the pulse's own amplitude: green reads the motion, what looks at colour must not."""
     volume = blood_volume(bpm, 30.0)
     trace = skin_trace(volume, light=4 * 0.0075 * unsteady_light(wrong_bpm, len(volume)))
-    assert abs(peak_bpm(METHODS["GREEN"].waveform(trace, FPS)) - wrong_bpm) < 20
-    assert peak_bpm(METHODS[name].waveform(trace, FPS)) == pytest.approx(bpm, abs=1.0)
+    assert abs(peak_bpm(CLASSICAL["GREEN"].waveform(trace, FPS)) - wrong_bpm) < 20
+    assert peak_bpm(CLASSICAL[name].waveform(trace, FPS)) == pytest.approx(bpm, abs=1.0)
 
 
 # --- each as its paper writes it
@@ -152,7 +152,7 @@ def test_agrees_with_the_paper_written_as_loops(name: str, reference: Callable[[
     expected = reference(trace)
     tolerance = 1e-6 if name == "PBV" else 1e-9  # PBV's ridge, beside an inverse without one
     np.testing.assert_allclose(
-        METHODS[name].waveform(trace, FPS), expected - expected.mean(), rtol=0, atol=tolerance * np.ptp(expected)
+        CLASSICAL[name].waveform(trace, FPS), expected - expected.mean(), rtol=0, atol=tolerance * np.ptp(expected)
     )
 
 
@@ -184,7 +184,7 @@ def test_jade_does_not_depend_on_the_mixing() -> None:
 def test_white_balance_does_not_matter(name: str) -> None:
     trace = skin_trace(blood_volume(72.0), light=0.02 * unsteady_light(110.0, 600))
     np.testing.assert_allclose(
-        METHODS[name].waveform(trace * [0.4, 1.3, 2.0], FPS), METHODS[name].waveform(trace, FPS), atol=1e-7
+        CLASSICAL[name].waveform(trace * [0.4, 1.3, 2.0], FPS), CLASSICAL[name].waveform(trace, FPS), atol=1e-7
     )
 
 
@@ -229,7 +229,7 @@ def test_grey_video_has_a_pulse_in_green_only(method: ClassicalMethod) -> None:
         lambda trace: trace[:, [0, 1, 1]],
         lambda trace: trace[:48],
     ],
-    ids=["black stretch", "frozen stretch", "black first", "no blue", "red only", "two alike", "shortest"],
+    ids=["black segment", "frozen segment", "black first", "no blue", "red only", "two alike", "shortest"],
 )
 def test_odd_input_gives_finite_output(method: ClassicalMethod, spoil: Callable[[np.ndarray], np.ndarray]) -> None:
     trace = spoil(skin_trace(blood_volume(72.0)))
@@ -258,10 +258,10 @@ def test_bad_arguments_are_named(method: ClassicalMethod, rgb: np.ndarray, fps: 
 
 
 def test_methods_are_found_in_any_case() -> None:
-    assert list(METHODS) == ["GREEN", "ICA", "CHROM", "POS", "LGI", "PBV", "OMIT"]
-    assert get_method("pos") is METHODS["POS"]
+    assert list(CLASSICAL) == ["GREEN", "ICA", "CHROM", "POS", "LGI", "PBV", "OMIT"]
+    assert find_classical("pos") is CLASSICAL["POS"]
     with pytest.raises(UsageError, match="'deep': choose one of GREEN, ICA, CHROM, POS, LGI, PBV, OMIT"):
-        get_method("deep")
+        find_classical("deep")
 
 
 def test_listing_methods_does_not_load_scipy() -> None:

@@ -8,7 +8,8 @@ import pytest
 from facepulse.rppg.classical import PULSE_SIGNATURE
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.pulse_color import Signature, signature
-from facepulse.rppg.regions import Agreement, trust
+from facepulse.rppg.quality import calibrated_quality
+from facepulse.rppg.regions import RateEstimate
 
 FPS, BPM = 30.0, 72.0
 PROTOCOL = PROTOCOLS["facepulse"]
@@ -82,7 +83,7 @@ def test_a_grey_or_black_picture_has_no_colour_to_look_at() -> None:
     assert signature([np.zeros((300, 4, 3))], FPS, BPM, PROTOCOL) is None
 
 
-def test_the_longer_stretch_counts_for_more() -> None:
+def test_the_longer_segment_counts_for_more() -> None:
     blood, lamp = colours(PULSE_SIGNATURE, seconds=30.0), colours(BLUE_LAMP, seconds=6.0)
     found = signature([lamp, blood], FPS, BPM, PROTOCOL)
     assert found is not None
@@ -94,7 +95,7 @@ def test_the_colour_only_takes_trust_away() -> None:
     evidence = [Signature(blood, strange).evidence for blood in shares for strange in shares[shares <= 1 - blood]]
     assert max(evidence) == 0.0
     assert np.isfinite(evidence).all()
-    agreement = Agreement(np.zeros(1), np.zeros(1), 70.0, 0.5, 10.0)
-    trusts = [trust(replace(agreement, colour=Signature(0.0, strange).evidence)) for strange in shares]
+    agreement = RateEstimate(np.zeros(1), np.zeros(1), 70.0, 0.5, 10.0)
+    trusts = [calibrated_quality(replace(agreement, color=Signature(0.0, strange).evidence)) for strange in shares]
     assert trusts == sorted(trusts, reverse=True)
-    assert trusts[-1] < 0.1 < 0.9 < trust(agreement)
+    assert trusts[-1] < 0.1 < 0.9 < calibrated_quality(agreement)

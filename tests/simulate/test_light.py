@@ -162,7 +162,7 @@ def test_screens_change_with_their_content_and_coloured_lights_move_in_the_pulse
             if source.spectrum in ("red", "green", "blue"):
                 moving = band_rms(source.level), band_rms(source.direction[:, 0])
                 colours.append(moving)
-                assert (source.level == 0).any()  # for a stretch of time, not always
+                assert (source.level == 0).any()  # for a segment of time, not always
     assert len(screens) > 60
     assert np.median(screens) > 1.3  # from dark shots to bright ones
     levels, directions = np.array(colours).T

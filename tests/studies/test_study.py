@@ -180,7 +180,7 @@ def test_a_recipe_is_laid_under_what_a_row_varies(tmp_path: Path) -> None:
     varied = here.settings(Trial(Arm("x", PURE, ALL_MMPD, config={"shift": False}, loss={"name": "mse"}), 4))
     assert varied.network.config == {"width": 8, "shift": False}
     assert (varied.loss.name, varied.seed, varied.optimiser.epochs) == ("mse", 4, 3)
-    assert (varied.data.caches[0].part, varied.data.validation[0].part) == ("train", "validation")
+    assert (varied.data.caches[0].subset, varied.data.validation[0].subset) == ("train", "validation")
 
     assert here.settings(Trial(Arm("x", PURE, ALL_MMPD, network="ts-can"), 0)).data.frames == 160
     shorter = Bench(tmp_path, tmp_path, settings_from({"data": {"frames": 128}}, "a test"))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facepulse.datasets.cache import open_cache
-from facepulse.rppg.classical import METHODS
+from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import heart_rate
 from facepulse.simulate.codec import through_codec
@@ -56,7 +56,7 @@ def random(seed=0):
 
 
 def rate(trace, method="POS"):
-    return heart_rate(METHODS[method].waveform(trace, FPS), FPS, PROTOCOLS["facepulse"])
+    return heart_rate(CLASSICAL[method].waveform(trace, FPS), FPS, PROTOCOLS["facepulse"])
 
 
 def relative_pulse(frames, bpm=BPM):
@@ -402,7 +402,7 @@ def test_speed_multiplies_the_rate_of_both_and_keeps_the_phase(recording, factor
     count = math.floor((len(recording.frames) - 1) / factor)
     count = min(count, 240)
     frames, ppg = played(recording.frames, recording.ppg, factor, count)
-    seen = METHODS["POS"].waveform(frames.mean((1, 2)), FPS)
+    seen = CLASSICAL["POS"].waveform(frames.mean((1, 2)), FPS)
     assert heart_rate(seen, FPS, PROTOCOLS["facepulse"]) == pytest.approx(BPM * factor, abs=1)
     assert heart_rate(ppg, FPS, PROTOCOLS["facepulse"]) == pytest.approx(BPM * factor, abs=1)
     # No jump: it is the same wave on a clock that runs faster, from the first sample to the last.

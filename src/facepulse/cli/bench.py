@@ -139,7 +139,7 @@ def evaluate(
     data: Path,
     protocol: Literal["facepulse", "paper", "toolbox", "toolbox-2023"] = "facepulse",
     split: str = "all",
-    part: Literal["train", "validation", "test"] = "test",
+    subset: Literal["train", "validation", "test"] = "test",
     window: Annotated[float, Parameter(validator=Number(gte=5))] = 10.0,
     where: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     out: Path | None = None,
@@ -157,22 +157,22 @@ def evaluate(
         data: What `facepulse prepare` wrote: the folder of one dataset in the cache.
         protocol: How heart rates are read from waveforms, the same for estimate and reference.
         split: Who is tested on: all, pure-60-40, ubfc-30-12, mmpd-7-1-2, ..., or one fold of several: 5-fold/2.
-        part: Which part of the split.
+        subset: Which subset of the split.
         window: Length in seconds of the windows that are evaluated besides whole recordings.
         where: Only recordings with these attributes, KEY=VALUE,VALUE, once for each attribute; or mmpd-simple.
         out: The folder to write into; by default evaluations/MODEL-DATASET-SPLIT-PROTOCOL.
     """
     from facepulse.datasets.cache import open_cache
-    from facepulse.evaluation.predictors import find_reader
+    from facepulse.evaluation.predictors import find_predictor
     from facepulse.evaluation.run import choose
     from facepulse.evaluation.run import evaluate as run
     from facepulse.rppg.protocols import PROTOCOLS
 
-    recordings, selection = choose(open_cache(data), split, part, _wanted(where))
-    reader = find_reader(model, PROTOCOLS[protocol])
+    recordings, selection = choose(open_cache(data), split, subset, _wanted(where))
+    reader = find_predictor(model, PROTOCOLS[protocol])
     if out is None:
         name = Path(model).stem if os.path.isfile(model) else reader.name
-        pieces = [name, recordings[0].dataset, split, *([part] if part != "test" else []), *where, protocol]
+        pieces = [name, recordings[0].dataset, split, *([subset] if subset != "test" else []), *where, protocol]
         out = Path("evaluations") / re.sub(r"[^\w=,-]+", "_", "-".join(pieces))
     check_folder(out)
     with progress_bar("evaluating", "recordings") as progress:

@@ -15,12 +15,12 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 import facepulse
-from facepulse._files import check_folder, check_writable, written_whole
+from facepulse._files import atomic_write, check_folder, check_writable
 from facepulse._optional import require_extra
 from facepulse.cli.console import EXIT_UNTRUSTED, progress_bar, say
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.inference.registry import DEFAULT
-from facepulse.measurement import TRUSTWORTHY, printable
+from facepulse.measurement import QUALITY_THRESHOLD, printable
 
 
 def measure(
@@ -29,7 +29,7 @@ def measure(
     window: Annotated[float, Parameter(validator=Number(gte=5))] = 10.0,
     faces: Literal["largest", "all"] = "largest",
     detector: Literal["auto", "haar", "rfb"] = "auto",
-    min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = TRUSTWORTHY,
+    min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = QUALITY_THRESHOLD,
     json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     waveform: Annotated[bool, Parameter(negative=())] = False,
     csv: Path | None = None,
@@ -104,7 +104,7 @@ def measure(
         if lines and json == "-":
             print(*lines, sep="\n")
         elif lines and json is not None:
-            with written_whole(Path(json)) as temporary:
+            with atomic_write(Path(json)) as temporary:
                 temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     return worst
 
@@ -146,7 +146,7 @@ def live(
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8737,
     host: str = "127.0.0.1",
     method: str = DEFAULT,
-    min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = TRUSTWORTHY,
+    min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = QUALITY_THRESHOLD,
     camera: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
     browser: bool = True,
 ) -> int:
@@ -184,10 +184,10 @@ def models() -> int:
     """
     from facepulse.inference.registry import NETWORKS
     from facepulse.inference.weights import list_models, read_card
-    from facepulse.rppg.classical import METHODS
+    from facepulse.rppg.classical import CLASSICAL
 
     print("methods, on the colour of skin: measure --method NAME")
-    for method in METHODS.values():
+    for method in CLASSICAL.values():
         print(f"  {method.name:6} {method.description:34} {method.reference}")
     cards = [read_card(name) for name in list_models()]
     if cards:

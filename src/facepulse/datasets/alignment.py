@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facepulse.datasets.recording import Floats, Signal
+from facepulse._types import Floats
+from facepulse.datasets.recording import Signal
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import bandpass, heart_rate, parabola_top
 
@@ -73,7 +74,7 @@ def align(parts: Sequence[tuple[Floats, Floats]], reference: Signal) -> Alignmen
     """Find the delay and the drift between a video's pulse and its reference.
 
     Args:
-        parts: (times, waveform) of the video's pulse in each unbroken stretch, (T,) each, uniform within a stretch,
+        parts: (times, waveform) of the video's pulse in each segment, (T,) each, uniform within a segment,
             systole upwards.
         reference: blood volume pulse, systole upwards, as its own timestamps have it.
 

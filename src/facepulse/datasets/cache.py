@@ -24,10 +24,10 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse._files import written_whole
+from facepulse._files import atomic_write
 from facepulse.datasets.recording import Attribute, DatasetError, natural
 
-FORMAT = 1  # of the files; a cache of another is refused
+FORMAT = 2  # of the files; a cache of another is refused
 
 SETTINGS, FRAMES, LABELS, ABOUT = "cache.json", "frames.npy", "labels.npz", "recording.json"
 _PARTIAL = ".partial"
@@ -113,13 +113,13 @@ class PreparedRecording:
 
     @property
     def times(self) -> NDArray[np.float64]:
-        """Time of each crop in seconds from the first frame of the video, (T,); uniform within a part."""
+        """Time of each crop in seconds from the first frame of the video, (T,); uniform within a segment."""
         return self.labels["times"]
 
     @property
-    def part(self) -> NDArray[np.int32]:
-        """Number of the unbroken stretch that each crop belongs to, (T,), ascending from 0."""
-        return self.labels["part"]
+    def segment(self) -> NDArray[np.int32]:
+        """Number of the segment that each crop belongs to, (T,), ascending from 0."""
+        return self.labels["segment"]
 
     @property
     def boxes(self) -> NDArray[np.float32]:
@@ -208,7 +208,7 @@ def read_recording(folder: Path, settings: CacheSettings) -> PreparedRecording:
 
 def write_settings(folder: Path, settings: CacheSettings) -> None:
     """Say how the crops in a dataset's folder are made."""
-    with written_whole(folder / SETTINGS) as temporary:
+    with atomic_write(folder / SETTINGS) as temporary:
         temporary.write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facepulse._types import Floats
 from facepulse.datasets.alignment import Alignment, align
 from facepulse.datasets.cache import (
     ABOUT,
@@ -22,7 +23,7 @@ from facepulse.datasets.cache import (
     recording_folder,
     within_margin,
 )
-from facepulse.datasets.recording import DatasetError, Floats, Recording, Signal
+from facepulse.datasets.recording import DatasetError, Recording, Signal
 from facepulse.errors import NoFaceError, TooShortError
 from facepulse.faces.crops import ClipBuilder, FaceClip
 from facepulse.faces.detectors import DETECTORS
@@ -30,10 +31,11 @@ from facepulse.faces.skin import SkinTrace
 from facepulse.faces.tracking import Box, FaceTracker, Track, largest
 from facepulse.pipeline.estimate import region_waveforms
 from facepulse.pipeline.extract import MINIMUM_FPS, MINIMUM_S
-from facepulse.rppg.classical import METHODS
+from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.protocols import PROTOCOLS
-from facepulse.rppg.pulse_color import in_colour
-from facepulse.rppg.regions import agree, trust
+from facepulse.rppg.pulse_color import with_color_test
+from facepulse.rppg.quality import calibrated_quality
+from facepulse.rppg.regions import estimate_rate
 from facepulse.video.reader import Frame, frame_rate, length_s
 
 NOTED_UNCOVERED_S = 1.0  # of the video by the reference
@@ -57,17 +59,17 @@ def prepare_recording(recording: Recording, target: Path, settings: CacheSetting
         seen = _watch(recording, folder, settings)
         track, crops = seen.main_face()
         notes = [*labels.notes, *seen.warnings]
-        kept, part, dropped = _stretches(crops, track)
+        kept, segment, dropped = _segments(crops, track)
         notes += dropped
         crops.keep(kept, folder / FRAMES)
         times = crops.times[kept]
-        waves, quality = _pulse(crops, kept, part, settings.fps)
+        waves, quality = _pulse(crops, kept, segment, settings.fps)
         alignment = None
         if settings.align and labels.ppg is not None:
-            alignment = align([(times[part == number], wave[0]) for number, wave in enumerate(waves)], labels.ppg)
+            alignment = align([(times[segment == number], wave[0]) for number, wave in enumerate(waves)], labels.ppg)
             if alignment is not None and (note := alignment.note()):
                 notes.append(note)
-        arrays = {"times": times, "part": part, "boxes": crops.boxes_at(times)}
+        arrays = {"times": times, "segment": segment, "boxes": crops.boxes_at(times)}
         for name, signal in (("ppg", labels.ppg), ("bpm", labels.bpm)):
             if signal is not None:
                 arrays[name] = _at(signal, times, alignment, name, notes)
@@ -117,9 +119,10 @@ class _Crops:
         return np.concatenate([times for times, _ in self._clips] or [np.zeros(0)])
 
     @property
-    def part(self) -> NDArray[np.int64]:
-        """Unbroken stretch of the clock that each crop belongs to, (T,)."""
-        return np.concatenate([np.full(len(times), part) for times, part in self._clips] or [np.zeros(0, np.int64)])
+    def segment(self) -> NDArray[np.int64]:
+        """Unbroken segment of the clock that each crop belongs to, (T,)."""
+        numbers = [np.full(len(times), segment) for times, segment in self._clips]
+        return np.concatenate(numbers or [np.zeros(0, np.int64)])
 
     def push(self, frames: Sequence[Frame], boxes: Sequence[Box]) -> None:
         self._box_times += [frame.time for frame in frames]
@@ -134,9 +137,9 @@ class _Crops:
 
     def _write(self, clip: FaceClip) -> None:
         self._writer.append(clip.frames)
-        self._clips.append((clip.times, clip.part))
+        self._clips.append((clip.times, clip.segment))
         face = within_margin(clip.frames, self._settings.margin)
-        self.skin.push(FaceClip(face, clip.start_s, clip.fps, clip.part))
+        self.skin.push(FaceClip(face, clip.start_s, clip.fps, clip.segment))
 
     def boxes_at(self, times: Floats) -> NDArray[np.float32]:
         """x, y, width and height of the face at (T,) times: (T, 4)."""
@@ -216,35 +219,39 @@ def _watch(recording: Recording, folder: Path, settings: CacheSettings) -> _Seen
     return _Seen(recording, faces, tracker.tracks, np.array(times), size, list(video.warnings))
 
 
-def _stretches(crops: _Crops, track: Track) -> tuple[NDArray[np.bool_], NDArray[np.int32], list[str]]:
-    """Which crops to keep, (T,), the stretch of each that is kept, from 0, and a note for each that is too short."""
-    times, clock_part = crops.times, crops.part
+def _segments(crops: _Crops, track: Track) -> tuple[NDArray[np.bool_], NDArray[np.int32], list[str]]:
+    """Which crops to keep, (T,), the segment of each that is kept, from 0, and a note for each that is too short."""
+    times, clock_segment = crops.times, crops.segment
     half = 0.5 / crops.fps
-    stretch = np.full(len(times), -1)
+    segment = np.full(len(times), -1)
     notes, count, longest_s = [], 0, 0.0
-    for number in np.unique(clock_part):
-        for start_s, end_s in track.spans:
-            inside = (clock_part == number) & (times >= start_s - half) & (times <= end_s + half)
+    for number in np.unique(clock_segment):
+        for start_s, end_s in track.segments:
+            inside = (clock_segment == number) & (times >= start_s - half) & (times <= end_s + half)
             seconds = np.count_nonzero(inside) / crops.fps
             longest_s = max(longest_s, seconds)
             if seconds >= MINIMUM_S:
-                stretch[inside], count = count, count + 1
+                segment[inside], count = count, count + 1
             elif seconds >= 1.0:
                 first, last = times[inside][[0, -1]]
                 notes.append(f"left out: the face from {first:.1f} to {last:.1f} s, too short")
     if not count:
-        raise TooShortError(f"the face is there for {longest_s:.1f} s at a stretch, at least {MINIMUM_S:g} are needed")
-    return stretch >= 0, stretch[stretch >= 0].astype(np.int32), notes
+        raise TooShortError(
+            f"the face is there for {longest_s:.1f} s without a break, at least {MINIMUM_S:g} are needed"
+        )
+    return segment >= 0, segment[segment >= 0].astype(np.int32), notes
 
 
-def _pulse(crops: _Crops, kept: NDArray[np.bool_], part: NDArray[np.int32], fps: float) -> tuple[list[Floats], float]:
-    """POS in all regions of the face, (regions, T) for each stretch, and how far it can be trusted."""
-    rgb = np.concatenate([trace.rgb for trace in crops.skin.parts])[kept]
-    colours = [rgb[part == number] for number in range(int(part[-1]) + 1)]
-    waves = [region_waveforms(METHODS["POS"], colour, fps) for colour in colours]
+def _pulse(
+    crops: _Crops, kept: NDArray[np.bool_], segment: NDArray[np.int32], fps: float
+) -> tuple[list[Floats], float]:
+    """POS in all regions of the face, (regions, T) for each segment, and how far it can be trusted."""
+    rgb = np.concatenate([trace.rgb for trace in crops.skin.segments])[kept]
+    colours = [rgb[segment == number] for number in range(int(segment[-1]) + 1)]
+    waves = [region_waveforms(CLASSICAL["POS"], colour, fps) for colour in colours]
     protocol = PROTOCOLS["facepulse"]
-    agreement = agree([wave[1:] for wave in waves], fps, protocol)
-    return waves, trust(in_colour(agreement, [colour[:, 1:] for colour in colours], fps, protocol))
+    agreement = estimate_rate([wave[1:] for wave in waves], fps, protocol)
+    return waves, calibrated_quality(with_color_test(agreement, [colour[:, 1:] for colour in colours], fps, protocol))
 
 
 def _at(signal: Signal, times: Floats, alignment: Alignment | None, name: str, notes: list[str]) -> NDArray[np.float32]:

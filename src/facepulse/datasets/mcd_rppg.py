@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Floats, Labels, Recording, natural
+from facepulse._types import Floats
+from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording, natural
 from facepulse.datasets.roots import recordings_below
 from facepulse.datasets.signals import as_signal, unreadable
 from facepulse.datasets.sources import RetimedVideo, frame_period_s

@@ -14,7 +14,7 @@ from typing import Any
 
 import cv2
 
-from facepulse._files import exclusive, is_full, written_whole
+from facepulse._files import atomic_write, is_disk_full, lock_folder
 from facepulse._optional import require_extra
 from facepulse.datasets import DATASETS
 from facepulse.datasets.cache import (
@@ -120,7 +120,7 @@ def prepare(
         raise UsageError(f"no dataset is called {dataset!r}: choose one of {', '.join(DATASETS)}")
     recordings = DATASETS[dataset].find(Path(root))
     folder = Path(cache) / dataset
-    with exclusive(folder):
+    with lock_folder(folder):
         chosen = _settle(folder, settings or {})
         remove_leftovers(folder)
         outcomes = {each.name: _described(each, folder, chosen) for each in recordings}
@@ -218,11 +218,11 @@ def _prepare_one(recording: Recording, folder: Path, settings: CacheSettings) ->
     except MemoryError:
         why = "out of memory: repeat the command with fewer --jobs"
     except FacepulseError as error:
-        if is_full(error):
+        if is_disk_full(error):
             return Outcome(recording.name, recording.subject, "disk full")
         why = str(error)
     except OSError as error:
-        if is_full(error):
+        if is_disk_full(error):
             return Outcome(recording.name, recording.subject, "disk full")
         why = f"cannot be read or written: {error}"
     except Exception as error:  # a defect of ours, or a file that nobody thought of: it does not stop the others
@@ -231,7 +231,7 @@ def _prepare_one(recording: Recording, folder: Path, settings: CacheSettings) ->
 
 
 def _write(path: Path, outcomes: Sequence[Outcome]) -> None:
-    with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, [field.name for field in fields(Outcome)])
         table.writeheader()
         table.writerows(asdict(outcome) for outcome in outcomes)

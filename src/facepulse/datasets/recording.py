@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facepulse._types import Floats
 from facepulse.errors import FacepulseError
 from facepulse.video.reader import Video
 
-Floats = NDArray[np.float64]
 Attribute = str | int | float | bool
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from facepulse.datasets.recording import DatasetError, Floats, Signal
+from facepulse._types import Floats
+from facepulse.datasets.recording import DatasetError, Signal
 
 PLAUSIBLE_BPM = (20.0, 300.0)  # pulse oximeters send 0, 1 or 255 while they have no pulse
 

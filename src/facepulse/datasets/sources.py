@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse.datasets.recording import DatasetError, Floats
+from facepulse._types import Floats, Image
+from facepulse.datasets.recording import DatasetError
 from facepulse.errors import VideoError
-from facepulse.video.reader import Frame, Image, Video, open_video
+from facepulse.video.reader import Frame, Video, open_video
 
 _BLOCK = 32  # frames that are turned at once: half a cache line
 

@@ -40,15 +40,15 @@ class Split(Generic[Item]):
 
     Attributes:
         name: as in `SPLITS`, with the number of the fold where there are several: `5-fold/2`.
-        parts: `train`, `validation`, `test`, as far as the split has them; recordings in natural order of their names.
+        subsets: `train`, `validation` and `test`, where the split has them; recordings in natural order of names.
     """
 
     name: str
-    parts: dict[str, list[Item]]
+    subsets: dict[str, list[Item]]
 
     def ids(self) -> dict[str, list[str]]:
-        """Names of the recordings of each part: what is printed, and saved with every result."""
-        return {part: [recording.name for recording in recordings] for part, recordings in self.parts.items()}
+        """Names of the recordings of each subset: what is printed, and saved with every result."""
+        return {subset: [recording.name for recording in recordings] for subset, recordings in self.subsets.items()}
 
 
 Shares = Mapping[str, float]
@@ -88,7 +88,7 @@ def split(recordings: Sequence[Item], name: str) -> dict[str, list[Item]]:
     if name in _FOLDS:
         raise UsageError(f"the split {name} has several folds: choose another, or ask for its folds")
     [only] = folds(recordings, name)
-    return only.parts
+    return only.subsets
 
 
 def folds(recordings: Sequence[Item], name: str) -> list[Split[Item]]:
@@ -153,19 +153,19 @@ def where(recordings: Iterable[AnyDescribed], wanted: Mapping[str, Collection[st
 
 
 def _shared(people: Sequence[str], shares: Shares) -> dict[str, list[str]]:
-    parts: dict[str, list[str]] = {}
+    subsets: dict[str, list[str]] = {}
     reached = 0.0
-    for part, share in shares.items():
+    for subset, share in shares.items():
         # Sums like 0.7 + 0.1 end a hair below the border that is meant.
         begin, reached = reached, reached + share
-        parts[part] = list(people[int(begin * len(people) + 1e-9) : int(reached * len(people) + 1e-9)])
-    return parts
+        subsets[subset] = list(people[int(begin * len(people) + 1e-9) : int(reached * len(people) + 1e-9)])
+    return subsets
 
 
 def _by_people(recordings: Sequence[Item], name: str, people: Mapping[str, Sequence[str]]) -> Split[Item]:
     ordered = sorted(recordings, key=lambda recording: natural(recording.name))
-    parts = {part: [each for each in ordered if each.subject in set(names)] for part, names in people.items()}
-    if empty := [part for part, members in parts.items() if not members]:
+    subsets = {subset: [each for each in ordered if each.subject in set(names)] for subset, names in people.items()}
+    if empty := [subset for subset, members in subsets.items() if not members]:
         count = len({recording.subject for recording in recordings})
         raise UsageError(f"the split {name} leaves nobody in {' and '.join(empty)}: there are {count} people")
-    return Split(name, parts)
+    return Split(name, subsets)

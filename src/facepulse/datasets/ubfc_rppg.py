@@ -15,7 +15,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from facepulse.datasets.recording import Dataset, DatasetError, Floats, Labels, Recording
+from facepulse._types import Floats
+from facepulse.datasets.recording import Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_heart_rate, as_signal, read_numbers
 from facepulse.datasets.sources import RetimedVideo

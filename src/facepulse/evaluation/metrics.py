@@ -14,7 +14,7 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from facepulse.rppg.spectrum import Floats
+from facepulse._types import Floats
 
 CLOSE_BPM = 5.0  # a heart rate this near its reference counts as right
 

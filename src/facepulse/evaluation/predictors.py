@@ -9,30 +9,28 @@ from typing import Protocol as Interface
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facepulse._types import Floats, Frames
 from facepulse.datasets.cache import CacheSettings, margin_edge, within_margin
 from facepulse.errors import UsageError
 from facepulse.faces.crops import FaceClip
 from facepulse.faces.skin import SkinTrace
 from facepulse.inference.engine import Engine, find_engine
-from facepulse.inference.overlap_add import Frames
 from facepulse.inference.weights import list_models
 from facepulse.pipeline.estimate import region_waveforms
-from facepulse.rppg.classical import METHODS, ClassicalMethod, get_method
+from facepulse.rppg.classical import CLASSICAL, ClassicalMethod, find_classical
 from facepulse.rppg.protocols import Protocol
-from facepulse.rppg.pulse_color import in_colour
-from facepulse.rppg.regions import agree, trust
+from facepulse.rppg.pulse_color import with_color_test
+from facepulse.rppg.quality import calibrated_quality
+from facepulse.rppg.regions import estimate_rate
 from facepulse.rppg.spectrum import heart_rate
-
-Floats = NDArray[np.float64]
 
 CHUNK = 256  # frames at a time, so that memory does not grow with length
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """The pulse in an unbroken stretch.
+    """The pulse in a segment.
 
     Attributes:
         waveform: (T,).
@@ -57,13 +55,13 @@ class Reading:
         """Bpm, and how far to trust it (0..1; None where there are no regions to agree)."""
         if self.regions is None:
             return heart_rate(self.waveform, fps, protocol), None
-        agreement = agree([self.regions], fps, protocol)
+        agreement = estimate_rate([self.regions], fps, protocol)
         if self.colours is not None:
-            agreement = in_colour(agreement, [self.colours], fps, protocol)
-        return agreement.bpm, trust(agreement)
+            agreement = with_color_test(agreement, [self.colours], fps, protocol)
+        return agreement.bpm, calibrated_quality(agreement)
 
 
-class Reader(Interface):
+class Predictor(Interface):
     """A model that reads prepared recordings."""
 
     @property
@@ -82,14 +80,14 @@ class Reader(Interface):
         """Make sure that it can read crops which were made this way; raises `UsageError`."""
 
     def read(self, frames: Frames, settings: CacheSettings) -> Reading:
-        """Crops of an unbroken stretch, uint8 (T, size, size, 3), at least five seconds, to the pulse in it."""
+        """Crops of a segment, uint8 (T, size, size, 3), at least five seconds, to the pulse in it."""
 
 
-def find_reader(model: str, protocol: Protocol) -> Reader:
+def find_predictor(model: str, protocol: Protocol) -> Predictor:
     """The reader that a name or a path stands for.
 
     Args:
-        model: a key of `facepulse.rppg.classical.METHODS`, a name of `facepulse.list_models()`, or a file of weights
+        model: a key of `facepulse.rppg.classical.CLASSICAL`, a name of `facepulse.list_models()`, or a file of weights
             (.safetensors) or of an exported network (.onnx).
         protocol: decides from what a classical method reads: under `facepulse` from the skin in four regions of the
             face, as run time does; under all others from the mean colour of the whole crop, as the literature does.
@@ -97,20 +95,21 @@ def find_reader(model: str, protocol: Protocol) -> Reader:
     Raises:
         UsageError: it is none of these, or the file cannot be loaded.
     """
-    if model.upper() in METHODS:
-        method = get_method(model)
-        return SkinReader(method) if protocol.name == "facepulse" else CropReader(method)
+    if model.upper() in CLASSICAL:
+        method = find_classical(model)
+        return RegionPredictor(method) if protocol.name == "facepulse" else ClassicalPredictor(method)
     engine = find_engine(model, precision="f32")  # the same figures on every machine
     if engine is not None:
-        return NetworkReader(engine)
+        return NetworkPredictor(engine)
     raise UsageError(
-        f"no model is called {model!r}: give a classical method ({', '.join(METHODS)}), a .safetensors or .onnx file, "
+        f"no model is called {model!r}: give a classical method ({', '.join(CLASSICAL)}), a .safetensors or .onnx "
+        "file, "
         f"or the name of weights ({', '.join(list_models()) or 'none in this installation'})"
     )
 
 
 @dataclass(frozen=True)
-class _ClassicalReader:
+class _ClassicalPredictor:
     """What both ways to read by a classical method have in common."""
 
     method: ClassicalMethod
@@ -129,7 +128,7 @@ class _ClassicalReader:
 
 
 @dataclass(frozen=True)
-class SkinReader(_ClassicalReader):
+class RegionPredictor(_ClassicalPredictor):
     """A classical method on the skin of the face and of its regions, as `facepulse measure` reads it.
 
     Only the rhythm of a codec's key frames stays in: crops do not know where those were.
@@ -138,31 +137,31 @@ class SkinReader(_ClassicalReader):
     how: str = "skin of the face, heart rate where four regions agree"
 
     def read(self, frames: Frames, settings: CacheSettings) -> Reading:
-        """See `Reader.read`."""
+        """See `Predictor.read`."""
         trace = SkinTrace()
         for start in range(0, len(frames), CHUNK):
             chunk = within_margin(frames[start : start + CHUNK], settings.margin)
-            trace.push(FaceClip(chunk, start / settings.fps, settings.fps, part=0))
-        [part] = trace.parts
+            trace.push(FaceClip(chunk, start / settings.fps, settings.fps, segment=0))
+        [part] = trace.segments
         waves = region_waveforms(self.method, part.rgb, settings.fps)
         return Reading(waves[0], waves[1:], part.rgb[:, 1:])
 
 
 @dataclass(frozen=True)
-class CropReader(_ClassicalReader):
+class ClassicalPredictor(_ClassicalPredictor):
     """A classical method on the mean colour of whole crops, with hair and background, as in the literature's tables."""
 
     how: str = "mean colour of the whole crop"
 
     def read(self, frames: Frames, settings: CacheSettings) -> Reading:
-        """See `Reader.read`."""
+        """See `Predictor.read`."""
         chunks = (frames[start : start + CHUNK] for start in range(0, len(frames), CHUNK))
         rgb = np.concatenate([chunk.mean(axis=(1, 2), dtype=np.float64) for chunk in chunks])
         return Reading(self.method.waveform(rgb, settings.fps))
 
 
 @dataclass(frozen=True)
-class NetworkReader:
+class NetworkPredictor:
     """A network on windows of the length, size, margin and rate that it was trained on, joined by overlap-add."""
 
     engine: Engine
@@ -187,7 +186,7 @@ class NetworkReader:
         return asdict(self.engine.card)
 
     def check(self, settings: CacheSettings) -> None:
-        """See `Reader.check`: the rate has to be the network's own, and crops can only lose pixels."""
+        """See `Predictor.check`: the rate has to be the network's own, and crops can only lose pixels."""
         card = self.engine.card
         side = settings.size - 2 * margin_edge(settings.size, settings.margin, card.margin)
         if settings.fps != card.fps:
@@ -201,7 +200,7 @@ class NetworkReader:
         raise UsageError(f"{card.name} reads crops {problem}: prepare the recordings anew for it")
 
     def read(self, frames: Frames, settings: CacheSettings) -> Reading:
-        """See `Reader.read`."""
+        """See `Predictor.read`."""
         card = self.engine.card
         crops = within_margin(frames, settings.margin, card.margin)
         if crops.shape[1] != card.size:

@@ -13,10 +13,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from facepulse._files import written_whole
+from facepulse._files import atomic_write
+from facepulse._types import Floats
 from facepulse.datasets.cache import CacheSettings
 from facepulse.datasets.recording import natural
 from facepulse.evaluation import metrics
@@ -32,11 +30,10 @@ from facepulse.evaluation.summary import (
     summarised,
 )
 
-Floats = NDArray[np.float64]
 Level = Literal["recordings", "windows"]
 
 STRATA = range(2, 13)  # an attribute with more values than this says who, not what kind
-RECORDING_ROWS = "a recording's row is over its longest unbroken stretch with a reference"
+RECORDING_ROWS = "a recording's row is over its longest segment with a reference"
 PACKAGES = ("numpy", "scipy", "opencv-python-headless", "openvino", "torch")
 
 
@@ -51,7 +48,7 @@ class Failure:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Waveforms of one stretch, filtered under the protocol, for the eye.
+    """Waveforms of one segment, filtered under the protocol, for the eye.
 
     Attributes:
         times: (T,) seconds from the first frame of the video.
@@ -70,13 +67,13 @@ class Selection:
 
     Attributes:
         split: one of `facepulse.datasets.splits.SPLITS`, with the number of the fold where it has several.
-        part: which of its parts was evaluated.
-        where: attribute to wanted values, by which that part was filtered.
-        ids: names of the recordings of every part, before the filter.
+        subset: subset of the split that was evaluated.
+        where: attribute to wanted values, by which the subset was filtered.
+        ids: names of the recordings of every subset, before the filter.
     """
 
     split: str
-    part: str
+    subset: str
     where: Mapping[str, tuple[str, ...]]
     ids: Mapping[str, Sequence[str]]
 
@@ -96,10 +93,10 @@ class Evaluation:
         selection: how the recordings were chosen; None where the caller did it.
         sha256: recording to the hash of its arrays; all that were asked for, in their order.
         window_s: length of the windows.
-        recordings: a row each, over its longest unbroken stretch with a reference.
-        windows: rows of windows that do not overlap, within such stretches.
+        recordings: a row each, over its longest segment with a reference.
+        windows: rows of windows that do not overlap, within such segments.
         failed: recordings that could not be evaluated.
-        traces: recording to waveforms, of the stretch that its row is over; not in the files.
+        traces: recording to waveforms, of the segment that its row is over; not in the files.
     """
 
     model: str
@@ -203,10 +200,10 @@ class Evaluation:
         )
         _write_table(recordings, self.recordings)
         _write_table(windows, self.windows)
-        with written_whole(result) as temporary:
+        with atomic_write(result) as temporary:
             text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
             temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-        with written_whole(page) as temporary:
+        with atomic_write(page) as temporary:
             temporary.write_text(report(self), encoding="utf-8", errors="backslashreplace")
         return [recordings, windows, result, page]
 
@@ -245,7 +242,7 @@ class Evaluation:
             terms["note"] = "simulated recordings: they show that methods work, not how accurate they are on people"
         if self.selection is not None:
             filters = "; ".join(f"{key}={','.join(values)}" for key, values in self.selection.where.items())
-            terms["split"] = f"{self.selection.split}, {self.selection.part}{f', where {filters}' if filters else ''}"
+            terms["split"] = f"{self.selection.split}, {self.selection.subset}{f', where {filters}' if filters else ''}"
         terms["ids"] = " ".join(self.sha256)
         terms["whole"] = RECORDING_ROWS
         terms["reference"] = self._reference()
@@ -276,7 +273,7 @@ def _write_table(path: Path, rows: Sequence[Row]) -> None:
     attributes = sorted({attribute for row in rows for attribute in row.attributes})
     columns = [name for name in Row.__dataclass_fields__ if name != "attributes"]
     with (
-        written_whole(path) as temporary,
+        atomic_write(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         table = csv.writer(file)

@@ -11,24 +11,23 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from facepulse._types import Floats
 from facepulse.datasets import splits
 from facepulse.datasets.cache import PreparedRecording
 from facepulse.errors import FacepulseError, TooShortError, UsageError
 from facepulse.evaluation import metrics
-from facepulse.evaluation.predictors import Reader, Reading, find_reader
+from facepulse.evaluation.predictors import Predictor, Reading, find_predictor
 from facepulse.evaluation.result import Evaluation, Failure, Selection, Trace
 from facepulse.evaluation.summary import Row
 from facepulse.pipeline.extract import MINIMUM_S
 from facepulse.rppg.protocols import PROTOCOLS, Protocol
 from facepulse.rppg.spectrum import filtered, heart_rate, snr_db
 
-Floats = NDArray[np.float64]
-
 ROUNDING_S = 0.2  # by which the last window may be shorter than the others
 
 
 def evaluate(
-    model: str | Reader,
+    model: str | Predictor,
     recordings: Sequence[PreparedRecording],
     *,
     protocol: str = "facepulse",
@@ -39,14 +38,14 @@ def evaluate(
     """Run a model on prepared recordings and set its heart rates beside their references.
 
     Waveforms are read part by part, never across a gap. Estimate and reference go through the same protocol over the
-    same samples, where the reference has no hole: a whole recording over its longest such stretch, and windows of
-    `window_s` that do not overlap; a rest that is shorter by over 0.2 s is left out. A recording without a stretch of
+    same samples, where the reference has no hole: a whole recording over its longest such segment, and windows of
+    `window_s` that do not overlap; a rest that is shorter by over 0.2 s is left out. A recording without a segment of
     that length is one window. Where only the device's own heart rate is known, the reference is its mean over the
     window.
 
     Args:
         model: a classical method, the name or path of weights, an exported network (see
-            `facepulse.evaluation.predictors.find_reader`), or whatever else reads crops.
+            `facepulse.evaluation.predictors.find_predictor`), or whatever else reads crops.
         recordings: of one dataset, prepared in one way.
         protocol: a key of `facepulse.rppg.spectrum.PROTOCOLS`.
         window_s: length of the windows in seconds, at least 5.
@@ -70,7 +69,7 @@ def evaluate(
         raise UsageError(f"the recordings are of several datasets or caches ({names}): evaluate one at a time")
     recipe = PROTOCOLS[protocol]
     settings = recordings[0].settings
-    reader = find_reader(model, recipe) if isinstance(model, str) else model
+    reader = find_predictor(model, recipe) if isinstance(model, str) else model
     reader.check(settings)
 
     wholes: list[Row] = []
@@ -81,10 +80,10 @@ def evaluate(
         if progress is not None:
             progress(done, len(recordings))
         try:
-            stretches = _stretches(recording, reader)
-            longest = max(stretches, key=len)
+            segments = _segments(recording, reader)
+            longest = max(segments, key=len)
             whole = longest.row(recording, recipe)
-            within = [window.row(recording, recipe) for window in _windows(stretches, window_s)]
+            within = [window.row(recording, recipe) for window in _windows(segments, window_s)]
         except FacepulseError as error:
             failed.append(Failure(recording.name, recording.subject, str(error)))
             continue
@@ -116,32 +115,32 @@ def evaluate(
 
 
 def choose(
-    recordings: Sequence[PreparedRecording], split: str, part: str, where: Mapping[str, tuple[str, ...]]
+    recordings: Sequence[PreparedRecording], split: str, subset: str, where: Mapping[str, tuple[str, ...]]
 ) -> tuple[list[PreparedRecording], Selection]:
-    """One part of a split, filtered, and a note of how it was chosen.
+    """One subset of a split, filtered, and a note of how it was chosen.
 
     Args:
         recordings: to choose from.
         split: one of `facepulse.datasets.splits.SPLITS`, with the number of the fold where it has several: `5-fold/2`.
-        part: `train`, `validation` or `test`.
-        where: attribute to wanted values. The filter is laid over the split: it moves nobody to another part.
+        subset: `train`, `validation` or `test`.
+        where: attribute to wanted values. The filter is laid over the split: it moves nobody to another subset.
 
     Raises:
-        UsageError: there is no such split, fold, part, attribute or value, or nothing is left.
+        UsageError: there is no such split, fold, subset, attribute or value, or nothing is left.
     """
     found = {fold.name: fold for fold in splits.folds(recordings, split.partition("/")[0])}
     if split not in found:
         raise UsageError(f"the split {split} has to be one of its folds: {', '.join(found)}")
-    if part not in found[split].parts:
-        raise UsageError(f"the split {split} has no part {part!r}: choose {' or '.join(found[split].parts)}")
-    chosen = splits.where(found[split].parts[part], where)
+    if subset not in found[split].subsets:
+        raise UsageError(f"the split {split} has no subset {subset!r}: choose {' or '.join(found[split].subsets)}")
+    chosen = splits.where(found[split].subsets[subset], where)
     if not chosen:
-        raise UsageError(f"no recording in {part} of {split} has all that is wanted: want less at a time")
-    return chosen, Selection(split, part, where, found[split].ids())
+        raise UsageError(f"no recording in {subset} of {split} has all that is wanted: want less at a time")
+    return chosen, Selection(split, subset, where, found[split].ids())
 
 
 @dataclass(frozen=True, eq=False)
-class _Stretch:
+class _Segment:
     """Consecutive crops as a model reads them, beside their reference.
 
     Attributes:
@@ -161,10 +160,10 @@ class _Stretch:
     def __len__(self) -> int:
         return len(self.reference)
 
-    def cut(self, begin: int, end: int) -> _Stretch:
+    def cut(self, begin: int, end: int) -> _Segment:
         """The crops from `begin` to before `end`."""
         start_s = self.start_s + begin / self.fps
-        return _Stretch(start_s, self.fps, self.reading.cut(begin, end), self.reference[begin:end], self.kind)
+        return _Segment(start_s, self.fps, self.reading.cut(begin, end), self.reference[begin:end], self.kind)
 
     def reference_bpm(self, protocol: Protocol) -> float | None:
         """None without a reference, or where its PPG is flat: a sensor that has come off."""
@@ -210,11 +209,11 @@ class _Stretch:
         )
 
 
-def _stretches(recording: PreparedRecording, reader: Reader) -> list[_Stretch]:
+def _segments(recording: PreparedRecording, reader: Predictor) -> list[_Segment]:
     """The recording as the model reads it, part by part, cut where its reference has holes.
 
     Raises:
-        FacepulseError: its files are not as they were prepared, or no stretch is long enough.
+        FacepulseError: its files are not as they were prepared, or no segment is long enough.
     """
     recording.verify()
     fps, frames, times = recording.fps, recording.frames, recording.times
@@ -222,11 +221,11 @@ def _stretches(recording: PreparedRecording, reader: Reader) -> list[_Stretch]:
     known = np.isfinite(reference) if kind else np.ones(len(times), np.bool_)
     shortest = math.ceil(MINIMUM_S * fps)
     found = []
-    for start, stop in _runs(recording.part):
+    for start, stop in _runs(recording.segment):
         inside = [run for run in _runs(known[start:stop]) if known[start + run[0]] and run[1] - run[0] >= shortest]
         if inside:
             reading = reader.read(frames[start:stop], recording.settings)
-            part = _Stretch(float(times[start]), fps, reading, reference[start:stop], kind)
+            part = _Segment(float(times[start]), fps, reading, reference[start:stop], kind)
             found += [part.cut(*run) for run in inside]
     if not found:
         what = "face with a reference" if kind else "face"
@@ -234,15 +233,15 @@ def _stretches(recording: PreparedRecording, reader: Reader) -> list[_Stretch]:
     return found
 
 
-def _windows(stretches: Sequence[_Stretch], seconds: float) -> list[_Stretch]:
-    """Windows side by side within the stretches; the longest stretch where none holds a window."""
+def _windows(segments: Sequence[_Segment], seconds: float) -> list[_Segment]:
+    """Windows side by side within the segments; the longest segment where none holds a window."""
     windows = []
-    for stretch in stretches:
-        length = round(seconds * stretch.fps)
+    for segment in segments:
+        length = round(seconds * segment.fps)
         # Two windows fit into 20 s also where the last frame is missing.
-        last = len(stretch) - length + round(ROUNDING_S * stretch.fps)
-        windows += [stretch.cut(begin, min(begin + length, len(stretch))) for begin in range(0, last + 1, length)]
-    return windows or [max(stretches, key=len)]
+        last = len(segment) - length + round(ROUNDING_S * segment.fps)
+        windows += [segment.cut(begin, min(begin + length, len(segment))) for begin in range(0, last + 1, length)]
+    return windows or [max(segments, key=len)]
 
 
 def _reference(recording: PreparedRecording) -> tuple[Floats, Literal["ppg", "bpm"] | None]:

@@ -28,20 +28,20 @@ REACH_TICKS = 1.05
 
 @dataclass(frozen=True)
 class FaceClip:
-    """A stretch of one face on a uniform clock.
+    """A segment of one face on a uniform clock.
 
     Attributes:
         frames: uint8 (T, size, size, 3), RGB crops.
         start_s: time of the first crop in seconds from the start of the video.
         fps: clock rate in Hz.
-        part: number of the unbroken stretch this clip belongs to, from 0. Clips of one part follow each other without
+        segment: number of the segment this clip belongs to, from 0. Clips of one part follow each other without
             a gap, and may be concatenated.
     """
 
     frames: npt.NDArray[np.uint8]
     start_s: float
     fps: float
-    part: int
+    segment: int
 
     def __post_init__(self) -> None:
         shape = self.frames.shape
@@ -51,8 +51,8 @@ class FaceClip:
             raise ValueError(f"fps must be a positive number of Hz, got {self.fps}")
         if not math.isfinite(self.start_s):
             raise ValueError(f"start_s must be a finite number of seconds, got {self.start_s}")
-        if self.part < 0:
-            raise ValueError(f"part must count from 0, got {self.part}")
+        if self.segment < 0:
+            raise ValueError(f"segment must count from 0, got {self.segment}")
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
@@ -85,8 +85,8 @@ class ClipBuilder:
         self.size = size
         self.margin = margin
         self.fps = fps
-        self._part = 0
-        self._begin_part()
+        self._segment = 0
+        self._begin_segment()
 
     def push(self, frames: Sequence[Frame], boxes: Sequence[Box]) -> list[FaceClip]:
         """Take the next frames with the face's box in each.
@@ -120,11 +120,11 @@ class ClipBuilder:
         if not self._times:
             return []
         clips = self._settled(self._times[-1] + 1e-6 / self.fps)  # rounding must not cost the last frame its tick
-        self._part += 1
-        self._begin_part()
+        self._segment += 1
+        self._begin_segment()
         return clips
 
-    def _begin_part(self) -> None:
+    def _begin_segment(self) -> None:
         self._times: list[float] = []
         self._crops: list[npt.NDArray[np.float32]] = []
         self._origin_s: float | None = None
@@ -143,7 +143,7 @@ class ClipBuilder:
         del self._times[:stale], self._crops[:stale]
         if not crops:
             return []
-        return [FaceClip(np.stack(crops), self._origin_s + first_tick / self.fps, self.fps, self._part)]
+        return [FaceClip(np.stack(crops), self._origin_s + first_tick / self.fps, self.fps, self._segment)]
 
     def _at(self, tick_s: float) -> npt.NDArray[np.float32]:
         """The crop at one tick: interpolated at that instant, or averaged over several where frames are dense."""
@@ -215,7 +215,7 @@ def crop(image: npt.NDArray[np.uint8], box: Box, size: int, margin: float) -> np
 
 
 def _covered(start: float, length: float, available: int, unit: int) -> slice:
-    """The pixels along one axis that a stretch of it reads, neighbours included; at least one where it misses all.
+    """The pixels along one axis thwithout a break of it reads, neighbours included; at least one where it misses all.
 
     It starts and, short of the edge, ends at a multiple of `unit`, so that pixels are always averaged in the same
     groups, wherever the box is.

@@ -18,9 +18,9 @@ import numpy as np
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
+from facepulse._types import Image
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.faces.tracking import Box, Detection, Detector
-from facepulse.video.reader import Image
 
 # Level weight that scores 0.5. Of 288 faces pasted into photographs (upright, tilted by 15 degrees, dimmed to 12 %, in
 # heavy noise) 96 % weighed more; of 249 pictures without one (textures, photographs, noise, clouds) 1 % held one.

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facepulse._types import Floats32
 from facepulse.faces.crops import FaceClip
-
-Floats: TypeAlias = npt.NDArray[np.float32]
 
 REGIONS = ("face", "forehead", "right cheek", "left cheek", "mouth and chin")  # right and left of the person
 
@@ -35,17 +33,17 @@ SCARCE = 0.05  # share of the face below which what passes for skin is not trust
 
 
 @dataclass(frozen=True)
-class TracePart:
-    """Colour means of one unbroken part.
+class TraceSegment:
+    """Colour means of one segment.
 
     Attributes:
-        part: its number, as its clips have it.
+        segment: its number, as its clips have it.
         start_s: time of the first row in seconds from the start of the video.
         fps: rate of the rows in Hz.
         rgb: float64 (T, regions, 3), mean red, green and blue in each of `REGIONS`; the first is the whole face.
     """
 
-    part: int
+    segment: int
     start_s: float
     fps: float
     rgb: npt.NDArray[np.float64]
@@ -63,17 +61,18 @@ class SkinTrace:
     """
 
     def __init__(self) -> None:
-        self._parts: dict[int, tuple[float, float, list[npt.NDArray[np.float64]]]] = {}
+        self._segments: dict[int, tuple[float, float, list[npt.NDArray[np.float64]]]] = {}
         self._face, self._regions, self._seed = _geometry()
         self._forget_colours()
         self._fraction_sum = 0.0
         self._ticks = 0
 
     @property
-    def parts(self) -> list[TracePart]:
-        """Every part so far, in order of time."""
+    def segments(self) -> list[TraceSegment]:
+        """Every segment so far, in order of time."""
         return [
-            TracePart(part, start_s, fps, np.concatenate(rows)) for part, (start_s, fps, rows) in self._parts.items()
+            TraceSegment(segment, start_s, fps, np.concatenate(rows))
+            for segment, (start_s, fps, rows) in self._segments.items()
         ]
 
     @property
@@ -82,34 +81,34 @@ class SkinTrace:
         return self._fraction_sum / self._ticks if self._ticks else 0.0
 
     def push(self, clip: FaceClip) -> None:
-        """Take the next clip of the face; a new `part` starts a new trace and forgets the old colours."""
-        if clip.part not in self._parts:
-            self._parts[clip.part] = (clip.start_s, clip.fps, [])
+        """Take the next clip of the face; a new `segment` starts a new trace and forgets the old colours."""
+        if clip.segment not in self._segments:
+            self._segments[clip.segment] = (clip.start_s, clip.fps, [])
             self._forget_colours()
         cells = np.stack([_to_cells(frame) for frame in clip.frames])
         weights, fraction = self._weights(self._running_average(cells, clip.fps))
         # In double precision: the rounding of float32 differs between channels, and a grey face would have a colour.
         exact = weights.astype(np.float64)
         sums = exact @ cells.reshape(len(cells), -1, 3).astype(np.float64)
-        self._parts[clip.part][2].append(sums / exact.sum(axis=2, keepdims=True))
+        self._segments[clip.segment][2].append(sums / exact.sum(axis=2, keepdims=True))
         self._fraction_sum += float(fraction.sum(dtype=np.float64))
         self._ticks += len(cells)
 
     def forget(self, before_s: float) -> None:
-        """Let go of whole clips that ended before a time; parts that ended before it are gone."""
+        """Let go of whole clips that ended before a time; segments that ended before it are gone."""
         kept = {}
-        for part, (start_s, fps, rows) in self._parts.items():
+        for segment, (start_s, fps, rows) in self._segments.items():
             while rows and start_s + len(rows[0]) / fps <= before_s:
                 start_s += len(rows.pop(0)) / fps
             if rows:
-                kept[part] = (start_s, fps, rows)
-        self._parts = kept
+                kept[segment] = (start_s, fps, rows)
+        self._segments = kept
 
     def _forget_colours(self) -> None:
         self._average = np.zeros((CELLS, CELLS, 3), np.float32)
         self._averaged = 0
 
-    def _running_average(self, cells: Floats, fps: float) -> Floats:
+    def _running_average(self, cells: Floats32, fps: float) -> Floats32:
         """The average picture at every tick: of all ticks so far, later with the older ones fading."""
         averages = np.empty_like(cells)
         for index, picture in enumerate(cells):
@@ -118,7 +117,7 @@ class SkinTrace:
             averages[index] = self._average
         return averages
 
-    def _weights(self, averages: Floats) -> tuple[Floats, Floats]:
+    def _weights(self, averages: Floats32) -> tuple[Floats32, Floats32]:
         """Weight of every cell in every region, (T, regions, cells), and the share of the face that is skin, (T,)."""
         pictures = averages.reshape(len(averages), -1, 3)
         logs = np.log(pictures + BLACK_LEVEL)
@@ -138,12 +137,12 @@ class SkinTrace:
         return np.asarray(skin[:, None] * self._regions, np.float32), np.asarray(fraction, np.float32)
 
 
-def _to_cells(frame: npt.NDArray[np.uint8]) -> Floats:
+def _to_cells(frame: npt.NDArray[np.uint8]) -> Floats32:
     cells = cv2.resize(frame.astype(np.float32), (CELLS, CELLS), interpolation=cv2.INTER_AREA)
     return np.asarray(cells, np.float32)
 
 
-def _geometry() -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+def _geometry() -> tuple[Floats32, Floats32, npt.NDArray[np.bool_]]:
     """Where things are in a frontal face box.
 
     Returns:
@@ -153,7 +152,7 @@ def _geometry() -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
     middle = (np.arange(CELLS, dtype=np.float32) + 0.5) / CELLS
     x, y = np.broadcast_to(middle, (CELLS, CELLS)), np.broadcast_to(middle[:, None], (CELLS, CELLS))
 
-    def ellipse(centre_x: float, centre_y: float, radius_x: float, radius_y: float) -> Floats:
+    def ellipse(centre_x: float, centre_y: float, radius_x: float, radius_y: float) -> Floats32:
         radius = np.hypot((x - centre_x) / radius_x, (y - centre_y) / radius_y)
         return np.asarray(1 / (1 + np.exp((radius - 1) * min(radius_x, radius_y) / 0.02)), np.float32)
 

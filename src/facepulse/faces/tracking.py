@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import NamedTuple
 
-from facepulse.video.reader import MAX_TIME_GAP_S, Frame, Image
+from facepulse._types import Image
+from facepulse.video.reader import MAX_TIME_GAP_S, Frame
 
 DETECTION_INTERVAL_S = 0.5
 STILL_INTERVAL_S = 1.0  # detection is the dearest step of a measurement, and where nothing moves it finds nothing new
@@ -89,13 +90,13 @@ class Track:
     Attributes:
         identity: number of the track within its tracker; steady while the face stays, and when it comes back.
         box: where the face is now, steadied.
-        spans: (start, end) in seconds of the stretches in which the face was there, each from a detection to a
+        segments: (start, end) in seconds of the segments in which the face was there, each from a detection to a
             detection. Absences of up to 1.5 s are always bridged, those of more than 3 s never.
     """
 
     identity: int
     box: Box
-    spans: list[tuple[float, float]] = field(default_factory=list)
+    segments: list[tuple[float, float]] = field(default_factory=list)
     _sightings: list[Detection] = field(default_factory=list, repr=False)
 
     @property
@@ -106,12 +107,12 @@ class Track:
     @property
     def last_seen_s(self) -> float:
         """Time of the latest detection."""
-        return self.spans[-1][1]
+        return self.segments[-1][1]
 
     @property
     def coverage_s(self) -> float:
         """Seconds for which the face was there."""
-        return sum(end - start for start, end in self.spans)
+        return sum(end - start for start, end in self.segments)
 
     @property
     def score(self) -> float:
@@ -136,12 +137,12 @@ class Track:
 
     def see(self, detection: Detection, now_s: float) -> None:
         """Take the detection of this face at a time; after too long a gap it starts a new span."""
-        if not self.spans or self.is_lost(now_s):
+        if not self.segments or self.is_lost(now_s):
             self.box = detection.box
-            self.spans.append((now_s, now_s))
+            self.segments.append((now_s, now_s))
         else:
             self.box = drag(self.box, detection.box)
-            self.spans[-1] = (self.spans[-1][0], now_s)
+            self.segments[-1] = (self.segments[-1][0], now_s)
         self._sightings.append(detection)
 
 
@@ -213,7 +214,7 @@ class FaceTracker:
         """Let go of faces last seen before a time, and of what others did before it: for streams without end."""
         self._tracks = [track for track in self._tracks if track.last_seen_s >= before_s]
         for track in self._tracks:
-            track.spans = [span for span in track.spans if span[1] >= before_s]
+            track.segments = [span for span in track.segments if span[1] >= before_s]
             del track._sightings[:-2]  # what it takes to be more than a passing error of the detector
 
     def _settle(self, frames: list[Frame], since_s: float) -> TrackedFrames:

@@ -11,9 +11,10 @@ from typing import Any, Final, Literal, Protocol, get_args
 
 import numpy as np
 
+from facepulse._types import Frames
 from facepulse.errors import UsageError
-from facepulse.inference.model_card import METADATA_KEY, MINIMUM_SIZE, Card
-from facepulse.inference.overlap_add import Frames, OverlapAdd, Waveform, joined, standardised
+from facepulse.inference.model_card import METADATA_KEY, MINIMUM_SIZE, ModelCard
+from facepulse.inference.overlap_add import OverlapAdd, Waveform, joined, standardised
 from facepulse.inference.weights import build, card_of, exported, list_models, load_with_card, require_train_extra
 
 EngineName = Literal["openvino", "onnxruntime", "torch"]
@@ -53,7 +54,7 @@ class Engine:
     """
 
     name: EngineName
-    card: Card
+    card: ModelCard
     network: Network
 
     @property
@@ -82,16 +83,16 @@ class Engine:
         """
         self._check(frames)
         batch = frames if frames.ndim == 5 else frames[np.newaxis]
-        waveforms = self.as_wave(joined(self._standardised, batch, self.card.frames))
+        waveforms = self.to_waveform(joined(self._standardised, batch, self.card.frames))
         return waveforms if frames.ndim == 5 else waveforms[0]
 
     def stream(self) -> OverlapAdd:
-        """What reads clips (B, T, H, W, 3) piece by piece; `as_wave` of its end is what a call gives."""
+        """What reads clips (B, T, H, W, 3) piece by piece; `to_waveform` of its end is what a call gives."""
         return OverlapAdd(self._standardised, self.card.frames)
 
-    def as_wave(self, waveforms: Waveform) -> Waveform:
+    def to_waveform(self, waveforms: Waveform) -> Waveform:
         """The pulse wave in what the network gives, (B, T) both: a slope is summed up, drift and all."""
-        return waveforms if self.card.output == "wave" else standardised(np.cumsum(waveforms, axis=1))
+        return waveforms if self.card.output == "waveform" else standardised(np.cumsum(waveforms, axis=1))
 
     def _standardised(self, batch: Frames) -> Waveform:
         length = batch.shape[1]
@@ -146,7 +147,7 @@ def load_engine(path: str | Path, engine: EngineName = "openvino", precision: Pr
     return Engine(engine, card_of(network.metadata, path), network)
 
 
-def torch_engine(network: Callable[[Any], Any], card: Card) -> Engine:
+def torch_engine(network: Callable[[Any], Any], card: ModelCard) -> Engine:
     """A network in torch, with the weights that it has at the time, as an engine.
 
     Args:

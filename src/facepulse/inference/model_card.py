@@ -15,7 +15,7 @@ METADATA_KEY: Final = "facepulse.card"  # under which weights and exported netwo
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """The model card that travels inside every file of weights and every exported network.
 
     Attributes:
@@ -28,13 +28,15 @@ class Card:
         margin: widening of the face box to each side, as a fraction of its size.
         fps: clock rate of the frames in Hz.
         normalisation: what happens to frames of 0..255 inside the network, in words: no caller has to do it.
-        training_data: what it has learned from.
+        training_data: data that the network was trained on.
         protocol: how the scores were taken: data, windows, a named protocol of `facepulse.rppg.spectrum`.
         scores: metric to value, the unit in the metric's name.
         licence: of the weights, an SPDX identifier where there is one.
-        trust: weights of the evidence for its heart rates, the fields of `facepulse.rppg.regions.Trust`, where somebody
-            has calibrated them; else it is trusted like a method that reads skin.
-        output: "wave", or "slope" where the network learnt from differences of its reference, as rPPG-Toolbox's did.
+        quality_model: coefficients of the quality of its heart rates, the fields of
+            `facepulse.rppg.quality.QualityModel`; empty where none were fitted, and then those of the classical methods
+            are used.
+        output: "waveform", or "derivative" where the network was trained on differences of its reference, as those of
+            rPPG-Toolbox were.
         sha256: of the tensors, in hexadecimal; empty until they are saved.
 
     Raises:
@@ -54,14 +56,14 @@ class Card:
     protocol: str
     scores: Mapping[str, float]
     licence: str
-    trust: Mapping[str, float] = field(default_factory=dict)
-    output: str = "wave"
+    quality_model: Mapping[str, float] = field(default_factory=dict)
+    output: str = "waveform"
     sha256: str = ""
 
     def __post_init__(self) -> None:
         for name in ("name", "network", "normalisation", "training_data", "protocol", "licence"):
             self._require(name, "text", isinstance(text := getattr(self, name), str) and bool(text.strip()))
-        for name in ("config", "scores", "trust"):
+        for name in ("config", "scores", "quality_model"):
             self._require(name, "a mapping from names to values", isinstance(getattr(self, name), Mapping))
         self._require("multiple", "a number of frames from 1 up", _is_whole(self.multiple, 1))
         low = 2 * self.multiple
@@ -70,9 +72,9 @@ class Card:
         self._require("size", f"a number of pixels from {MINIMUM_SIZE} up", _is_whole(self.size, MINIMUM_SIZE))
         self._require("margin", "a fraction from 0 up", _is_finite(self.margin) and self.margin >= 0)
         self._require("fps", "a positive rate in Hz", _is_finite(self.fps) and self.fps > 0)
-        for name in ("scores", "trust"):
+        for name in ("scores", "quality_model"):
             self._require(name, "finite numbers", all(_is_finite(value) for value in getattr(self, name).values()))
-        self._require("output", "'wave' or 'slope'", self.output in ("wave", "slope"))
+        self._require("output", "'waveform' or 'derivative'", self.output in ("waveform", "derivative"))
         digest = isinstance(self.sha256, str) and re.fullmatch("([0-9a-f]{64})?", self.sha256) is not None
         self._require("sha256", "64 hexadecimal digits", digest)
 

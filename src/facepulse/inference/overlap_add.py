@@ -8,7 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Frames: TypeAlias = NDArray[np.uint8]
+from facepulse._types import Frames
+
 Waveform: TypeAlias = NDArray[np.float32]
 
 FLAT = 1e-6  # a spread this small beside the level is float32 rounding, which is not to be blown up

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from facepulse.errors import UsageError
-from facepulse.inference.model_card import MINIMUM_SIZE, Card
+from facepulse.inference.model_card import MINIMUM_SIZE, ModelCard
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,7 +36,7 @@ class Layout:
         config: from the shapes of the tensors by name to what differs from the default config.
         dead: in the names of tensors that no output depends on there, and that are passed over; empty for none.
         frames: of the clips that the toolbox trains on.
-        output: what it trains the network to give, as `Card.output` has it.
+        output: what it trains the network to give, as `ModelCard.output` has it.
     """
 
     title: str
@@ -44,7 +44,7 @@ class Layout:
     config: Callable[[Shapes], dict[str, Any]] = lambda shapes: {}
     dead: str = ""
     frames: int = 180
-    output: str = "slope"
+    output: str = "derivative"
 
     def theirs(self, ours: str) -> str:
         """The toolbox's name of a tensor that is called `ours` here."""
@@ -86,7 +86,7 @@ LAYOUTS: dict[str, Layout] = {
     "ts-can": Layout("TS-CAN", MOTION | APPEARANCE, _frame_config),
     "efficientphys": Layout("EfficientPhys", MOTION, _frame_config),
     "physformer": Layout("PhysFormer", frames=160),
-    "rhythmformer": Layout("RhythmFormer", dead=".qkv_linear.", frames=160, output="wave"),
+    "rhythmformer": Layout("RhythmFormer", dead=".qkv_linear.", frames=160, output="waveform"),
 }
 """Key in `facepulse.models.MODELS` to how the toolbox stores it."""
 
@@ -145,7 +145,7 @@ def load_checkpoint(path: Path, network: str | None = None) -> nn.Module:
     return built.eval()
 
 
-def card_for(network: nn.Module, path: Path) -> Card:
+def card_for(network: nn.Module, path: Path) -> ModelCard:
     """The card of a network that `load_checkpoint` has loaded: the input that the toolbox trains it on.
 
     Args:
@@ -158,7 +158,7 @@ def card_for(network: nn.Module, path: Path) -> Card:
         raise UsageError(f"{path} reads frames of {network.config.size} px: expected {MINIMUM_SIZE} or more")
     [name] = [name for name, model in MODELS.items() if type(network) is model.network]
     config: Any = network.config
-    return Card(
+    return ModelCard(
         name=path.stem,
         network=name,
         config=asdict(config),

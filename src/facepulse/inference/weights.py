@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse._files import written_whole
+from facepulse._files import atomic_write
 from facepulse._optional import require_extra
 from facepulse.errors import UsageError
-from facepulse.inference.model_card import METADATA_KEY, Card
+from facepulse.inference.model_card import METADATA_KEY, ModelCard
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,7 +76,7 @@ def load_model(name_or_path: str | Path) -> nn.Module:
     return build(card, tensors, path)
 
 
-def load_with_card(name_or_path: str | Path) -> tuple[nn.Module, Card]:
+def load_with_card(name_or_path: str | Path) -> tuple[nn.Module, ModelCard]:
     """A trained network as `load_model` rebuilds it, and its card; that of a checkpoint says what is known of its kind.
 
     Raises:
@@ -90,7 +90,7 @@ def load_with_card(name_or_path: str | Path) -> tuple[nn.Module, Card]:
     return network, replace(card_for(network, path), sha256=digest(_for_inference(network)))
 
 
-def save_model(model: nn.Module, card: Card, path: str | Path) -> Card:
+def save_model(model: nn.Module, card: ModelCard, path: str | Path) -> ModelCard:
     """Write a network's weights and its card into one file, whole or not at all.
 
     Args:
@@ -118,12 +118,12 @@ def save_model(model: nn.Module, card: Card, path: str | Path) -> Card:
     if type(built) is not type(model) or built.config != model.config:
         raise UsageError(f"{path}: the card's config is {card.config}, but the network's is {model.config}")
     card = replace(card, config=asdict(cast(Any, model.config)))  # whole, so that no default is left to change
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(save(tensors, metadata={"format": "pt", METADATA_KEY: card.to_json()}))
     return card
 
 
-def read_card(name_or_path: str | Path) -> Card:
+def read_card(name_or_path: str | Path) -> ModelCard:
     """The card of a file of weights. It takes neither torch nor the tensors.
 
     Args:
@@ -148,7 +148,7 @@ def read_card(name_or_path: str | Path) -> Card:
     return card_of(header.get("__metadata__"), path)
 
 
-def card_of(metadata: object, path: Path) -> Card:
+def card_of(metadata: object, path: Path) -> ModelCard:
     """The card among a file's metadata.
 
     Args:
@@ -161,7 +161,7 @@ def card_of(metadata: object, path: Path) -> Card:
     if not isinstance(metadata, Mapping) or METADATA_KEY not in metadata:
         raise UsageError(f"{path} carries no card of facepulse: give a file that facepulse wrote")
     try:
-        return Card.from_json(str(metadata[METADATA_KEY]))
+        return ModelCard.from_json(str(metadata[METADATA_KEY]))
     except RecursionError:
         raise UsageError(f"{path}: its card is no card; get a file that this version of facepulse wrote") from None
     except ValueError as error:
@@ -183,7 +183,7 @@ def find_weights(name_or_path: str | Path) -> Path:
     raise UsageError(f"no weights are called {str(name_or_path)!r}: give a {SUFFIX} file, or a name ({known})")
 
 
-def build(card: Card, tensors: Tensors, path: Path) -> nn.Module:
+def build(card: ModelCard, tensors: Tensors, path: Path) -> nn.Module:
     """The network that a card describes, with these tensors in it.
 
     Args:

@@ -15,10 +15,10 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from torch import Tensor, nn
 from torch.export import Dim
 
-from facepulse._files import check_writable, written_whole
+from facepulse._files import atomic_write, check_writable
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.inference.engine import INPUT, NETWORK, OUTPUT, load_engine
-from facepulse.inference.model_card import METADATA_KEY, MINIMUM_SIZE, Card
+from facepulse.inference.model_card import METADATA_KEY, MINIMUM_SIZE, ModelCard
 from facepulse.inference.weights import load_with_card
 
 TOLERANCE = 1e-4  # of the waveform's standard deviation
@@ -65,7 +65,7 @@ def export(weights: str | Path, path: str | Path) -> float:
     check_writable(path)
     network, card = load_with_card(weights)
     module = FramesToWaveform(network).eval()
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         _write(module, card, temporary)
         difference = _difference(module, card, temporary)
         if not difference <= TOLERANCE:  # NaN is not, either
@@ -76,7 +76,7 @@ def export(weights: str | Path, path: str | Path) -> float:
     return difference
 
 
-def _write(module: nn.Module, card: Card, path: Path) -> None:
+def _write(module: nn.Module, card: ModelCard, path: Path) -> None:
     steps = Dim("steps", min=2)
     shapes = {0: Dim("batch"), 1: card.multiple * steps, 2: Dim("height", min=MINIMUM_SIZE)}
     shapes[3] = Dim("width", min=MINIMUM_SIZE)
@@ -109,7 +109,7 @@ def _is_tensor(value: Value | None) -> bool:
     return value is not None and value.is_initializer()
 
 
-def _difference(module: nn.Module, card: Card, path: Path) -> float:
+def _difference(module: nn.Module, card: ModelCard, path: Path) -> float:
     side = max(MINIMUM_SIZE, card.size // 2)  # half the card's size: as good for this as the whole, and not the example
     frames = np.random.default_rng(0).integers(0, 256, (1, 6 * card.multiple, side, side, 3), dtype=np.uint8)
     with torch.inference_mode():

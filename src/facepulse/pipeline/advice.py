@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
+from facepulse._types import Floats
 from facepulse.faces.tracking import Box, distance
-
-Floats = NDArray[np.float64]
 
 NO_FACE = "no face in sight: look at the camera from the front, in even light"
 DARK, BRIGHT = "more light on your face", "less light: your face is overexposed"

@@ -7,20 +7,24 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facepulse.measurement import TRUSTWORTHY, Measurement, Window
-from facepulse.pipeline.extract import Measurable, Scene, Stretch
+from facepulse._types import Floats
+from facepulse.measurement import QUALITY_THRESHOLD, Measurement, Window
+from facepulse.pipeline.extract import MeasurableFace, Segment, VideoTraces
 from facepulse.pipeline.methods import Method
 from facepulse.rppg import hrv
 from facepulse.rppg.classical import ClassicalMethod
-from facepulse.rppg.keyframes import beats_with_key_frames, can_be_removed, key_frame_period, without_key_frame_rhythm
+from facepulse.rppg.keyframes import (
+    can_be_removed,
+    coincides_with_key_frames,
+    key_frame_period,
+    remove_key_frame_rhythm,
+)
 from facepulse.rppg.protocols import PROTOCOLS, Protocol
-from facepulse.rppg.pulse_color import in_colour
-from facepulse.rppg.regions import REGIONS, Agreement, Trust, agree, trust
+from facepulse.rppg.pulse_color import with_color_test
+from facepulse.rppg.quality import CLASSICAL_QUALITY, QualityModel, calibrated_quality
+from facepulse.rppg.regions import RateEstimate, estimate_rate
 from facepulse.rppg.spectrum import filtered, snr_db
-
-Floats = NDArray[np.float64]
 
 # A mean colour that stays within this many 8-bit levels does not live: what is left is rounding, and rounding has a
 # spectrum too. The faintest pulses measured (dark skin in poor light) move it by 0.05.
@@ -40,8 +44,8 @@ class _Reading:
     """One way to read the pulse of a face.
 
     Attributes:
-        colours: of the whole face and of its regions, (T, 1 + K, 3) for each stretch.
-        waves: the waveform, and those of the regions, (1 + K, T) for each stretch.
+        colours: of the whole face and of its regions, (T, 1 + K, 3) for each segment.
+        waves: the waveform, and those of the regions, (1 + K, T) for each segment.
         led: the waveform is a network's, and counts for the rate as the regions do; else they alone say it.
         weights: of the evidence for a rate.
         as_coded: whether what keeps step with the key frames is still in any of them.
@@ -50,30 +54,32 @@ class _Reading:
     colours: list[Floats]
     waves: list[Floats]
     led: bool
-    weights: Trust
+    weights: QualityModel
     as_coded: bool
     key_times: Sequence[float]
     fps: float
     protocol: Protocol
 
-    def agreement(self, stretch: int | None = None, begin: int = 0, end: int | None = None) -> Agreement:
-        """What the regions say together, over all stretches or within one, and in which colour they say it."""
-        waves = self.waves if stretch is None else [self.waves[stretch][:, begin:end]]
-        colours = self.colours if stretch is None else [self.colours[stretch][begin:end]]
+    def agreement(self, segment: int | None = None, begin: int = 0, end: int | None = None) -> RateEstimate:
+        """What the regions say together, over all segments or within one, and in which colour they say it."""
+        waves = self.waves if segment is None else [self.waves[segment][:, begin:end]]
+        colours = self.colours if segment is None else [self.colours[segment][begin:end]]
         lead = [wave[0] for wave in waves] if self.led else None
-        found = agree([wave[1:] for wave in waves], self.fps, self.protocol, lead)
-        return in_colour(found, [colour[:, 1:] for colour in colours], self.fps, self.protocol)
+        found = estimate_rate([wave[1:] for wave in waves], self.fps, self.protocol, lead)
+        return with_color_test(found, [colour[:, 1:] for colour in colours], self.fps, self.protocol)
 
-    def quality(self, agreement: Agreement) -> float:
+    def quality(self, agreement: RateEstimate) -> float:
         """How far to trust it: a rate in step with the key frames only where their rhythm is out of the waves."""
-        return trust(agreement, self.weights, doubtful=self.as_coded and self.in_step(agreement))
+        return calibrated_quality(agreement, self.weights, key_frame_rhythm=self.as_coded and self.in_step(agreement))
 
-    def in_step(self, agreement: Agreement) -> bool:
+    def in_step(self, agreement: RateEstimate) -> bool:
         """Whether the rate cannot be told from a multiple of the key frames' own."""
-        return beats_with_key_frames(agreement.bpm, self.key_times, agreement.seconds)
+        return coincides_with_key_frames(agreement.bpm, self.key_times, agreement.seconds)
 
 
-def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, min_quality: float) -> Measurement:
+def read_pulse(
+    scene: VideoTraces, face: MeasurableFace, method: Method, window_s: float, min_quality: float
+) -> Measurement:
     """From the colour of one face to its measurement.
 
     Where a network cannot be trusted and the skin is sure, the skin is read, and the measurement says so. Beats are
@@ -87,11 +93,11 @@ def read_pulse(scene: Scene, face: Measurable, method: Method, window_s: float, 
         min_quality: 0..1; below it a heart rate is withheld.
     """
     protocol = _protocol(scene.fps)
-    of_skin = _skin_readings(face.stretches, method.skin, scene.key_times, protocol)
-    by_skin = partial(_measurement, scene, face, Method(method.skin), of_skin, window_s, min_quality)
+    of_skin = _skin_readings(face.segments, method.classical, scene.key_times, protocol)
+    by_skin = partial(_measurement, scene, face, Method(method.classical), of_skin, window_s, min_quality)
     if method.engine is None:
         return by_skin()
-    found = _measurement(scene, face, method, _led(of_skin, face.stretches, method), window_s, min_quality)
+    found = _measurement(scene, face, method, _led(of_skin, face.segments, method), window_s, min_quality)
     skin = by_skin()
     if _skin_instead(found.quality, skin.quality, min_quality):
         instead = f"{found.method} cannot be trusted here (quality {found.quality:.2f}): read by {skin.method} instead"
@@ -111,22 +117,22 @@ def _skin_instead(network: float, skin: float, min_quality: float) -> bool:
 
 
 def _measurement(
-    scene: Scene,
-    face: Measurable,
+    scene: VideoTraces,
+    face: MeasurableFace,
     method: Method,
     readings: Sequence[_Reading],
     window_s: float,
     min_quality: float,
 ) -> Measurement:
-    stretches = face.stretches
+    segments = face.segments
     reading, overall = _best(readings, min_quality)
     quality = reading.quality(overall)
     trusted = quality >= min_quality
-    remarks = [] if trusted else [_doubt(reading, overall, stretches, method, min_quality)]
-    if trusted and quality < TRUSTWORTHY:
+    remarks = [] if trusted else [_doubt(reading, overall, segments, method, min_quality)]
+    if trusted and quality < QUALITY_THRESHOLD:
         remarks.append(f"a quality of {quality:.2f} is low: this heart rate may well be wrong")
 
-    fps = stretches[0].fps
+    fps = segments[0].fps
     protocol = reading.protocol
     whole = [filtered(wave[0], fps, protocol) for wave in reading.waves]
     told = trusted and not reading.led
@@ -146,17 +152,17 @@ def _measurement(
         duration_s=scene.duration_s,
         face=face.number,
         box=(seen.box.x, seen.box.y, seen.box.width, seen.box.height),
-        parts=tuple((float(stretch.times[0]), float(stretch.times[-1])) for stretch in stretches),
+        parts=tuple((float(segment.times[0]), float(segment.times[-1])) for segment in segments),
         windows=tuple(
-            _windows(reading, stretches, round(window_s * fps), min_quality if trusted else max(min_quality, SURE))
+            _windows(reading, segments, round(window_s * fps), min_quality if trusted else max(min_quality, SURE))
         ),
         hrv=None if longest_beats is None else hrv.hrv(longest_beats),
         beats_s=np.concatenate(
-            [stretch.times[0] + part.times_s for stretch, part in zip(stretches, found, strict=True) if part]
+            [segment.times[0] + part.times_s for segment, part in zip(segments, found, strict=True) if part]
             or [np.zeros(0)]
         ),
         waveform=np.concatenate([_standardised(wave) for wave in whole]).astype(np.float32),
-        times_s=np.concatenate([stretch.times for stretch in stretches]),
+        times_s=np.concatenate([segment.times for segment in segments]),
         spectrum_bpm=60 * overall.hz[shown],
         spectrum=overall.power[shown] / max(float(overall.power[shown].max()), 1e-12),
         warnings=(*remarks, *face.notes, *scene.warnings),
@@ -166,7 +172,7 @@ def _measurement(
 
 @dataclass(frozen=True)
 class Latest:
-    """What the newest seconds of a stretch say.
+    """What the newest seconds of a segment say.
 
     Attributes:
         method: name of what read them.
@@ -184,37 +190,37 @@ class Latest:
 
 
 def read_latest(
-    stretch: Stretch, method: Method, window_s: float, fps: float, key_times: Sequence[float], min_quality: float
+    segment: Segment, method: Method, window_s: float, fps: float, key_times: Sequence[float], min_quality: float
 ) -> Latest:
-    """Read the newest seconds of a stretch, as `read_pulse` reads a window of a video.
+    """Read the newest seconds of a segment, as `read_pulse` reads a window of a video.
 
     Who is read, network or skin, is decided anew each time.
 
     Args:
-        stretch: a little longer than the window, since the first second of a waveform is the poorest.
+        segment: a little longer than the window, since the first second of a waveform is the poorest.
         method: makes the waveforms.
         window_s: how many seconds to read; all of them, where there are fewer.
         fps: of the source.
         key_times: of its key frames; none where nothing was coded.
         min_quality: 0..1; below it a heart rate will be withheld.
     """
-    of_skin = _skin_readings([stretch], method.skin, key_times, _protocol(fps))
-    by_skin = partial(_latest, stretch, method.skin.name, of_skin, window_s, min_quality)
+    of_skin = _skin_readings([segment], method.classical, key_times, _protocol(fps))
+    by_skin = partial(_latest, segment, method.classical.name, of_skin, window_s, min_quality)
     if method.engine is None:
         return by_skin()
-    latest = _latest(stretch, method.name, _led(of_skin, [stretch], method), window_s, min_quality)
+    latest = _latest(segment, method.name, _led(of_skin, [segment], method), window_s, min_quality)
     if latest.quality >= min_quality:  # asked before the skin is, which costs time
         return latest
     skin = by_skin()
     return skin if _skin_instead(latest.quality, skin.quality, min_quality) else latest
 
 
-def _latest(stretch: Stretch, name: str, readings: Sequence[_Reading], window_s: float, min_quality: float) -> Latest:
+def _latest(segment: Segment, name: str, readings: Sequence[_Reading], window_s: float, min_quality: float) -> Latest:
     reading, _ = _best(readings, min_quality)
-    begin = max(len(stretch.times) - round(window_s * stretch.fps), 0)
+    begin = max(len(segment.times) - round(window_s * segment.fps), 0)
     agreement = reading.agreement(0, begin)
-    wave = _standardised(filtered(reading.waves[0][0], stretch.fps, reading.protocol)[begin:])
-    return Latest(name, agreement.bpm, reading.quality(agreement), wave, stretch.times[begin:])
+    wave = _standardised(filtered(reading.waves[0][0], segment.fps, reading.protocol)[begin:])
+    return Latest(name, agreement.bpm, reading.quality(agreement), wave, segment.times[begin:])
 
 
 def _protocol(fps: float) -> Protocol:
@@ -224,37 +230,37 @@ def _protocol(fps: float) -> Protocol:
 
 
 def _skin_readings(
-    stretches: Sequence[Stretch], method: ClassicalMethod, keys: Sequence[float], protocol: Protocol
+    segments: Sequence[Segment], method: ClassicalMethod, keys: Sequence[float], protocol: Protocol
 ) -> list[_Reading]:
     """The traces as coded, and, where a codec has key frames, without what keeps step with them."""
-    fps = stretches[0].fps
+    fps = segments[0].fps
 
     def read(colours: list[Floats], as_coded: bool) -> _Reading:
         waves = [region_waveforms(method, rgb, fps) for rgb in colours]
-        return _Reading(colours, waves, False, REGIONS, as_coded, keys, fps, protocol)
+        return _Reading(colours, waves, False, CLASSICAL_QUALITY, as_coded, keys, fps, protocol)
 
-    as_coded = read([stretch.rgb for stretch in stretches], True)
+    as_coded = read([segment.rgb for segment in segments], True)
     if key_frame_period(keys) is None:
         return [as_coded]
-    removed = all(can_be_removed(stretch.times, keys) for stretch in stretches)
-    cleaned = [without_key_frame_rhythm(stretch.rgb, stretch.times, keys) for stretch in stretches]
+    removed = all(can_be_removed(segment.times, keys) for segment in segments)
+    cleaned = [remove_key_frame_rhythm(segment.rgb, segment.times, keys) for segment in segments]
     return [as_coded, read(cleaned, not removed)]
 
 
-def _led(of_skin: Sequence[_Reading], stretches: Sequence[Stretch], method: Method) -> list[_Reading]:
+def _led(of_skin: Sequence[_Reading], segments: Sequence[Segment], method: Method) -> list[_Reading]:
     """The same with a network's waveform in the place of the whole face's."""
     led = []
     for reading in of_skin:
         waves = [wave.copy() for wave in reading.waves]
-        for wave, stretch in zip(waves, stretches, strict=True):
-            if stretch.waveform is not None:
-                wave[0] = stretch.waveform
+        for wave, segment in zip(waves, segments, strict=True):
+            if segment.waveform is not None:
+                wave[0] = segment.waveform
         # The key frames' rhythm can be taken out of colours; what a network makes of it stays in its waveform.
-        led.append(replace(reading, waves=waves, led=True, weights=method.trust, as_coded=True))
+        led.append(replace(reading, waves=waves, led=True, weights=method.quality_model, as_coded=True))
     return led
 
 
-def _best(readings: Sequence[_Reading], min_quality: float) -> tuple[_Reading, Agreement]:
+def _best(readings: Sequence[_Reading], min_quality: float) -> tuple[_Reading, RateEstimate]:
     """The traces without what keeps step with the key frames, or as they are, where that is the pulse.
 
     A heart that beats in step with the key frames goes with their rhythm. So the traces as coded are read too; but a
@@ -269,7 +275,7 @@ def _best(readings: Sequence[_Reading], min_quality: float) -> tuple[_Reading, A
         return cleaned, here
     if max(cleaned.quality(here), as_coded.quality(there)) < min_quality:
         # Neither is to be trusted: the clearer one is what there is to report.
-        better = trust(there, as_coded.weights) > trust(here, as_coded.weights)
+        better = calibrated_quality(there, as_coded.weights) > calibrated_quality(here, as_coded.weights)
     else:
         better = as_coded.quality(there) > cleaned.quality(here)
     return (as_coded, there) if better else (cleaned, here)
@@ -286,10 +292,10 @@ def region_waveforms(method: ClassicalMethod, rgb: Floats, fps: float) -> Floats
     return np.where(moving[:, None], np.stack(waves), 0.0)
 
 
-def _windows(reading: _Reading, stretches: Sequence[Stretch], length: int, min_quality: float) -> Iterator[Window]:
-    """Windows that overlap by half; a rest of more than a quarter gets one more, moved back to end with its stretch."""
-    for number, stretch in enumerate(stretches):
-        samples = len(stretch.times)
+def _windows(reading: _Reading, segments: Sequence[Segment], length: int, min_quality: float) -> Iterator[Window]:
+    """Windows that overlap by half; a rest of more than a quarter gets one more, moved back to end with its segment."""
+    for number, segment in enumerate(segments):
+        samples = len(segment.times)
         size = min(length, samples)
         starts = list(range(0, samples - size + 1, max(size // 2, 1)))
         if samples - starts[-1] - size > size // 4:
@@ -297,7 +303,7 @@ def _windows(reading: _Reading, stretches: Sequence[Stretch], length: int, min_q
         for start in starts:
             agreement = reading.agreement(number, start, start + size)
             quality = reading.quality(agreement)
-            start_s = float(stretch.times[start])
+            start_s = float(segment.times[start])
             bpm = agreement.bpm if quality >= min_quality else None
             yield Window(start_s, start_s + size / reading.fps, bpm, quality)
 
@@ -309,13 +315,13 @@ def _standardised(wave: Floats) -> Floats:
 
 
 def _doubt(
-    reading: _Reading, agreement: Agreement, stretches: Sequence[Stretch], method: Method, min_quality: float
+    reading: _Reading, agreement: RateEstimate, segments: Sequence[Segment], method: Method, min_quality: float
 ) -> str:
     """Why the heart rate is withheld, what it might have been, and what to do."""
-    colourless = all(np.ptp(stretch.rgb, axis=2).max() < COLOURLESS_LEVELS for stretch in stretches)
-    if colourless and method.skin.name != "GREEN":
+    colourless = all(np.ptp(segment.rgb, axis=2).max() < COLOURLESS_LEVELS for segment in segments)
+    if colourless and method.classical.name != "GREEN":
         return "no trustworthy pulse, not even a best guess: the picture has no colour; use --method GREEN"
-    if agreement.share == 0.0 and not reading.led:
+    if agreement.coherence == 0.0 and not reading.led:
         return "no trustworthy pulse, not even a best guess: the skin does not change; is this a photograph?"
     quality = reading.quality(agreement)
     said = (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from facepulse._types import Floats
 from facepulse.errors import NoFaceError, TooShortError, VideoError
 from facepulse.faces.crops import ClipBuilder
 from facepulse.faces.skin import SkinTrace
@@ -19,9 +20,8 @@ from facepulse.video.reader import MAX_TIME_GAP_S, Frame, frame_rate, length_s, 
 
 if TYPE_CHECKING:
     from facepulse.pipeline.methods import Method
-    from facepulse.pipeline.network_trace import WaveformTrace
+    from facepulse.pipeline.network_trace import NetworkTrace
 
-Floats = NDArray[np.float64]
 Progress = Callable[[float, float | None], None]
 
 MINIMUM_S = 5.0  # fewer seconds hold too few beats to count
@@ -31,7 +31,7 @@ NOTED_GAP_S = 0.3
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Segment:
     """What one face shows while it was there without a break.
 
     Attributes:
@@ -52,7 +52,7 @@ class Stretch:
         return len(self.times) / self.fps
 
 
-class FaceSeen:
+class FaceTraces:
     """One face while the video goes by.
 
     Args:
@@ -65,16 +65,16 @@ class FaceSeen:
 
     def __init__(self, method: Method) -> None:
         self.skin = SkinTrace()
-        self.waveform: WaveformTrace | None = None
-        self._views: list[tuple[ClipBuilder, SkinTrace | WaveformTrace]] = [
-            (ClipBuilder(method.skin.size, method.skin.margin, method.fps), self.skin)
+        self.waveform: NetworkTrace | None = None
+        self._views: list[tuple[ClipBuilder, SkinTrace | NetworkTrace]] = [
+            (ClipBuilder(method.classical.size, method.classical.margin, method.fps), self.skin)
         ]
         if method.engine is not None:
             from facepulse.pipeline.network_trace import (
-                WaveformTrace,  # engines and weights are not for classical methods
+                NetworkTrace,  # engines and weights are not for classical methods
             )
 
-            self.waveform, card = WaveformTrace(method.engine), method.engine.card
+            self.waveform, card = NetworkTrace(method.engine), method.engine.card
             # On the same clock: whatever the one has a sample for, the other has.
             self._views.append((ClipBuilder(card.size, card.margin, card.fps), self.waveform))
 
@@ -96,20 +96,20 @@ class FaceSeen:
         if self.waveform is not None:
             self.waveform.forget(before_s)
 
-    def stretches(self, spans: list[tuple[float, float]]) -> list[Stretch]:
-        """What it showed within the spans (start, end) in seconds, each unbroken stretch by itself."""
+    def segments(self, spans: list[tuple[float, float]]) -> list[Segment]:
+        """What it showed within the spans (start, end) in seconds, each segment by itself."""
         seen = {
-            part.part: Stretch(part.start_s + np.arange(len(part.rgb)) / part.fps, part.rgb, part.fps)
-            for part in self.skin.parts
+            part.segment: Segment(part.start_s + np.arange(len(part.rgb)) / part.fps, part.rgb, part.fps)
+            for part in self.skin.segments
         }
         if self.waveform is not None:
-            read = {part.part: part.waveform for part in self.waveform.parts}
+            read = {part.segment: part.waveform for part in self.waveform.segments}
             seen = {number: _with(part, read[number]) for number, part in seen.items() if number in read}
         return [
-            stretch
+            segment
             for part in seen.values()
             for start_s, end_s in spans
-            if (stretch := _cut(part, start_s, end_s)) is not None
+            if (segment := _cut(part, start_s, end_s)) is not None
         ]
 
 
@@ -127,24 +127,24 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Measurable:
+class MeasurableFace:
     """A face that is there for long enough.
 
     Attributes:
         number: from left to right, from 1, among the faces of the video.
         track: where it was, and when.
-        stretches: its colour in each stretch that is long enough to measure; at least one.
-        notes: a line for each break, and each stretch that was too short.
+        segments: its colour in each segment that is long enough to measure; at least one.
+        notes: a line for each break, and each segment that was too short.
     """
 
     number: int
     track: Track
-    stretches: list[Stretch]
+    segments: list[Segment]
     notes: list[str]
 
 
 @dataclass(frozen=True)
-class Scene:
+class VideoTraces:
     """What is kept of a whole video.
 
     Attributes:
@@ -158,7 +158,7 @@ class Scene:
     """
 
     source: Path
-    faces: dict[int, FaceSeen]
+    faces: dict[int, FaceTraces]
     sights: dict[int, Sight]
     tracks: dict[int, Track]
     times: Floats
@@ -175,7 +175,7 @@ class Scene:
         """From the first frame to the end of the last."""
         return length_s(self.times)
 
-    def measurable(self, which: str) -> list[Measurable]:
+    def measurable(self, which: str) -> list[MeasurableFace]:
         """The faces to measure.
 
         Args:
@@ -190,23 +190,23 @@ class Scene:
                 f"{self.source}: no face was found in {self.duration_s:.1f} s: "
                 "show one from the front, large and evenly lit"
             )
-        found: list[Measurable] = []
+        found: list[MeasurableFace] = []
         longest_s = 0.0
         for number, track in enumerate(left_to_right(self.tracks.values()), start=1):
-            stretches = self.faces[track.identity].stretches(track.spans)
-            longest_s = max([longest_s, *(stretch.seconds for stretch in stretches)])
-            long_enough = [stretch for stretch in stretches if stretch.seconds >= MINIMUM_S]
+            segments = self.faces[track.identity].segments(track.segments)
+            longest_s = max([longest_s, *(segment.seconds for segment in segments)])
+            long_enough = [segment for segment in segments if segment.seconds >= MINIMUM_S]
             if long_enough:
                 notes = self._gaps() + self._absences(track)
                 notes += [
-                    f"too short to measure: the face from {stretch.times[0]:.1f} to {stretch.times[-1]:.1f} s"
-                    for stretch in stretches
-                    if NOTED_ABSENCE_S <= stretch.seconds < MINIMUM_S
+                    f"too short to measure: the face from {segment.times[0]:.1f} to {segment.times[-1]:.1f} s"
+                    for segment in segments
+                    if NOTED_ABSENCE_S <= segment.seconds < MINIMUM_S
                 ]
-                found.append(Measurable(number, track, long_enough, notes))
+                found.append(MeasurableFace(number, track, long_enough, notes))
         if not found:
             raise TooShortError(
-                f"{self.source}: a face is there for {longest_s:.1f} s at a stretch, but counting beats takes "
+                f"{self.source}: a face is there for {longest_s:.1f} s without a break, but counting beats takes "
                 f"{MINIMUM_S:g} s: record for longer (20 s is good)"
             )
         if which == "all" or len(found) == 1:
@@ -217,7 +217,7 @@ class Scene:
         return [chosen]
 
     def _absences(self, track: Track) -> list[str]:
-        edges = [0.0, *(edge for span in track.spans for edge in span), float(self.times[-1])]
+        edges = [0.0, *(edge for span in track.segments for edge in span), float(self.times[-1])]
         notes = []
         for start_s, end_s in zip(edges[::2], edges[1::2], strict=True):
             inside = self.times[(self.times >= start_s) & (self.times <= end_s)]
@@ -234,7 +234,7 @@ class Scene:
         return notes + [f"{len(wide) - 3} more gaps between frames"] * (len(wide) > 3)
 
 
-def watch(source: Path, detector: Detector, method: Method, progress: Progress | None = None) -> Scene:
+def extract_traces(source: Path, detector: Detector, method: Method, progress: Progress | None = None) -> VideoTraces:
     """Decode a video, follow its faces and keep what they show, in one pass with bounded memory.
 
     Args:
@@ -247,7 +247,7 @@ def watch(source: Path, detector: Detector, method: Method, progress: Progress |
         VideoError: the video cannot be read, or has too few frames a second.
         TooShortError: it is a single picture.
     """
-    faces: dict[int, FaceSeen] = {}
+    faces: dict[int, FaceTraces] = {}
     sights: dict[int, Sight] = {}
     times: list[float] = []
     with open_video(source) as video:
@@ -262,7 +262,7 @@ def watch(source: Path, detector: Detector, method: Method, progress: Progress |
         def keep(tracked: TrackedFrames) -> None:
             for identity, boxes in tracked.boxes.items():
                 if identity not in faces:
-                    faces[identity] = FaceSeen(method)
+                    faces[identity] = FaceTraces(method)
                     sights[identity] = Sight(tracked.frames[0].image, boxes[0])
                 faces[identity].push(tracked.frames, boxes)
 
@@ -283,7 +283,7 @@ def watch(source: Path, detector: Detector, method: Method, progress: Progress |
         raise TooShortError(
             f"{source}: this is a single picture, but a pulse takes a video of at least {MINIMUM_S:g} s"
         )
-    scene = Scene(source, faces, sights, tracker.tracks, np.array(times), video.key_times, list(video.warnings))
+    scene = VideoTraces(source, faces, sights, tracker.tracks, np.array(times), video.key_times, list(video.warnings))
     if scene.fps < MINIMUM_FPS:
         raise VideoError(
             f"{source}: {scene.fps:.1f} frames a second are too few to see a pulse: record at {MINIMUM_FPS:g} or more"
@@ -291,16 +291,16 @@ def watch(source: Path, detector: Detector, method: Method, progress: Progress |
     return scene
 
 
-def _with(part: Stretch, waveform: Floats) -> Stretch:
+def _with(part: Segment, waveform: Floats) -> Segment:
     """On one clock to the same last tick; of the past, either may have kept a little more than the other."""
     more = len(part.times) - len(waveform)
-    return Stretch(part.times[max(more, 0) :], part.rgb[max(more, 0) :], part.fps, waveform[max(-more, 0) :])
+    return Segment(part.times[max(more, 0) :], part.rgb[max(more, 0) :], part.fps, waveform[max(-more, 0) :])
 
 
-def _cut(part: Stretch, start_s: float, end_s: float) -> Stretch | None:
+def _cut(part: Segment, start_s: float, end_s: float) -> Segment | None:
     """What of a part lies within a span, the ticks nearest its ends included."""
     inside = (part.times >= start_s - 0.5 / part.fps) & (part.times <= end_s + 0.5 / part.fps)
     if not inside.any():
         return None
     waveform = None if part.waveform is None else part.waveform[inside]
-    return Stretch(part.times[inside], part.rgb[inside], part.fps, waveform)
+    return Segment(part.times[inside], part.rgb[inside], part.fps, waveform)

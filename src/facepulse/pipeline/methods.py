@@ -1,4 +1,4 @@
-"""What reads the pulse of a face: a classical method, or a network beside one."""
+"""Methods of measurement: a classical method, or a network verified by one."""
 
 from __future__ import annotations
 
@@ -7,60 +7,61 @@ from dataclasses import dataclass, fields
 from facepulse.errors import UsageError
 from facepulse.inference.engine import Engine, find_engine
 from facepulse.inference.weights import list_models
-from facepulse.rppg.classical import METHODS, ClassicalMethod, get_method
-from facepulse.rppg.regions import REGIONS, Trust
+from facepulse.rppg.classical import CLASSICAL, ClassicalMethod, find_classical
+from facepulse.rppg.quality import CLASSICAL_QUALITY, QualityModel
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to read the pulse of a face.
+    """A method of measurement.
 
     Attributes:
-        skin: reads the colour of the skin, of the whole face and of its regions.
-        engine: of the network that makes the waveform; None where the classical method does. What the skin says is
-            wanted all the same: it is what bears a network out.
+        classical: computes waveforms from the RGB traces of the whole face and of its regions.
+        engine: runs the network that predicts the waveform; None where the classical method alone measures. With a
+            network the classical method is computed as well, to verify it.
     """
 
-    skin: ClassicalMethod
+    classical: ClassicalMethod
     engine: Engine | None = None
 
     @property
     def name(self) -> str:
-        """What results and listings call it."""
-        return self.skin.name if self.engine is None else self.engine.card.name
+        """Name in results and listings."""
+        return self.classical.name if self.engine is None else self.engine.card.name
 
     @property
-    def trust(self) -> Trust:
-        """What the evidence for its heart rates weighs."""
-        calibrated = {} if self.engine is None else self.engine.card.trust
-        return Trust(**calibrated) if calibrated else REGIONS
+    def quality_model(self) -> QualityModel:
+        """Coefficients of the quality of its heart rates."""
+        calibrated = {} if self.engine is None else self.engine.card.quality_model
+        return QualityModel(**calibrated) if calibrated else CLASSICAL_QUALITY
 
     @property
     def fps(self) -> float:
         """Clock rate in Hz."""
-        return self.skin.fps if self.engine is None else self.engine.card.fps
+        return self.classical.fps if self.engine is None else self.engine.card.fps
 
 
 def find_method(name: str) -> Method:
-    """The method that a name or a path stands for.
+    """Find the method that a name or a path stands for.
 
     Args:
-        name: a key of `facepulse.rppg.classical.METHODS`, in upper or lower case; a file that `facepulse export` wrote
-            (.onnx) or of weights (.safetensors, or .pth of rPPG-Toolbox); or a name of `facepulse.list_models()`.
+        name: a key of `facepulse.rppg.classical.CLASSICAL`, in upper or lower case; a name of
+            `facepulse.list_models()`; a file that `facepulse export` wrote (.onnx), or one of weights (.safetensors, or
+            .pth of rPPG-Toolbox).
 
     Raises:
-        UsageError: it is none of these, the file cannot be loaded, or its card's `trust` is not one.
+        UsageError: it is none of these, the file cannot be loaded, or its card's `quality_model` has other fields.
     """
-    if name.upper() in METHODS:
-        return Method(get_method(name))
+    if name.upper() in CLASSICAL:
+        return Method(find_classical(name))
     engine = find_engine(name)
     if engine is None:
-        known = ", ".join([*METHODS, *list_models()])
+        known = ", ".join([*CLASSICAL, *list_models()])
         raise UsageError(f"no method is called {name!r}: choose one of {known}, or give a .onnx or .safetensors file")
-    method = Method(METHODS["POS"], engine)
+    method = Method(CLASSICAL["POS"], engine)
     try:
-        _ = method.trust
+        _ = method.quality_model
     except TypeError as error:
-        wanted = ", ".join(field.name for field in fields(Trust))
-        raise UsageError(f"{name}: the card's trust is {dict(engine.card.trust)}: expected {wanted}") from error
+        wanted, given = ", ".join(field.name for field in fields(QualityModel)), dict(engine.card.quality_model)
+        raise UsageError(f"{name}: the card's quality_model is {given}: expected {wanted}") from error
     return method

@@ -20,14 +20,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from facepulse._types import Floats
 from facepulse.errors import UsageError
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 WINDOW_S = 1.6  # of CHROM and POS: holds a beat at 40 bpm, and is short beside changes of light and pose
 
@@ -289,7 +287,7 @@ class ClassicalMethod:
     """A classical method and the input it asks for.
 
     Attributes:
-        name: key in `METHODS`.
+        name: key in `CLASSICAL`.
         function: ``(rgb (T, 3), fps) -> (T,)``.
         description: one line for a listing.
         reference: authors, venue and year.
@@ -313,7 +311,7 @@ class ClassicalMethod:
         return self.function(rgb, fps)
 
 
-METHODS: dict[str, ClassicalMethod] = {
+CLASSICAL: dict[str, ClassicalMethod] = {
     method.name: method
     for method in (
         ClassicalMethod("GREEN", green, "the green channel alone", "Verkruysse et al., Optics Express 2008"),
@@ -329,13 +327,13 @@ METHODS: dict[str, ClassicalMethod] = {
 }
 
 
-def get_method(name: str) -> ClassicalMethod:
+def find_classical(name: str) -> ClassicalMethod:
     """The method of a name, in upper or lower case.
 
     Raises:
         UsageError: there is none of that name.
     """
     try:
-        return METHODS[name.upper()]
+        return CLASSICAL[name.upper()]
     except KeyError:
-        raise UsageError(f"no method is called {name!r}: choose one of {', '.join(METHODS)}") from None
+        raise UsageError(f"no method is called {name!r}: choose one of {', '.join(CLASSICAL)}") from None

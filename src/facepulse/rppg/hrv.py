@@ -12,7 +12,8 @@ import numpy.typing as npt
 from scipy.ndimage import median_filter
 from scipy.signal import fftconvolve, find_peaks, resample_poly
 
-from facepulse.rppg.spectrum import MINIMUM_SAMPLES, Floats, bandpass, detrend
+from facepulse._types import Floats
+from facepulse.rppg.spectrum import MINIMUM_SAMPLES, bandpass, detrend
 
 MINIMUM_S = {"bpm": 5.0, "rmssd_ms": 20.0, "sdnn_ms": 20.0, "pnn50": 30.0, "lf_hf": 55.0}
 CLOCK_HZ = 240.0  # beats are placed on a clock at least this fine, then between its ticks by a parabola

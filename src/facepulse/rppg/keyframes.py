@@ -32,7 +32,7 @@ def key_frame_period(key_times: Sequence[float]) -> float | None:
 
 
 def can_be_removed(times: NDArray[np.float64], key_times: Sequence[float]) -> bool:
-    """Whether a trace sees enough of the key frames' rhythm for `without_key_frame_rhythm` to take it out.
+    """Whether a trace sees enough of the key frames' rhythm for `remove_key_frame_rhythm` to take it out.
 
     Args:
         times: of the trace in seconds, (T,).
@@ -42,7 +42,7 @@ def can_be_removed(times: NDArray[np.float64], key_times: Sequence[float]) -> bo
     return period is not None and float(times[-1] - times[0]) >= MINIMUM_TURNS * period
 
 
-def without_key_frame_rhythm(
+def remove_key_frame_rhythm(
     rgb: NDArray[np.float64], times: NDArray[np.float64], key_times: Sequence[float]
 ) -> NDArray[np.float64]:
     """Take out of colour traces whatever repeats from key frame to key frame.
@@ -77,7 +77,7 @@ def without_key_frame_rhythm(
     return rgb - rhythm
 
 
-def beats_with_key_frames(bpm: float, key_times: Sequence[float], seconds: float) -> bool:
+def coincides_with_key_frames(bpm: float, key_times: Sequence[float], seconds: float) -> bool:
     """Whether a heart rate cannot be told from a multiple of the key frames' own.
 
     Args:

@@ -16,12 +16,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from facepulse._types import Floats
 from facepulse.rppg.classical import PULSE_SIGNATURE
 from facepulse.rppg.protocols import Protocol
-from facepulse.rppg.regions import Agreement
+from facepulse.rppg.regions import RateEstimate
 from facepulse.rppg.spectrum import PADDING, detrend
-
-Floats = NDArray[np.float64]
 
 # Axes of relative colour changes, one a column: all channels alike; the tint as blood moves it; and as it does not.
 _BRIGHTNESS = np.ones(3) / np.sqrt(3)
@@ -65,20 +64,20 @@ class Signature(NamedTuple):
         return BLOOD_WEIGHT * missing + STRANGE_WEIGHT * familiar
 
 
-def in_colour(found: Agreement, parts: Sequence[Floats], fps: float, protocol: Protocol) -> Agreement:
+def with_color_test(found: RateEstimate, parts: Sequence[Floats], fps: float, protocol: Protocol) -> RateEstimate:
     """An agreement together with what the colour of it says; the arguments are those of `signature`."""
     seen = signature(parts, fps, found.bpm, protocol)
-    return found if seen is None else replace(found, colour=seen.evidence)
+    return found if seen is None else replace(found, color=seen.evidence)
 
 
 def signature(parts: Sequence[Floats], fps: float, bpm: float, protocol: Protocol) -> Signature | None:
     """Take apart how the regions' tint changes at a rate.
 
-    What regions share is the mean of the cross-spectra of all pairs, as in `agreement.agree`; here with the colour
-    channels kept apart.
+    What regions share is the mean of the cross-spectra of all pairs, as in `regions.estimate_rate`; here with the
+    colour channels kept apart.
 
     Args:
-        parts: colour of the regions in each stretch of the recording, (T, K, 3) each, K >= 2.
+        parts: colour of the regions in each segment of the recording, (T, K, 3) each, K >= 2.
         fps: sampling rate in Hz.
         bpm: the rate.
         protocol: gives the detrending.

@@ -1,16 +1,15 @@
 """Spectrum, heart rate and SNR of a waveform under a named protocol."""
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solveh_banded
 from scipy.signal import butter, filtfilt, welch
 
+from facepulse._types import Floats
 from facepulse.errors import TooShortError
 from facepulse.rppg.protocols import Protocol
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 MINIMUM_SAMPLES = 9  # rPPG-Toolbox keeps windows down to this length; below it no band of a pulse can be told apart
 SNR_LIMIT_DB = 40.0

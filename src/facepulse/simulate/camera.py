@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import CubicSpline
 
-from facepulse.simulate.noise import Image32, NoiseField
+from facepulse._types import Floats, Floats32
+from facepulse.simulate.noise import NoiseField
 from facepulse.simulate.skin import SPECTRA, Sensor, draw_sensor
-
-Floats = npt.NDArray[np.float64]
 
 # A lumen is 1/683 W at 555 nm, where a photon carries 3.58e-19 J (CIE 1924; SI brochure, 2019). A green filter passes
 # much what the eye's luminosity curve does, so that this holds for white light in the green channel too.
@@ -218,9 +217,9 @@ class Development:
         self._to_srgb = np.hstack([gain * chroma @ camera.sensor.to_srgb, np.full((3, 1), -gain * BLACK)])
         levels = 255 * tone_curve(camera, np.linspace(0, 1, 65536))
         self._levels, self._rounded = levels.astype(np.float32), np.rint(levels).astype(np.uint8)
-        self._last: tuple[int, Image32] | None = None
+        self._last: tuple[int, Floats32] | None = None
 
-    def __call__(self, raw: Image32, index: int) -> npt.NDArray[np.uint8]:
+    def __call__(self, raw: Floats32, index: int) -> npt.NDArray[np.uint8]:
         """Take one picture.
 
         Args:
@@ -245,7 +244,7 @@ class Development:
             return np.asarray(self._rounded.take(linear))
         return self._retouch(self._levels.take(linear), index)
 
-    def flicker(self, index: int, rows: npt.ArrayLike, flicker_hz: float, flicker_depth: float) -> Image32:
+    def flicker(self, index: int, rows: npt.ArrayLike, flicker_hz: float, flicker_depth: float) -> Floats32:
         """Gain of rows under a light that ripples with the mains: 1 on average, bands where the shutter rolls.
 
         Args:
@@ -289,9 +288,9 @@ def tone_curve(camera: Camera, linear: Floats) -> Floats:
     return np.asarray(stored + camera.contrast * (stored * stored * (3 - 2 * stored) - stored))
 
 
-def _mosaic(image: Image32) -> Any:
+def _mosaic(image: Floats32) -> Any:
     """What is left behind a filter of red, green / green, blue: (H, W, 3) to (H, W)."""
-    result: Image32 = np.empty(image.shape[:2], np.float32)
+    result: Floats32 = np.empty(image.shape[:2], np.float32)
     for top, left, channel in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
         result[top::2, left::2] = image[top::2, left::2, channel]
     return result

@@ -9,12 +9,10 @@ from typing import Any, Literal
 import av
 import cv2
 import numpy as np
-import numpy.typing as npt
 from av.codec.context import Flags
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-Floats = npt.NDArray[np.float64]
-Frames = npt.NDArray[np.uint8]
+from facepulse._types import Floats, Frames
 
 TIME_BASE = Fraction(1, 60000)  # as VideoWriter has it in MP4
 LOSSLESS = ("png", "rawvideo")

@@ -5,9 +5,8 @@ longer recording, shows the same events.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from facepulse._types import Floats
 
 LEAD_S = 20.0  # events are drawn from this long before the first frame, so that it finds the scene in mid-life
 WAVES = 24  # sinusoids in a wander: enough that it does not repeat within minutes

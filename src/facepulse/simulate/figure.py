@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facepulse._types import Floats32, Ints
 from facepulse.simulate.appearance import (
     ATLAS_COLUMNS,
     ATLAS_ROWS,
@@ -25,9 +26,6 @@ from facepulse.simulate.assets import METRES, PARTS
 from facepulse.simulate.head import HeadMesh, Identity
 from facepulse.simulate.look import Look
 from facepulse.simulate.raster import vertex_normals
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int32]
 
 MOVED = 5e-5  # metres: what a facial action moves by less stays
 CLOTH_THICKNESS = 0.010  # metres between skin and the outside of a shirt
@@ -61,28 +59,28 @@ class Figure:
         pivot: float32 (3,).
     """
 
-    vertices: Floats
+    vertices: Floats32
     faces: Ints
-    uv: Floats
-    turning: Floats
+    uv: Floats32
+    turning: Floats32
     action_vertices: NDArray[np.int64]
-    actions: Floats
+    actions: Floats32
     action_names: tuple[str, ...]
-    template: Floats
-    pivot: Floats
+    template: Floats32
+    pivot: Floats32
 
 
 @dataclass
 class _Parts:
     """Meshes put together one by one."""
 
-    vertices: list[Floats]
-    template: list[Floats]
+    vertices: list[Floats32]
+    template: list[Floats32]
     faces: list[Ints]
-    uv: list[Floats]
+    uv: list[Floats32]
     count: int = 0
 
-    def add(self, vertices: Floats, template: Floats, faces: Ints, uv: Floats) -> NDArray[np.int64]:
+    def add(self, vertices: Floats32, template: Floats32, faces: Ints, uv: Floats32) -> NDArray[np.int64]:
         """Add what the faces use of the vertices; returns the old numbers of those, in their new order."""
         used, compact = np.unique(faces, return_inverse=True)
         self.vertices.append(np.asarray(vertices[used], np.float32))
@@ -141,7 +139,7 @@ def build_figure(identity: Identity, mesh: HeadMesh, look: Look) -> Figure:
     )
 
 
-def _in_tile(name: str, place: Floats) -> Floats:
+def _in_tile(name: str, place: Floats32) -> Floats32:
     """Atlas coordinates inside a tile; a place outside 0..1 is folded back, so that no seam shows."""
     row, column, rows, columns = TILES[name]
     folded = np.abs((place + 1.0) % 2.0 - 1.0)
@@ -152,7 +150,7 @@ def _in_tile(name: str, place: Floats) -> Floats:
     )
 
 
-def _eye_uv(corners: Floats) -> Floats:
+def _eye_uv(corners: Floats32) -> Floats32:
     """The iris looks forward on a resting eye, and stays where it is on the eyeball."""
     middle = np.where(corners[..., :1].mean(axis=1, keepdims=True) > 0, 1.0, -1.0)
     centres = {side: corners[(middle[:, 0, 0] == side)].reshape(-1, 3)[:, :2] for side in (-1.0, 1.0)}
@@ -165,7 +163,7 @@ def _eye_uv(corners: Floats) -> Floats:
     return _in_tile("eye", np.clip(uv, 0.0, 1.0))
 
 
-def _hair_thickness(template: Floats, look: Look, rng: np.random.Generator) -> Floats:
+def _hair_thickness(template: Floats32, look: Look, rng: np.random.Generator) -> Floats32:
     """How far hair lifts the surface above the scalp, metres at each vertex."""
     top, sides = HAIR_THICKNESS[look.hair]
     height = np.clip((template[:, 1] - 7.4) / 0.9, 0.0, 1.0)
@@ -189,7 +187,7 @@ def _grid_faces(rows: int, columns: int) -> Ints:
     )
 
 
-def _surface(places: Floats, mesh: HeadMesh, tile: str) -> tuple[Floats, Floats, Ints, Floats]:
+def _surface(places: Floats32, mesh: HeadMesh, tile: str) -> tuple[Floats32, Floats32, Ints, Floats32]:
     """A grid of places on the average head, fitted to this head, with its tile stretched over it."""
     rows, columns = places.shape[:2]
     faces = _grid_faces(rows, columns)
@@ -199,7 +197,7 @@ def _surface(places: Floats, mesh: HeadMesh, tile: str) -> tuple[Floats, Floats,
     return _fitted(template, mesh), template, faces, uv
 
 
-def _fitted(template: Floats, mesh: HeadMesh) -> Floats:
+def _fitted(template: Floats32, mesh: HeadMesh) -> Floats32:
     """From the average head to this one: stretched so that the skulls' breadth, depth and height agree."""
     skull = (mesh.template[:, 1] > 7.3) & (np.abs(mesh.template[:, 0]) < 0.8)
     mine, average = mesh.vertices[skull], mesh.template[skull] * METRES
@@ -208,7 +206,7 @@ def _fitted(template: Floats, mesh: HeadMesh) -> Floats:
     return np.asarray(template * METRES * scale + shift, np.float32)
 
 
-def _long_hair(mesh: HeadMesh, rng: np.random.Generator) -> tuple[Floats, Floats, Ints, Floats]:
+def _long_hair(mesh: HeadMesh, rng: np.random.Generator) -> tuple[Floats32, Floats32, Ints, Floats32]:
     """A curtain around the sides and the back, down to the jaw or the shoulders."""
     end = float(rng.uniform(5.5, 6.5))
     opening = float(rng.uniform(np.radians(62), np.radians(84)))
@@ -224,7 +222,7 @@ def _long_hair(mesh: HeadMesh, rng: np.random.Generator) -> tuple[Floats, Floats
     )
 
 
-def _brim(mesh: HeadMesh) -> tuple[Floats, Floats, Ints, Floats]:
+def _brim(mesh: HeadMesh) -> tuple[Floats32, Floats32, Ints, Floats32]:
     """The brim of a cap: a bent half-moon over the forehead."""
     angle, out = np.meshgrid(np.radians(np.linspace(-52, 52, 25)), np.linspace(0.0, 1.0, 6))
     length = 0.62 * np.cos(angle * 1.45) * out
@@ -234,7 +232,7 @@ def _brim(mesh: HeadMesh) -> tuple[Floats, Floats, Ints, Floats]:
     return _surface(np.stack([x, y, z], -1).astype(np.float32), mesh, "headgear")
 
 
-def _glasses(mesh: HeadMesh, rng: np.random.Generator) -> list[tuple[Floats, Floats, Ints, Floats]]:
+def _glasses(mesh: HeadMesh, rng: np.random.Generator) -> list[tuple[Floats32, Floats32, Ints, Floats32]]:
     """Two rims, a bridge and two temples."""
     width, height = float(rng.uniform(0.22, 0.27)), float(rng.uniform(0.15, 0.23))
     squareness, thick = float(rng.uniform(2.0, 4.5)), float(rng.uniform(0.010, 0.022))
@@ -253,7 +251,7 @@ def _glasses(mesh: HeadMesh, rng: np.random.Generator) -> list[tuple[Floats, Flo
     return [_tube(path.astype(np.float32), thick, mesh) for path in pieces]
 
 
-def _tube(path: Floats, radius: float, mesh: HeadMesh) -> tuple[Floats, Floats, Ints, Floats]:
+def _tube(path: Floats32, radius: float, mesh: HeadMesh) -> tuple[Floats32, Floats32, Ints, Floats32]:
     """A tube of five sides along a path on the average head."""
     along = np.gradient(path, axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 
 from facepulse import __version__
-from facepulse._files import exclusive, is_full, written_whole
+from facepulse._files import atomic_write, is_disk_full, lock_folder
 from facepulse._optional import require_extra
 from facepulse.errors import UsageError
 from facepulse.simulate.layouts import LAYOUTS, Layout, remove_leftovers, store
@@ -134,7 +134,7 @@ def generate(
 def _open_root(root: Path, settings: Settings, stack: ExitStack) -> None:
     """Make the folder ours: no other run writes into it, all in it has these settings, nothing is half-written."""
     about = root / ABOUT
-    stack.enter_context(exclusive(root))
+    stack.enter_context(lock_folder(root))
     try:
         present = None
         if about.exists():
@@ -147,7 +147,7 @@ def _open_root(root: Path, settings: Settings, stack: ExitStack) -> None:
         raise UsageError(f"{about} is damaged: give another folder, or remove this one") from None
     wanted = settings.about()
     if present is None:
-        with written_whole(about) as temporary:
+        with atomic_write(about) as temporary:
             temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
     elif present != wanted:
         differing = [
@@ -254,7 +254,7 @@ def _simulate_one(root: Path, settings: Settings, index: int, place: int, make: 
     except MemoryError:
         raise UsageError("out of memory: repeat the command with fewer --jobs or --seconds") from None
     except (OSError, UsageError) as error:  # FFmpeg's are behind those of the writer of videos
-        if not is_full(error):
+        if not is_disk_full(error):
             raise
         raise UsageError(
             f"the disk is full: free some space in {root} and repeat the command, and it goes on with what is missing"

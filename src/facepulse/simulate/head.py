@@ -12,10 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from facepulse._types import Floats, Floats32
 from facepulse.simulate.assets import METRES, HeadAssets, head_assets
 
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 Gender = Literal["male", "female"]
 
 SPLITS = ("train", "validation", "test")
@@ -87,15 +86,15 @@ class HeadMesh:
         eyes: float32 (2, 3), middle of the right (of the person) and the left eye.
     """
 
-    vertices: Floats
+    vertices: Floats32
     faces: NDArray[np.int32]
     parts: NDArray[np.uint8]
-    uv: Floats
-    actions: Floats
+    uv: Floats32
+    actions: Floats32
     action_names: tuple[str, ...]
-    template: Floats
-    pivot: Floats
-    eyes: Floats
+    template: Floats32
+    pivot: Floats32
+    eyes: Floats32
 
 
 def draw_identity(split: str, number: int, types: tuple[int, ...]) -> Identity:
@@ -193,7 +192,7 @@ def head_mesh(identity: Identity) -> HeadMesh:
 
 
 @lru_cache(maxsize=1)
-def average_head() -> Floats:
+def average_head() -> Floats32:
     """Where each vertex lies on a head of average shape, (V, 3) decimetres: see `appearance` for its landmarks."""
     assets = head_assets()
     weights = [
@@ -209,19 +208,19 @@ def average_head() -> Floats:
 
 
 @lru_cache(maxsize=1)
-def _actions() -> Floats:
+def _actions() -> Floats32:
     """Offsets in metres of each facial action, the same on every head: (A, V, 3)."""
     assets = head_assets()
     return np.asarray(assets.action[:, : len(assets.vertices)].astype(np.float32) * np.float32(METRES))
 
 
-def _sum(weights: Doubles | Floats, shapes: NDArray[np.float16]) -> Floats:
+def _sum(weights: Floats | Floats32, shapes: NDArray[np.float16]) -> Floats32:
     """Shapes (N, ...) by their weights (N,), flat; most weigh nothing, and are not even read."""
     some = np.flatnonzero(weights)
     return np.asarray(weights[some].astype(np.float32) @ shapes[some].reshape(len(some), -1).astype(np.float32))
 
 
-def _macro_weights(identity: Identity, assets: HeadAssets) -> Floats:
+def _macro_weights(identity: Identity, assets: HeadAssets) -> Floats32:
     """Each shape weighs by the product of how near the person is to each word of its name."""
     old = float(np.clip((identity.years - YOUNG_YEARS) / (OLD_YEARS - YOUNG_YEARS), 0.0, 1.0))
     african, asian, caucasian = identity.ancestry

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facepulse.rppg.spectrum import Floats
+from facepulse._types import Floats
 
 MARGIN_S = 5.0  # before the first and after the last frame, so that a delayed pulse is known there too
 LEAD_S = 4.0  # more beats on either side: the tails of earlier pulses lie under every one

@@ -16,11 +16,8 @@ from embreex.rtcore_scene import EmbreeScene
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from facepulse._types import Floats, Floats32, Ints
 from facepulse.simulate.raster import vertex_normals
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int32]
 
 # What blocks light is lit itself, and passes some of it on: about the reflectance of skin.
 INTERREFLECTED = 0.3
@@ -32,7 +29,7 @@ CLEARANCE = np.float32(0.0015)  # metres above the surface at which rays begin
 LEFT_OUT = 2e-5
 
 
-def directions() -> Floats:
+def directions() -> Floats32:
     """Unit vectors spread evenly over the sphere, (DIRECTIONS, 3): a spiral (Fibonacci lattice)."""
     index = np.arange(DIRECTIONS) + 0.5
     height = 1 - 2 * index / DIRECTIONS
@@ -41,7 +38,7 @@ def directions() -> Floats:
     return np.stack([radius * np.cos(angle), height, radius * np.sin(angle)], axis=1).astype(np.float32)
 
 
-def lamp(towards: Floats, direction: ArrayLike, softness: ArrayLike, level: ArrayLike) -> Floats:
+def lamp(towards: Floats32, direction: ArrayLike, softness: ArrayLike, level: ArrayLike) -> Floats32:
     """How lamps' light is spread over directions: (..., D), so that a surface that faces a lamp receives its `level`.
 
     Args:
@@ -65,12 +62,12 @@ class Reach:
         faces: int32 (F, 3).
     """
 
-    def __init__(self, vertices: Floats, faces: Ints) -> None:
+    def __init__(self, vertices: Floats32, faces: Ints) -> None:
         self._vertices, self._normals, self._towards = vertices, vertex_normals(vertices, faces), directions()
         self._scene = EmbreeScene()
         self._mesh = TriangleMesh(self._scene, vertices, faces)
 
-    def of(self, places: NDArray[np.intp]) -> Floats:
+    def of(self, places: NDArray[np.intp]) -> Floats32:
         """Cosines at which light from each direction arrives at some vertices, (N, DIRECTIONS); less in a shadow."""
         normals = self._normals[places]
         cosines = np.maximum(normals @ self._towards.T, 0.0)
@@ -91,7 +88,7 @@ class Irradiance:
         softness: of each of S lamps, radians.
     """
 
-    def __init__(self, vertices: Floats, faces: Ints, turning: Floats, softness: Sequence[float]) -> None:
+    def __init__(self, vertices: Floats32, faces: Ints, turning: Floats32, softness: Sequence[float]) -> None:
         self._shadows, self._turning, self._softness = Reach(vertices, faces), turning, np.array(softness)
         self._towards = directions()
         self._reach = np.zeros((len(vertices), DIRECTIONS), np.float32)
@@ -103,10 +100,10 @@ class Irradiance:
     def __call__(
         self,
         wanted: NDArray[np.bool_],
-        turn: Doubles,
+        turn: Floats,
         levels: Sequence[float],
-        towards: Sequence[Doubles],
-        result: Floats,
+        towards: Sequence[Floats],
+        result: Floats32,
     ) -> None:
         """Irradiance by each lamp.
 
@@ -134,7 +131,7 @@ class Irradiance:
             for column, pattern in enumerate(patterns):
                 _gathered(self._reach, places, pattern, given, column)
 
-    def _mix(self, number: int, spreads: Floats) -> Floats:
+    def _mix(self, number: int, spreads: Floats32) -> Floats32:
         """How much of each of a lamp's patterns two spreads hold, (2, P); what they hold besides is a new pattern."""
         patterns = self._patterns[number]
         mix = spreads @ patterns.T
@@ -152,7 +149,7 @@ class Irradiance:
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc"})  # so that the sum is one over eight lanes
-def _gathered(reach: Floats, places: NDArray[np.intp], pattern: Floats, given: Floats, column: int) -> None:
+def _gathered(reach: Floats32, places: NDArray[np.intp], pattern: Floats32, given: Floats32, column: int) -> None:
     """What a pattern gives to some vertices: the sum over the directions, into a column of (V, P)."""
     for place in places:
         total = np.float32(0.0)
@@ -162,7 +159,7 @@ def _gathered(reach: Floats, places: NDArray[np.intp], pattern: Floats, given: F
 
 
 @njit(cache=True, nogil=True)
-def _mixed(given: Floats, mix: Floats, turning: Floats, wanted: NDArray[np.bool_], result: Floats) -> None:
+def _mixed(given: Floats32, mix: Floats32, turning: Floats32, wanted: NDArray[np.bool_], result: Floats32) -> None:
     """A mix (2, P), of the head's light and the torso's, of what patterns give (V, P), into (V,)."""
     for vertex in range(len(wanted)):
         if wanted[vertex]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from facepulse.simulate.curves import Floats, draw_events, moves, swells, wander
+from facepulse._types import Floats
+from facepulse.simulate.curves import draw_events, moves, swells, wander
 
 HALF_SKY = np.pi / 2
 MAINS_HZ = {50.0: 0.6, 60.0: 0.4}  # share of videos: both are at home in the datasets, and trained networks everywhere

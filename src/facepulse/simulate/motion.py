@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from facepulse.simulate.curves import LEAD_S, Floats, draw_events, ease, moves, swells, wander
+from facepulse._types import Floats
+from facepulse.simulate.curves import LEAD_S, draw_events, ease, moves, swells, wander
 
 if TYPE_CHECKING:
     from facepulse.simulate.heartbeat import Heartbeat

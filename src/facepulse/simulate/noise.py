@@ -4,9 +4,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Image32 = npt.NDArray[np.float32]
+from facepulse._types import Floats32
 
 MARGIN = 128  # pixels at least, and half the picture's side, by which the field is larger than a picture
 MOST_BINNING = 16.0  # with more, neighbours have little in common that could be seen
@@ -29,9 +28,9 @@ class NoiseField:
         self._binning = binning
         self._places = rng.random((frames, 3))
         self._rng = rng.spawn(1)[0]
-        self._field: Image32 = np.empty((0, 0, 3), np.float32)
+        self._field: Floats32 = np.empty((0, 0, 3), np.float32)
 
-    def piece(self, index: int, height: int, width: int) -> tuple[Image32, float]:
+    def piece(self, index: int, height: int, width: int) -> tuple[Floats32, float]:
         """Noise for one frame.
 
         Returns:
@@ -49,7 +48,7 @@ class NoiseField:
         return self._field[top : top + height, left : left + width], 1.0 if sign < 0.5 else -1.0
 
 
-def _binned(rng: np.random.Generator, height: int, width: int, binning: float) -> Image32:
+def _binned(rng: np.random.Generator, height: int, width: int, binning: float) -> Floats32:
     """What demosaicking and averaging leave of a mosaic's noise of variance 1: weaker, and alike in neighbours.
 
     It is made as a camera makes it, on a mosaic of its own; the variance tends to 4 / binning for red and blue and to

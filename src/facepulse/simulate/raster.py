@@ -10,8 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int32]
+from facepulse._types import Floats32, Ints
+
 Marks = NDArray[np.bool_]
 
 # Order of the columns of a vertex's features; the irradiance of each lamp follows.
@@ -20,7 +20,9 @@ GLOSS = 256  # steps of a lamp's mirror image over the cosine, between which it 
 
 
 @njit(cache=True, nogil=True)
-def turned(vectors: Floats, turning: Floats, turn: Floats, still: Floats, shift: Floats, result: Floats) -> None:
+def turned(
+    vectors: Floats32, turning: Floats32, turn: Floats32, still: Floats32, shift: Floats32, result: Floats32
+) -> None:
     """Turn vectors, each by its own share of a turn.
 
     Args:
@@ -41,7 +43,7 @@ def turned(vectors: Floats, turning: Floats, turn: Floats, still: Floats, shift:
 
 
 @njit(cache=True, nogil=True)
-def rasterise(x: Floats, y: Floats, nearness: Floats, faces: Ints, seen: Ints, weights: Floats) -> None:
+def rasterise(x: Floats32, y: Floats32, nearness: Floats32, faces: Ints, seen: Ints, weights: Floats32) -> None:
     """Find the nearest face at the middle of each pixel; fastest when near faces come first.
 
     Args:
@@ -95,7 +97,7 @@ def rasterise(x: Floats, y: Floats, nearness: Floats, faces: Ints, seen: Ints, w
 
 
 @njit(cache=True, nogil=True)
-def delayed(wave: Floats, steps: Floats, result: Floats) -> None:
+def delayed(wave: Floats32, steps: Floats32, result: Floats32) -> None:
     """Linear interpolation of a wave (D,) at steps (V,) from 0 to below D - 1, into (V,)."""
     for vertex in range(len(steps)):
         step = int(steps[vertex])
@@ -115,7 +117,7 @@ def corners(seen: Ints, faces: Ints, marked: Marks) -> None:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _texel(atlas: Floats, top: int, left: int, channel: int, across: float, down: float) -> float:
+def _texel(atlas: Floats32, top: int, left: int, channel: int, across: float, down: float) -> float:
     """Between four texels."""
     upper, lower = atlas[top, left, channel], atlas[top + 1, left, channel]
     upper += across * (atlas[top, left + 1, channel] - upper)
@@ -127,17 +129,17 @@ def _texel(atlas: Floats, top: int, left: int, channel: int, across: float, down
 @njit(cache=True, nogil=True)
 def shade(
     seen: Ints,
-    weights: Floats,
+    weights: Floats32,
     faces: Ints,
-    uv: Floats,
-    features: Floats,
-    eyes: Floats,
-    atlas: Floats,
-    lamps: Floats,
+    uv: Floats32,
+    features: Floats32,
+    eyes: Floats32,
+    atlas: Floats32,
+    lamps: Floats32,
     spectrum: Ints,
-    whites: Floats,
+    whites: Floats32,
     surface: float,
-    raw: Floats,
+    raw: Floats32,
 ) -> None:
     """Light that each pixel sends back.
 
@@ -217,7 +219,7 @@ def shade(
 
 
 @njit(cache=True, nogil=True)
-def vertex_normals(vertices: Floats, faces: Ints) -> Floats:
+def vertex_normals(vertices: Floats32, faces: Ints) -> Floats32:
     """Unit normals, each the mean of its faces' by area, (V, 3)."""
     normals = np.zeros_like(vertices)
     for face in range(len(faces)):

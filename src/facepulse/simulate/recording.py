@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facepulse._types import Floats, Frames
 from facepulse.simulate.appearance import paint
 from facepulse.simulate.background import Background
 from facepulse.simulate.camera import Camera, Development, draw_camera
@@ -31,8 +32,6 @@ from facepulse.simulate.render import Pose, Renderer, View, rotation_matrix
 if TYPE_CHECKING:
     from facepulse.simulate.layouts import Slot
 
-Floats = NDArray[np.float64]
-Frames = NDArray[np.uint8]
 
 REFERENCE_HZ = 60.0  # what contact sensors of the real sets send
 PEOPLE_A_SEED = 100_000  # so that each seed has people of its own

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facepulse._types import Floats, Floats32
 from facepulse.simulate.appearance import Paint
 from facepulse.simulate.figure import Figure
 from facepulse.simulate.irradiance import SMALLEST_SOFTNESS, Irradiance
 from facepulse.simulate.light import Lighting
 from facepulse.simulate.raster import LAMPS, NORMAL_X, PULSE, corners, delayed, rasterise, shade, turned, vertex_normals
 from facepulse.simulate.skin import SPECTRA, Sensor, SkinColours
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 
 # What the surface of skin returns at once, without a pulse: 4 to 7 % by Fresnel for an index of 1.42 to 1.55 (Anderson
 # & Parrish 1981; Jacques 2013). Part of it comes back in all directions, for skin is rough; part in a broad lobe.
@@ -62,7 +60,7 @@ class View:
         """Pixels of the camera to one rendered pixel."""
         return self.window[2] * self.window[3] / (self.shape[0] * self.shape[1])
 
-    def eyes(self) -> Floats:
+    def eyes(self) -> Floats32:
         """Unit vectors from each pixel's ray back towards the lens, (rows, columns, 3)."""
         left, top, width, height = self.window
         rows, columns = self.shape
@@ -72,12 +70,12 @@ class View:
         towards = np.stack([-across, -up, np.ones_like(across)], axis=-1)
         return np.asarray(towards / np.linalg.norm(towards, axis=-1, keepdims=True), np.float32)
 
-    def project(self, points: Doubles) -> Doubles:
+    def project(self, points: Floats) -> Floats:
         """From metres relative to the lens to rendered pixels, (N, 2) x and y."""
         projected = points @ self.matrix().T
         return np.asarray(projected[:, :2] / np.maximum(projected[:, 2:], 1e-3))
 
-    def matrix(self) -> Doubles:
+    def matrix(self) -> Floats:
         """From metres relative to the lens to rendered pixels times the distance, and the distance: (3, 3)."""
         left, top, width, height = self.window
         across, down = self.shape[1] / width, self.shape[0] / height
@@ -96,13 +94,13 @@ class Pose:
         shake: yaw, pitch, roll of the camera in radians.
     """
 
-    rotation: Doubles
-    position: Doubles
-    expression: Floats
-    shake: Doubles
+    rotation: Floats
+    position: Floats
+    expression: Floats32
+    shake: Floats
 
 
-def rotation_matrix(angles: Doubles) -> Doubles:
+def rotation_matrix(angles: Floats) -> Floats:
     """Yaw about y (to the right of the picture), then pitch about x (upwards), then roll about z: (3, 3)."""
     yaw, pitch, roll = angles
     (cy, sy), (cp, sp), (cr, sr) = ((np.cos(a), np.sin(a)) for a in (yaw, -pitch, roll))
@@ -158,13 +156,13 @@ class Renderer:
         self._expression = np.full(len(figure.action_names), np.nan, np.float32)
 
     @property
-    def whites(self) -> Floats:
+    def whites(self) -> Floats32:
         """Raw colour of a white diffuser under each source alone at level 1, (S, 3); the main one's first."""
         return self._whites[self._spectrum]
 
     def render(
-        self, pose: Pose, levels: Sequence[float], towards: Sequence[Doubles], volume: Doubles
-    ) -> tuple[Floats, NDArray[np.uint8]]:
+        self, pose: Pose, levels: Sequence[float], towards: Sequence[Floats], volume: Floats
+    ) -> tuple[Floats32, NDArray[np.uint8]]:
         """One picture.
 
         Args:
@@ -211,7 +209,7 @@ class Renderer:
         )
         return raw, (self._seen >= 0).view(np.uint8)
 
-    def _express(self, weights: Floats) -> None:
+    def _express(self, weights: Floats32) -> None:
         """Move the vertices of the face, unless they are where they should be."""
         if np.array_equal(weights, self._expression):
             return
@@ -223,7 +221,7 @@ class Renderer:
         self._vertices[figure.action_vertices] += np.einsum("a,avk->vk", weights[active], figure.actions[active])
         self._normals = vertex_normals(self._vertices, figure.faces)
 
-    def _lamps(self, shake: Doubles, levels: Sequence[float], towards: Sequence[Doubles]) -> Floats:
+    def _lamps(self, shake: Floats, levels: Sequence[float], towards: Sequence[Floats]) -> Floats32:
         """Direction, irradiance and mirror image of each source, (S, 6), as `raster.shade` takes them."""
         lamps = np.zeros((len(levels), 6), np.float32)
         for row, source, direction, level in zip(lamps, self.lighting.sources, towards, levels, strict=True):
@@ -234,7 +232,7 @@ class Renderer:
         return lamps
 
 
-def pulse_arrival(template: Floats) -> Doubles:
+def pulse_arrival(template: Floats32) -> Floats:
     """Delay of the pulse at places on the average head, seconds: later towards the middle of the face and upwards."""
     x, y = np.abs(template[:, 0]), template[:, 1]
     return np.asarray(0.012 + 0.018 * np.clip((y - 6.4) / 1.8, 0, 1) + 0.012 * np.clip(1 - x / 0.8, 0, 1), np.float64)

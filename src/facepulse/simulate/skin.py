@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import make_interp_spline
 
+from facepulse._types import Floats
 from facepulse.simulate.spectra import (
     DEOXYHAEMOGLOBIN,
     OXYHAEMOGLOBIN,
     SPECTRA,
     WAVELENGTHS_NM,
-    Floats,
     bump,
     channels,
     linear_srgb,

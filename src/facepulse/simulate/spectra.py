@@ -6,9 +6,9 @@ Everything is sampled at `WAVELENGTHS_NM`. Tables are copied from their publicat
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from facepulse._types import Floats
 
 WAVELENGTHS_NM = np.arange(400, 701, 10.0)
 

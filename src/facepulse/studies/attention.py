@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facepulse._files import written_whole
+from facepulse._files import atomic_write
 from facepulse.errors import UsageError
 from facepulse.models.layers import SoftAttentionMask
 
@@ -120,5 +120,5 @@ def plot_attention(network: nn.Module, clip: NDArray[np.uint8], path: Path) -> N
     for axes in panels:
         axes.set_axis_off()
     drawing.colorbar(image, ax=list(panels), label="weight, mean 1", extend="max", aspect=15, pad=0.01)
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         drawing.savefig(temporary, format="png", dpi=150)

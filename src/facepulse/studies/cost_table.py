@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 
-from facepulse._files import written_whole
+from facepulse._files import atomic_write
 from facepulse.evaluation import html
 from facepulse.studies.cost import Cost, cost_figure
 from facepulse.studies.published import TABLES, CostRow
@@ -74,9 +74,9 @@ class CostTable:
         )
         paths = [folder / f"cost.{ending}" for ending in ("md", "html", "csv")]
         for path, text in zip(paths[:2], (self.to_markdown(), page), strict=True):
-            with written_whole(path) as temporary:
+            with atomic_write(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
-        with written_whole(paths[2]) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with atomic_write(paths[2]) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, [*asdict(self.costs[0]), "mae"])
             table.writeheader()
             for cost in self.costs:

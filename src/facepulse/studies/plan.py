@@ -21,23 +21,23 @@ class Recordings:
         label: as tables print it.
         dataset: key of `facepulse.datasets.DATASETS`.
         split: of `facepulse.datasets.splits.SPLITS`.
-        part: of the split.
+        subset: of the split.
         where: attribute to wanted values.
-        validation: the split has a part by which the best weights are chosen; without, the last are taken.
+        validation: the split has a subset by which the best weights are chosen; without, the last are taken.
     """
 
     label: str
     dataset: str
     split: str = "all"
-    part: str = "test"
+    subset: str = "test"
     where: Where = field(default_factory=dict, hash=False)
     validation: bool = False
 
     def __str__(self) -> str:
         """What it is, in words."""
         filters = ", ".join(f"{key} {'/'.join(values)}" for key, values in self.where.items())
-        part = "all of it" if self.split == "all" else f"{self.part} of {self.split}"
-        return f"{self.label} ({part}{f'; {filters}' if filters else ''})"
+        subset = "all of it" if self.split == "all" else f"{self.subset} of {self.split}"
+        return f"{self.label} ({subset}{f'; {filters}' if filters else ''})"
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Study:
         return list(dict.fromkeys(part.dataset for part in parts))
 
 
-CLASSICAL = ("POS", "CHROM", "GREEN")
+BASELINES = ("POS", "CHROM", "GREEN")
 PURE = Recordings("PURE", "pure", "80-20", "train", validation=True)
 UBFC = Recordings("UBFC-rPPG", "ubfc-rppg", "80-20", "train", validation=True)
 MMPD_EASY = Recordings("MMPD subset", "mmpd", "80-20", "train", FILTERS["mmpd-simple"], validation=True)
@@ -117,7 +117,7 @@ def _rows(*pairs: tuple[Recordings, Recordings]) -> tuple[Arm, ...]:
     tests = list(dict.fromkeys(test.label for _, test in pairs))
     first = {label: next(test for _, test in pairs if test.label == label) for label in tests}
     return (
-        *(Arm(method, None, first[label], network=method) for label in tests for method in CLASSICAL),
+        *(Arm(method, None, first[label], network=method) for label in tests for method in BASELINES),
         *(
             Arm(facts.title, train, test, network=network)
             for train, test in pairs

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from facepulse._files import exclusive
+from facepulse._files import lock_folder
 from facepulse.datasets.cache import open_cache
 from facepulse.errors import UsageError
 from facepulse.models import MODELS
@@ -68,7 +68,7 @@ def study(
         if name not in NAMES:
             raise UsageError(f"no study is called {name!r}: choose one of {', '.join(NAMES)}")
     tables = [_with(STUDIES[name], networks) for name in names if name in STUDIES]
-    with exclusive(bench.out):
+    with lock_folder(bench.out):
         datasets = [dataset for table in tables for dataset in table.datasets]
         datasets += [PURE.dataset, ALL_MMPD.dataset] if ATTENTION in names else []
         bench.prepare(list(dict.fromkeys(datasets)), say)

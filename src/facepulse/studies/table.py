@@ -13,16 +13,15 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
-from facepulse._files import written_whole
+from facepulse._files import atomic_write
+from facepulse._types import Floats
 from facepulse.evaluation import html, metrics
 from facepulse.evaluation.metrics import Estimate
 from facepulse.studies import published
 from facepulse.studies.plan import Arm, Study
 from facepulse.studies.trials import Score
 
-Floats = NDArray[np.float64]
 Statistic = Callable[[list[Floats]], Floats]  # of the mean error of each group
 
 HEADS = ("row", "trained on", "tested on", "MAE, bpm", "RMSE, bpm", "MAPE, %", "r", "MAE of each seed", "published MAE")
@@ -105,10 +104,10 @@ class Table:
         paths = []
         for ending, text in texts.items():
             paths.append(folder / f"{self.study.name}.{ending}")
-            with written_whole(paths[-1]) as temporary:
+            with atomic_write(paths[-1]) as temporary:
                 temporary.write_text(text, encoding="utf-8")
         paths.append(folder / f"{self.study.name}.csv")
-        with written_whole(paths[-1]) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with atomic_write(paths[-1]) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             self._write_csv(csv.writer(file))
         return paths
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from facepulse._files import written_whole
+from facepulse._files import atomic_write
 from facepulse._optional import require_extra
 from facepulse.datasets.cache import folder_name, open_cache
 from facepulse.datasets.prepare import prepare
 from facepulse.errors import FacepulseError, UsageError
-from facepulse.evaluation.predictors import find_reader
+from facepulse.evaluation.predictors import find_predictor
 from facepulse.evaluation.run import choose, evaluate
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.studies.cost import clip_length
@@ -132,7 +132,7 @@ class Bench:
         half = -(-self.recipe.data.frames // 2)
         values["data"]["frames"] = 2 * clip_length(arm.network, half, values["network"]["config"])
         values["loss"] = {**values["loss"], **arm.loss}
-        values["data"]["caches"] = [self._cache(arm.train, arm.train.part)]
+        values["data"]["caches"] = [self._cache(arm.train, arm.train.subset)]
         values["data"]["validation"] = [self._cache(arm.train, "validation")] if arm.train.validation else []
         return settings_from(values, f"the settings of {trial.name}")
 
@@ -157,11 +157,11 @@ class Bench:
             there = _read(path)
             if there is None or there["weights"] != print_of:
                 recordings, _ = choose(
-                    open_cache(self.cache / arm.test.dataset), arm.test.split, arm.test.part, arm.test.where
+                    open_cache(self.cache / arm.test.dataset), arm.test.split, arm.test.subset, arm.test.where
                 )
-                found = evaluate(find_reader(model, PROTOCOLS[PROTOCOL]), recordings, protocol=PROTOCOL)
+                found = evaluate(find_predictor(model, PROTOCOLS[PROTOCOL]), recordings, protocol=PROTOCOL)
                 there = {"weights": print_of, "rows": [row.to_dict() for row in found.recordings]}
-                with written_whole(path) as temporary:
+                with atomic_write(path) as temporary:
                     temporary.write_text(json.dumps(there), encoding="utf-8")
         except FacepulseError as error:
             return Score(trial, [], failure=" ".join(str(error).split()))
@@ -206,11 +206,11 @@ class Bench:
     def _scores(self, trial: Trial) -> Path:
         return self.out / "scores" / f"{folder_name(trial.name)}-on-{folder_name(str(trial.arm.test))}.json"
 
-    def _cache(self, recordings: Recordings, part: str) -> dict[str, Any]:
+    def _cache(self, recordings: Recordings, subset: str) -> dict[str, Any]:
         return {
             "path": str(self.cache / recordings.dataset),
             "split": recordings.split,
-            "part": part,
+            "subset": subset,
             "where": {key: list(values) for key, values in recordings.where.items()},
         }
 

@@ -5,7 +5,7 @@ new on every pixel, and something passes in front of the face once.
 
 The change of speed is RhythmFormer's (Zou et al., arXiv 2402.12788), whose code slows down clips of over 90 bpm by half
 and plays clips of under 75 bpm twice as fast, half the time, and fills a clip that became too short with itself: the
-wave jumps in the middle. Here a clip that is to be played faster comes from a longer stretch of the recording.
+wave jumps in the middle. Here a clip that is to be played faster comes from a longer segment of the recording.
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from facepulse._types import Floats32, Frames
 from facepulse.simulate.codec import REPEATABLE, Encoding, through_codec
-
-Frames = NDArray[np.uint8]
-Floats32 = NDArray[np.float32]
 
 FPS = 30.0  # of the clips, for what is said in seconds
 
@@ -176,7 +174,7 @@ class Augmentation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 def played(frames: Frames, ppg: Floats32, factor: float, count: int) -> tuple[Frames, Floats32]:
-    """A stretch of a recording at another speed: its instants 0, factor, 2 factor, ... between its frames.
+    """A segment of a recording at another speed: its instants 0, factor, 2 factor, ... between its frames.
 
     Args:
         frames: uint8 (N, S, S, 3), N at least ceil((count - 1) factor) + 1.

@@ -14,17 +14,14 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facepulse._types import Floats32, Frames
 from facepulse.datasets.cache import PreparedRecording, within_margin
 from facepulse.datasets.recording import DatasetError
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import heart_rate
 from facepulse.training.augmentation import Augmentation, played
 from facepulse.training.settings import Data, Settings, Simulated
-
-Frames = NDArray[np.uint8]
-Wave = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Clip:
     """
 
     frames: Frames
-    ppg: Wave
+    ppg: Floats32
     name: str
 
 
@@ -55,12 +52,12 @@ class Clips(Protocol):
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Segment:
     """Frames side by side that have a reference, and a clip's worth of them in the middle.
 
     Attributes:
         recording: whose frames.
-        low: the first frame of the stretch.
+        low: the first frame of the segment.
         high: the frame after its last.
         begin: the clip's first frame.
     """
@@ -82,7 +79,7 @@ class CacheClips:
         seed: of the order, and of what is drawn.
 
     Raises:
-        DatasetError: no recording has a stretch that is long enough.
+        DatasetError: no recording has a segment that is long enough.
     """
 
     def __init__(
@@ -95,32 +92,32 @@ class CacheClips:
     ) -> None:
         self.recordings = list(recordings)
         self._data, self._augmentation, self._seed = data, augmentation, list(seed)
-        self._stretches = [stretch for recording in recordings for stretch in _stretches(recording, data.frames)]
-        if not self._stretches:
+        self._segments = [segment for recording in recordings for segment in _segments(recording, data.frames)]
+        if not self._segments:
             raise DatasetError(
                 f"{self.recordings[0].path.parent}: none of {len(self.recordings)} recordings has {data.frames} frames "
                 "with a reference PPG side by side; choose others, or a smaller data.frames"
             )
-        self._count = max(1, round(weight * len(self._stretches)))
+        self._count = max(1, round(weight * len(self._segments)))
 
     def __len__(self) -> int:
         return self._count
 
     def clip(self, epoch: int, index: int) -> Clip:
         """See `Clips.clip`. Every clip comes once before any comes again."""
-        round_, place = divmod(epoch * self._count + index, len(self._stretches))
-        stretch = self._stretches[np.random.default_rng([*self._seed, round_]).permutation(len(self._stretches))[place]]
+        round_, place = divmod(epoch * self._count + index, len(self._segments))
+        segment = self._segments[np.random.default_rng([*self._seed, round_]).permutation(len(self._segments))[place]]
         rng = np.random.default_rng([*self._seed, epoch, index])
-        recording, wanted, augmentation = stretch.recording, self._data.frames, self._augmentation
+        recording, wanted, augmentation = segment.recording, self._data.frames, self._augmentation
         ppg = recording.ppg
-        assert ppg is not None  # or it would have no stretch
+        assert ppg is not None  # or it would have no segment
         factor = 1.0
         if augmentation.speed:
-            bpm = _bpm(ppg[stretch.begin : stretch.begin + wanted], recording.fps)
-            factor = augmentation.factor(bpm, (stretch.high - stretch.low) / wanted, rng)
+            bpm = _bpm(ppg[segment.begin : segment.begin + wanted], recording.fps)
+            factor = augmentation.factor(bpm, (segment.high - segment.low) / wanted, rng)
         needed = math.ceil((wanted - 1) * factor) + 1
-        begin = stretch.begin + (wanted - needed) // 2 + augmentation.delay(wanted, rng)
-        begin = min(max(begin, stretch.low), stretch.high - needed)
+        begin = segment.begin + (wanted - needed) // 2 + augmentation.delay(wanted, rng)
+        begin = min(max(begin, segment.low), segment.high - needed)
         frames = self._crops(recording, begin, begin + needed)
         frames, wave = played(frames, ppg[begin : begin + needed], factor, wanted)
         name = f"{recording.dataset}/{recording.name} from frame {begin}"
@@ -216,26 +213,26 @@ def mixture(settings: Settings, caches: Sequence[Sequence[PreparedRecording]]) -
     return Mixture(sources, settings.seed)
 
 
-def standardised(wave: Wave) -> Wave:
+def standardised(wave: Floats32) -> Floats32:
     """Zero mean and unit variance; zeros where it is flat."""
     centred = wave.astype(np.float64) - wave.mean(dtype=np.float64)
     spread = centred.std()
-    scaled: Wave = (centred / spread if spread > 0 else centred).astype(np.float32)
+    scaled: Floats32 = (centred / spread if spread > 0 else centred).astype(np.float32)
     return scaled
 
 
-def _stretches(recording: PreparedRecording, frames: int) -> Iterator[Stretch]:
+def _segments(recording: PreparedRecording, frames: int) -> Iterator[Segment]:
     if recording.ppg is None:
         return
     known = np.isfinite(recording.ppg)
     # Neighbours of one kind: of one part, with a reference or without.
-    kind = np.where(known, recording.part, -1)
+    kind = np.where(known, recording.segment, -1)
     borders = [0, *(np.flatnonzero(np.diff(kind)) + 1).tolist(), len(kind)]
     for low, high in pairwise(borders):
         if kind[low] >= 0:
             for begin in range(low, high - frames + 1, frames):
-                yield Stretch(recording, low, high, begin)
+                yield Segment(recording, low, high, begin)
 
 
-def _bpm(ppg: Wave, fps: float) -> float:
+def _bpm(ppg: Floats32, fps: float) -> float:
     return heart_rate(ppg.astype(np.float64), fps, PROTOCOLS["facepulse"])

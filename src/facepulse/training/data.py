@@ -37,8 +37,8 @@ class RunData:
     def hashes(self) -> dict[str, dict[str, str]]:
         """Recording to the hash of its arrays, for training and validation."""
         return {
-            part: {f"{each.dataset}/{each.name}": each.sha256 for group in groups for each in group}
-            for part, groups in (("train", self.train), ("validation", self.validation))
+            subset: {f"{each.dataset}/{each.name}": each.sha256 for group in groups for each in group}
+            for subset, groups in (("train", self.train), ("validation", self.validation))
         }
 
     def __str__(self) -> str:
@@ -56,8 +56,8 @@ class RunData:
 
 
 def _recordings(cache: Cache) -> list[PreparedRecording]:
-    part = "test" if cache.split == "all" else cache.part  # the one part that `all` has
-    recordings, _ = choose(open_cache(cache.path), cache.split, part, cache.where)
+    subset = "test" if cache.split == "all" else cache.subset  # the one subset that `all` has
+    recordings, _ = choose(open_cache(cache.path), cache.split, subset, cache.where)
     return recordings
 
 

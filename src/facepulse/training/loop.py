@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from facepulse._files import exclusive
+from facepulse._files import lock_folder
 from facepulse.errors import FacepulseError, UsageError
-from facepulse.evaluation.predictors import NetworkReader
+from facepulse.evaluation.predictors import NetworkPredictor
 from facepulse.inference.engine import torch_engine
-from facepulse.inference.model_card import Card
+from facepulse.inference.model_card import ModelCard
 from facepulse.inference.weights import load_with_card, require_train_extra, save_model
 from facepulse.models import MODELS
 from facepulse.training import plots
@@ -91,7 +91,7 @@ def train(
     with ExitStack() as stack:
         ranks = stack.enter_context(started(_device(settings.hardware.device)))
         if ranks.first:
-            stack.enter_context(exclusive(Path(settings.out)))
+            stack.enter_context(lock_folder(Path(settings.out)))
         return _Run(settings, ranks, progress or (lambda done, total: None), say).run()
 
 
@@ -113,7 +113,9 @@ class _Run:
             learnt = f"{learnt}; before that, as {before.name}: {before.training_data}"
             self.hashes["start"] = {before.name: before.sha256}
         self.card = _card(settings, self.network, learnt)
-        self.reader = NetworkReader(torch_engine(self.network, self.card))  # of the weights that there are at the time
+        self.reader = NetworkPredictor(
+            torch_engine(self.network, self.card)
+        )  # of the weights that there are at the time
         for group in (*self.data.train, *self.data.validation):
             self.reader.check(group[0].settings)
         self.clips: Mixture = mixture(settings, self.data.train)
@@ -264,7 +266,7 @@ class _Run:
         return best
 
 
-def _begin_with(network: nn.Module, weights: str) -> Card:
+def _begin_with(network: nn.Module, weights: str) -> ModelCard:
     """Give a network weights that somebody has trained; returns their card."""
     trained, card = load_with_card(weights)
     if type(trained) is not type(network) or trained.config != network.config:
@@ -304,10 +306,10 @@ def _loss(settings: Settings) -> LossFunction:
     return lambda prediction, target, epoch: simple(prediction, target)
 
 
-def _card(settings: Settings, network: nn.Module, learnt: str) -> Card:
+def _card(settings: Settings, network: nn.Module, learnt: str) -> ModelCard:
     data, validation = settings.data, settings.validation
     try:
-        return Card(
+        return ModelCard(
             name=Path(settings.out).name,
             network=settings.network.name,
             config=asdict(cast(Any, network.config)),

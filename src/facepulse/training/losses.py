@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from facepulse._types import Floats
 from facepulse.rppg.protocols import PROTOCOLS
-from facepulse.rppg.spectrum import Floats, heart_rate, spectrum
+from facepulse.rppg.spectrum import heart_rate, spectrum
 
 LOW_BPM, HIGH_BPM = 40, 180  # the spectrum of the default losses, one bin a bpm, both ends included
 SIGMA_BPM = 3.0  # uncertainty of a heart rate, eq. 5

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from facepulse._files import written_whole
+from facepulse._files import atomic_write
 from facepulse.evaluation.html import ESTIMATE, LINE, REFERENCE
 from facepulse.evaluation.result import Trace
 
@@ -67,5 +67,5 @@ def waveforms(traces: Mapping[str, Trace], path: Path) -> None:
 
 def _save(figure: Figure, path: Path) -> None:
     FigureCanvasAgg(figure)
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=110)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from facepulse import __version__
-from facepulse._files import written_whole
+from facepulse._files import atomic_write
 from facepulse.errors import UsageError
 from facepulse.training.settings import Settings, read_settings
 
@@ -105,7 +105,7 @@ class RunFolder:
         # torch's own writer does not say why it failed: the disk has to be told apart from everything else.
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
-        with written_whole(self.path / CHECKPOINT) as temporary:
+        with atomic_write(self.path / CHECKPOINT) as temporary:
             temporary.write_bytes(buffer.getbuffer())
 
     def begin(self, settings: Settings, ranks: int, data: Mapping[str, Any], step: int) -> None:
@@ -118,7 +118,7 @@ class RunFolder:
             step: steps that are done.
         """
         if not (self.path / DATA).is_file():
-            with written_whole(self.path / SETTINGS) as temporary:
+            with atomic_write(self.path / SETTINGS) as temporary:
                 temporary.write_text(settings.to_yaml(), encoding="utf-8")
             self._write_json(DATA, data)
         starts = []
@@ -126,7 +126,7 @@ class RunFolder:
             starts = json.loads((self.path / ENVIRONMENT).read_text(encoding="utf-8"))
         self._write_json(ENVIRONMENT, [*starts, {"step": step, **environment(ranks)}])
         kept = [line for line in self.read_metrics() if line["step"] <= step]
-        with written_whole(self.path / METRICS) as temporary:
+        with atomic_write(self.path / METRICS) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
@@ -149,12 +149,12 @@ class RunFolder:
     def finish(self, result: Mapping[str, Any]) -> None:
         """Say that the run has come to its end, and what came of it."""
         if not (self.path / BEST).is_file():
-            with written_whole(self.path / BEST) as temporary:
+            with atomic_write(self.path / BEST) as temporary:
                 shutil.copyfile(self.path / LAST, temporary)
         self._write_json(DONE, result)
 
     def _write_json(self, name: str, value: Any) -> None:
-        with written_whole(self.path / name) as temporary:
+        with atomic_write(self.path / name) as temporary:
             temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.training.augmentation import Augmentation
 from facepulse.training.losses import HybridLoss
 
-Part = Literal["train", "validation", "test"]
+Subset = Literal["train", "validation", "test"]
 
 
 def _at_least(section: msgspec.Struct, name: str, low: int) -> None:
@@ -59,14 +59,14 @@ class Cache(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Attributes:
         path: what `facepulse prepare` wrote: the folder of one dataset in the cache.
         split: one of `facepulse.datasets.splits.SPLITS`, with the number of the fold where it has several: `5-fold/2`.
-        part: of the split; of no meaning for `all`.
+        subset: of the split; of no meaning for `all`.
         where: attribute to wanted values.
         weight: how often each clip is seen in an epoch; 0.5 takes another half each time.
     """
 
     path: str
     split: str = "all"
-    part: Part = "train"
+    subset: Subset = "train"
     where: dict[str, tuple[str, ...]] = {}
     weight: float = 1.0
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from facepulse.datasets.cache import PreparedRecording
 from facepulse.datasets.recording import DatasetError
-from facepulse.evaluation.predictors import Reader
+from facepulse.evaluation.predictors import Predictor
 from facepulse.evaluation.result import Trace
 from facepulse.evaluation.run import evaluate
 from facepulse.training.distributed import Ranks
@@ -30,7 +30,7 @@ class Validated:
 
 
 def validate(
-    reader: Reader, groups: Sequence[Sequence[PreparedRecording]], settings: Validation, ranks: Ranks
+    reader: Predictor, groups: Sequence[Sequence[PreparedRecording]], settings: Validation, ranks: Ranks
 ) -> Validated:
     """Read all recordings, each by one of the processes.
 

@@ -20,9 +20,8 @@ from av.stream import Disposition
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from facepulse._types import Image
 from facepulse.errors import VideoError
-
-Image = NDArray[np.uint8]
 
 MAX_TIME_GAP_S = 1.0  # frames further apart than this show two scenes: nothing is interpolated in between
 

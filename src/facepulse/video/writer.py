@@ -11,8 +11,8 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from facepulse._types import Image
 from facepulse.errors import UsageError
-from facepulse.video.reader import Image
 
 
 class VideoWriter:
