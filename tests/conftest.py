@@ -10,8 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facepulse.simulate.painted_face import PaintedFace, metronome, render
-
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+from shared_data import SHARED_DATA
 
 
 @pytest.fixture(scope="session")

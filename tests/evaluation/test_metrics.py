@@ -1,7 +1,6 @@
 """Metrics against plain loops, textbook cases and rPPG-Toolbox's own figures for one network on UBFC-rPPG."""
 
 import csv
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +10,9 @@ from hypothesis import strategies as st
 from facepulse.evaluation.metrics import Estimate, bland_altman, evaluate, macc, mean, pearson
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import filtered, heart_rate, snr_db
+from shared_data import SHARED_DATA
 
-UBFC = Path(__file__).resolve().parents[2] / "shared" / "data" / "ubfc_deepphys"
+UBFC = SHARED_DATA / "ubfc_deepphys"
 BAND = {"toolbox": "0.6-3.3", "toolbox-2023": "0.75-2.5"}
 needs_ubfc = pytest.mark.skipif(not UBFC.is_dir(), reason=f"sample data {UBFC} is absent")
 

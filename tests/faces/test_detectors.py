@@ -12,8 +12,9 @@ from facepulse.errors import FacepulseError
 from facepulse.faces import detectors
 from facepulse.faces.detectors import DETECTORS, HaarDetector, RfbDetector, best_of_each_face, brighten, load_cascade
 from facepulse.faces.tracking import Box, Detection
+from shared_data import SHARED_DATA
 
-REAL_FACE = Path(__file__).resolve().parents[2] / "shared" / "data" / "evm_face" / "face.mp4"
+REAL_FACE = SHARED_DATA / "evm_face" / "face.mp4"
 # Read off the pictures: he hardly moves.
 LANDMARKS = {"right eye": (168, 222), "left eye": (318, 238), "nose": (232, 318), "mouth": (222, 400)}
 

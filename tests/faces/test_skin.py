@@ -1,7 +1,6 @@
 """Skin of any tone in any light is found, and which cells count never shows in the trace."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,10 +13,11 @@ from facepulse.faces.skin import REGIONS, SkinTrace, TraceSegment
 from facepulse.faces.tracking import Box
 from facepulse.rppg.classical import CLASSICAL
 from facepulse.video.reader import open_video
+from shared_data import SHARED_DATA
 
 FPS = 30.0
 SIZE = 72
-EVM_FACE = Path(__file__).resolve().parents[2] / "shared" / "data" / "evm_face" / "face.mp4"
+EVM_FACE = SHARED_DATA / "evm_face" / "face.mp4"
 
 TONES = {"light": (225, 180, 155), "medium": (170, 120, 90), "dark": (75, 50, 40), "very dark": (38, 26, 22)}
 LIGHTS = {"white": (1, 1, 1), "lamp": (1.0, 0.8, 0.5), "screen": (0.7, 0.9, 1.1)}

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import av
 import numpy as np
@@ -29,8 +28,9 @@ from facepulse.faces.tracking import (
     left_to_right,
 )
 from facepulse.video.reader import Frame
+from shared_data import SHARED_DATA
 
-REAL_FACE = Path(__file__).resolve().parents[2] / "shared" / "data" / "evm_face" / "face.mp4"
+REAL_FACE = SHARED_DATA / "evm_face" / "face.mp4"
 FACE = Box.around(300, 200, 100)
 
 Script = Callable[[float], list[Box]]

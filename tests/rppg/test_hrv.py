@@ -1,7 +1,5 @@
 """Beats of simulated pulses whose every beat is known, and of a phone camera next to a chest strap."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,9 +8,10 @@ from hypothesis import strategies as st
 from facepulse.rppg.hrv import Beats, find_beats, hrv
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import bandpass, heart_rate, snr_db
+from shared_data import SHARED_DATA
 
 FACEPULSE = PROTOCOLS["facepulse"]
-WELLTORY = Path(__file__).resolve().parents[2] / "shared" / "data" / "welltory_ppg" / "data"
+WELLTORY = SHARED_DATA / "welltory_ppg" / "data"
 needs_welltory = pytest.mark.skipif(not WELLTORY.is_dir(), reason=f"sample data {WELLTORY} is absent")
 
 

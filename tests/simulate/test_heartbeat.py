@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import heart_rate
 from facepulse.simulate.heartbeat import COURSES, Course, Heartbeat, draw_heartbeat
+from shared_data import SHARED_DATA
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared" / "data"
+DATA = SHARED_DATA
 FAST = settings(max_examples=10, deadline=None)
 
 seeds = st.integers(0, 2**32 - 1)

@@ -1,0 +1,162 @@
+"""Times of single beats in a waveform, with the jitter that its noise causes."""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+from scipy.signal import fftconvolve, find_peaks, resample_poly
+
+from facepulse._types import Floats
+from facepulse.rppg.spectrum import MINIMUM_SAMPLES, bandpass, detrend
+
+CLOCK_HZ = 240.0  # beats are placed on a clock at least this fine, and between its samples by a parabola
+HALF_WINDOW = (
+    0.3  # in beat periods: the matched filter covers upstroke, peak and first descent around the steepest rise
+)
+MINIMUM_CORRELATION = 0.9  # with the template, below which a beat is not accepted
+
+
+@dataclass(frozen=True, eq=False)
+class Beats:
+    """Beats of one waveform.
+
+    Attributes:
+        times_s: (B,) float64, seconds from the waveform's first sample, increasing: the steepest rise of the template at
+            its best match.
+        accepted: (B,) bool, False for a beat that hardly resembles the template.
+        jitter_ms: RMS error of a beat's time due to noise, estimated from the waveform around the template.
+        duration_s: length of the waveform.
+        fps: sampling rate of the waveform in Hz.
+    """
+
+    times_s: Floats
+    accepted: npt.NDArray[np.bool_]
+    jitter_ms: float
+    duration_s: float
+    fps: float
+
+
+def find_beats(waveform: npt.ArrayLike, fps: float, bpm: float) -> Beats | None:
+    """Find every beat to a fraction of a sample.
+
+    A narrow band around `bpm` has one cycle per beat whatever the dicrotic notch; the steepest rise of the broader
+    waveform places the beat; a matched filter with the median beat as its template refines it.
+
+    Args:
+        waveform: (T,) blood volume pulse on a uniform clock, systole up.
+        fps: sampling rate in Hz.
+        bpm: heart rate of the waveform; beats at 0.6 to 1.6 times that rate are found.
+
+    Returns:
+        The beats, or None if fewer than four can be placed.
+
+    Raises:
+        ValueError: the waveform is not one-dimensional or not finite, bpm is not positive, or fps is too low for it.
+    """
+    samples = np.asarray(waveform, dtype=np.float64)
+    if samples.ndim != 1 or not np.isfinite(samples).all():
+        raise ValueError(f"waveform must be finite and one-dimensional (T,), got shape {samples.shape}")
+    if not bpm > 0:
+        raise ValueError(f"bpm must be above zero, not {bpm:g}")
+    rate_hz = bpm / 60
+    if len(samples) < max(MINIMUM_SAMPLES, 4 * fps / rate_hz):
+        return None
+    factor = int(np.ceil(CLOCK_HZ / fps))
+    clock_hz = fps * factor
+    band_hz = 0.5 * rate_hz, min(5 * rate_hz, 0.45 * fps)
+    detrended = detrend(samples, 600 * (fps / 30) ** 2)
+    fine = resample_poly(bandpass(detrended, fps, *band_hz, order=2), factor, 1)
+    cycles = resample_poly(bandpass(detrended, fps, 0.6 * rate_hz, 1.6 * rate_hz, order=2), factor, 1)
+    matched = _match(fine, cycles, clock_hz / rate_hz)
+    if matched is None:
+        return None
+    accepted = _correlation(matched.beats, np.median(matched.beats, axis=0), matched.taper) >= MINIMUM_CORRELATION
+    sound = matched.beats[accepted] if accepted.any() else matched.beats
+    return Beats(
+        times_s=(matched.indices + matched.offsets) / clock_hz,
+        accepted=accepted,
+        jitter_ms=1e3 * _jitter_s(sound, matched.template, clock_hz, band_hz[1] - band_hz[0]),
+        duration_s=len(samples) / fps,
+        fps=fps,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Matched:
+    """Result of the matched filter: indices (B,), offsets (B,) in samples, beats (B, W), template and taper (W,)."""
+
+    indices: npt.NDArray[np.int_]
+    offsets: Floats
+    beats: Floats
+    template: Floats
+    taper: Floats
+
+
+def _match(fine: Floats, cycles: Floats, period: float) -> _Matched | None:
+    """Place beats in the fine waveform (N,) by a matched filter; None if fewer than four can be placed.
+
+    Args:
+        fine: broad-band waveform.
+        cycles: narrow-band waveform on the same clock, one cycle per beat.
+        period: of a beat, in samples.
+    """
+    margin = int(0.5 * period)  # the filters lack context at the edges and distort the beats there
+    half = int(HALF_WINDOW * period)
+    window = np.arange(-half, half + 1)
+    taper = np.hanning(len(window))
+
+    def inside(indices: npt.NDArray[np.int_]) -> npt.NDArray[np.int_]:
+        return np.unique(indices[(indices >= margin) & (indices < len(fine) - margin)])
+
+    crests, _ = find_peaks(cycles, distance=max(1, int(0.5 * period)))
+    indices = _highest_near(np.gradient(fine), crests - int(0.2 * period), int(0.25 * period))
+    for _ in range(2):  # the second template is the median of better aligned beats
+        indices = inside(indices)
+        if len(indices) < 4:
+            return None
+        typical = np.median(fine[indices[:, None] + window], axis=0)
+        template = taper * (typical - np.average(typical, weights=taper))
+        match = fftconvolve(fine, template[::-1], mode="same")
+        indices = _highest_near(match, indices, int(0.15 * period))
+    indices = inside(indices)
+    if len(indices) < 4:
+        return None
+    left, middle, right = match[indices - 1], match[indices], match[indices + 1]
+    curvature = left - 2 * middle + right
+    offsets = 0.5 * (left - right) / np.where(curvature < 0, curvature, -np.inf)
+    return _Matched(indices, np.clip(offsets, -0.5, 0.5), fine[indices[:, None] + window], template, taper)
+
+
+def _highest_near(signal: Floats, indices: npt.NDArray[np.int_], radius: int) -> npt.NDArray[np.int_]:
+    """Index of the highest sample within `radius` of each index, as far as the signal reaches."""
+    indices = np.clip(indices, 0, len(signal) - 1)
+    around = np.clip(indices[:, None] + np.arange(-radius, radius + 1), 0, len(signal) - 1)
+    return np.asarray(around[np.arange(len(indices)), np.argmax(signal[around], axis=1)])
+
+
+def _correlation(beats: Floats, typical: Floats, taper: Floats) -> Floats:
+    """Correlation of each beat with the typical one, weighted by the taper."""
+    centred = beats - np.average(beats, axis=1, weights=taper)[:, None]
+    reference = typical - np.average(typical, weights=taper)
+    scale = np.sqrt((centred**2 * taper).sum(axis=1) * (reference**2 * taper).sum())
+    return np.asarray((centred * reference * taper).sum(axis=1) / np.where(scale > 0, scale, np.inf))
+
+
+def _jitter_s(beats: Floats, template: Floats, clock_hz: float, bandwidth_hz: float) -> float:
+    """RMS timing error of the matched filter, from the noise that remains when the typical beat is fitted to each beat.
+
+    Noise of density N that is flat over the band moves the maximum of ``∫ w(t) u(t - τ) dt`` by
+    ``√(N ∫ u'²) / ∫ u' s'`` (RMS), u being the template and s the beat. The formula holds for noise that is small beside
+    the pulse; stronger noise makes other maxima the highest, which the residual does not show.
+    """
+    typical = np.median(beats, axis=0)
+    # Each beat has its own level, size and time: they are fitted, and their three degrees of freedom are accounted for.
+    shape = np.stack([np.ones_like(typical), typical, np.gradient(typical)], axis=1)
+    residual = beats.T - shape @ np.linalg.lstsq(shape, beats.T, rcond=None)[0]
+    freedom = 2 * bandwidth_hz * len(typical) / clock_hz
+    noise = float(np.mean(residual**2)) * freedom / max(freedom - 3, 1)
+    derivative = np.gradient(template)
+    gain = float((derivative * np.gradient(typical)).sum())
+    density = noise * clock_hz / (2 * bandwidth_hz)
+    return sqrt(density * float((derivative**2).sum())) / max(gain, 1e-300) / clock_hz if gain > 0 else float("inf")
