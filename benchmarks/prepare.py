@@ -37,7 +37,7 @@ root, out, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 start = time.perf_counter()
 from facepulse.datasets import DATASETS
 from facepulse.datasets.cache import CacheSettings
-from facepulse.datasets.crops import prepare_recording
+from facepulse.datasets.recording_preparation import prepare_recording
 import cv2, pathlib
 cv2.setNumThreads(1)
 [recording, *_] = DATASETS["ubfc-rppg"].find(pathlib.Path(root))

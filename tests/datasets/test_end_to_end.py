@@ -8,7 +8,7 @@ import pytest
 import dataset_writers as writers
 from facepulse.datasets import DATASETS
 from facepulse.datasets.cache import open_cache
-from facepulse.datasets.prepare import prepare
+from facepulse.datasets.preparation import prepare
 from facepulse.evaluation.run import evaluate
 from facepulse.simulate.layouts import LAYOUTS, store
 from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames
@@ -62,7 +62,7 @@ def test_from_a_root_to_a_number(dataset: str, tmp_path: Path, monkeypatch: pyte
     summary = prepare(dataset, tmp_path / "root", tmp_path / "cache", settings={"size": 72}, jobs=1)
     assert not summary.failed
     recordings = open_cache(tmp_path / "cache")
-    assert len(recordings) == summary.written >= 1
+    assert len(recordings) == summary.newly_prepared >= 1
     is_simulated = dataset in ("pure", "ubfc-rppg", "mmpd", "simulated")
     assert all(recording.details["simulated"] == is_simulated for recording in recordings)
     evaluation = evaluate("POS", recordings, protocol="facepulse")

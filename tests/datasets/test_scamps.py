@@ -16,7 +16,7 @@ def test_frames_and_reference_are_those_that_were_written(tmp_path: Path) -> Non
     recordings = find("scamps", tmp_path)
     assert [recording.name for recording in recordings] == ["P000001", "P000004", "P000007"]
     assert [recording.subject for recording in recordings] == ["P000001", "P000004", "P000007"]
-    assert [recording.read_labels().attributes["part"] for recording in recordings] == ["train", "val", "test"]
+    assert [recording.read_labels().attributes["subset"] for recording in recordings] == ["train", "val", "test"]
     frames, labels, _ = read(recordings[0])
     np.testing.assert_array_equal([frame.image for frame in frames], pictures(60))
     np.testing.assert_allclose(times_of(frames), np.arange(60) / 30)

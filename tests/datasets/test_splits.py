@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facepulse.datasets.splits import FILTERS, SPLITS, folds, split, where
+from facepulse.datasets.splits import FILTERS, SPLITS, filter_by_attributes, folds, split
 from facepulse.errors import UsageError
 
 
@@ -63,7 +63,7 @@ def test_nobody_is_on_two_sides_nobody_is_lost_and_order_does_not_matter(name, c
         parts = list(fold.subsets.values())
         assert sum(len(people(part)) for part in parts) == len(set().union(*map(people, parts))) == count
         assert sum(map(len, parts)) == len(entries)
-        assert fold.ids() == again.ids()
+        assert fold.names() == again.names()
 
 
 @given(st.integers(5, 40))
@@ -86,7 +86,7 @@ def test_the_papers_subset_of_mmpd():
         for tone in (3, 4)
         for exercise in (True, False)
     ]
-    chosen = where(entries, FILTERS["mmpd-simple"])
+    chosen = filter_by_attributes(entries, FILTERS["mmpd-simple"])
     assert [entry.name for entry in chosen] == [f"p_{light}_Stationary_3_False" for light in lights[:3]]
 
 
@@ -98,8 +98,11 @@ def test_the_papers_subset_of_mmpd():
         (lambda: split(PURE[:6], "pure-60-40"), "leaves nobody in train"),
         (lambda: folds(PURE[:6], "leave-one-out"), "at least 2 people"),
         (lambda: split(PURE, "ubfc-30-12"), "leaves nobody in test"),
-        (lambda: where(PURE, {"light": ("LED-low",)}), "no recording has an attribute 'light': there are none"),
-        (lambda: where([Entry("a", "a", {"light": "Nature"})], {"light": ("LED",)}), "there are Nature"),
+        (
+            lambda: filter_by_attributes(PURE, {"light": ("LED-low",)}),
+            "no recording has an attribute 'light': there are none",
+        ),
+        (lambda: filter_by_attributes([Entry("a", "a", {"light": "Nature"})], {"light": ("LED",)}), "there are Nature"),
     ],
 )
 def test_what_cannot_be_split_is_said_in_one_line(call, says):

@@ -31,7 +31,7 @@ def test_frames_get_the_uneven_times_of_the_third_line(tmp_path: Path) -> None:
     np.testing.assert_allclose(labels.ppg.times, stand_in.times, atol=1e-6)
     np.testing.assert_allclose(labels.ppg.values, pulse(stand_in.times), atol=5e-3)
     np.testing.assert_allclose(labels.bpm.values, 72 + stand_in.times, atol=1e-3)
-    assert labels.attributes == {"part": "DATASET_2"}
+    assert labels.attributes == {"collection": "DATASET_2"}
     assert labels.notes == ()
 
 
@@ -133,7 +133,7 @@ def test_the_first_set_is_read_on_the_videos_clock(tmp_path: Path) -> None:
     np.testing.assert_allclose(labels.ppg.times[:4], [0.016, 0.032, 0.049, 0.064])
     np.testing.assert_allclose(labels.ppg.values, pulse(labels.ppg.times), atol=1e-5)
     np.testing.assert_allclose(labels.bpm.values, 72)
-    assert labels.attributes == {"part": "DATASET_1"}
+    assert labels.attributes == {"collection": "DATASET_1"}
     assert not [note for note in labels.notes if "one file" in note]
     assert (
         "the videos of 7-gt and 12-gt are reported to be one file, with two references"

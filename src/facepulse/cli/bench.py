@@ -109,8 +109,8 @@ def prepare(
         align: Correct a reference whose clock evidently disagrees with the pulse in the video; yes for a new cache.
         scheduler: Address of a dask scheduler whose workers shall do it, for example tcp://head:8786.
     """
-    from facepulse.datasets.prepare import SUMMARY
-    from facepulse.datasets.prepare import prepare as run
+    from facepulse.datasets.preparation import SUMMARY
+    from facepulse.datasets.preparation import prepare as run
 
     asked = {"size": size, "fps": fps, "margin": margin, "detector": detector, "align": align}
     with _dask_workers(scheduler), progress_bar("preparing", "recordings") as progress:
@@ -122,12 +122,15 @@ def prepare(
             jobs=jobs,
             progress=progress,
         )
-    for outcome in summary.outcomes:
+    for outcome in summary.recordings:
         if outcome.result == "failed":
             say(f"{outcome.recording} failed: {outcome.notes}")
         elif outcome.notes:
             print(printable(f"note      {outcome.recording}: {outcome.notes}"))
-    print(f"prepared  {summary.written}, {summary.already} were there already, {len(summary.failed)} failed")
+    print(
+        f"prepared  {summary.newly_prepared}, {summary.already_prepared} were there already, "
+        f"{len(summary.failed)} failed"
+    )
     print(f"cache     {summary.folder}, what became of each recording is in {SUMMARY}")
     return EXIT_UNREADABLE if summary.failed else 0
 

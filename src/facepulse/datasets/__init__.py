@@ -5,10 +5,10 @@ from facepulse.datasets.folder import FOLDER
 from facepulse.datasets.ibvp import IBVP
 from facepulse.datasets.mcd_rppg import MCD_RPPG
 from facepulse.datasets.mmpd import MMPD, MMPD_CORRECTED
-from facepulse.datasets.native import SIMULATED
 from facepulse.datasets.pure import PURE
 from facepulse.datasets.recording import Dataset, DatasetError, Labels, Recording, Signal
 from facepulse.datasets.scamps import SCAMPS
+from facepulse.datasets.simulated import SIMULATED
 from facepulse.datasets.ubfc_phys import UBFC_PHYS
 from facepulse.datasets.ubfc_rppg import UBFC_RPPG
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse._files import atomic_write
-from facepulse.datasets.recording import Attribute, DatasetError, natural
+from facepulse.datasets.recording import Attribute, DatasetError, natural_sort_key
 
 FORMAT = 2  # of the files; a cache of another is refused
 
@@ -172,7 +172,7 @@ def open_cache(root: str | Path) -> list[PreparedRecording]:
     ]
     if not recordings:
         raise DatasetError(f"{root}: no prepared recording in it; run `facepulse prepare DATASET ROOT --cache {root}`")
-    return sorted(recordings, key=lambda recording: (recording.dataset, natural(recording.name)))
+    return sorted(recordings, key=lambda recording: (recording.dataset, natural_sort_key(recording.name)))
 
 
 def read_settings(folder: Path) -> CacheSettings:

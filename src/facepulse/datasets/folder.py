@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording, natural
+from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording, natural_sort_key
 from facepulse.datasets.roots import check_root
 from facepulse.datasets.signals import read_reference, unreadable
 from facepulse.video.reader import open_video
@@ -40,7 +40,7 @@ def _look(root: Path) -> list[Recording]:
         if path.suffix.lower() in VIDEO_SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(root).parts)
     }
-    videos = sorted(found | table.keys(), key=lambda video: natural(video.as_posix()))
+    videos = sorted(found | table.keys(), key=lambda video: natural_sort_key(video.as_posix()))
     names = [video.with_suffix("").as_posix() for video in videos]
     return [
         # Of two videos that differ in their endings only, the endings tell.

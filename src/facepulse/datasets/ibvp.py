@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from facepulse.datasets.frame_sources import TimedFrames, read_rgb
 from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_signal, frame_rate_times, read_numbers
-from facepulse.datasets.sources import TimedFrames, read_rgb
 from facepulse.video.reader import Video
 
 FPS = 30.0

@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 
 from facepulse._types import Floats
-from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording, natural
+from facepulse.datasets.frame_sources import RetimedVideo, frame_period_s
+from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording, natural_sort_key
 from facepulse.datasets.roots import recordings_below
 from facepulse.datasets.signals import as_signal, unreadable
-from facepulse.datasets.sources import RetimedVideo, frame_period_s
 from facepulse.video.reader import Video, open_video
 
 _PPG_HZ = 100.0
@@ -55,7 +55,7 @@ def _look(root: Path) -> list[Recording]:
     if missing := [name for name in _WANTED if rows and name not in rows[0]]:
         raise DatasetError(f"{table}: lacks {', '.join(missing)}; is it that of MCD-rPPG?")
     recordings = [_recording(root, {name: value or "" for name, value in row.items() if name}) for row in rows]
-    return sorted(recordings, key=lambda recording: natural(recording.name))
+    return sorted(recordings, key=lambda recording: natural_sort_key(recording.name))
 
 
 def _recording(root: Path, row: Mapping[str, str]) -> Recording:

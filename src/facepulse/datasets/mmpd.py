@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from facepulse.datasets.frame_sources import TimedFrames, as_pixels, frames_of
 from facepulse.datasets.matlab import stored_array
 from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_signal, frame_rate_times, unreadable
-from facepulse.datasets.sources import TimedFrames, as_pixels, frames_of
 from facepulse.video.reader import Video
 
 FPS = 30.0

@@ -111,6 +111,6 @@ class Dataset:
     find: Callable[[Path], list[Recording]]
 
 
-def natural(name: str) -> list[Any]:
+def natural_sort_key(name: str) -> list[Any]:
     """Sorts names by the numbers in them: subject2 before subject10."""
     return [int(piece) if piece.isdecimal() else piece for piece in re.split(r"(\d+)", name)]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from facepulse.datasets.recording import DatasetError, Recording, natural
+from facepulse.datasets.recording import DatasetError, Recording, natural_sort_key
 
 Look = Callable[[Path], list[Recording]]  # an empty list where the folder is not a root
 
@@ -27,7 +27,7 @@ def matching(folder: Path, pattern: str) -> list[tuple[Path, re.Match[str]]]:
     except OSError:
         return []
     fits = [(name, match) for name in names if (match := re.fullmatch(pattern, name))]
-    return [(folder / name, match) for name, match in sorted(fits, key=lambda fit: natural(fit[0]))]
+    return [(folder / name, match) for name, match in sorted(fits, key=lambda fit: natural_sort_key(fit[0]))]
 
 
 def recordings_below(root: Path, layout: str, look: Look) -> list[Recording]:

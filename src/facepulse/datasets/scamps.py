@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from facepulse.datasets.frame_sources import TimedFrames, as_pixels, frames_of
 from facepulse.datasets.hdf5 import hdf5_array
 from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_signal, frame_rate_times
-from facepulse.datasets.sources import TimedFrames, as_pixels, frames_of
 from facepulse.video.reader import Video
 
 FPS = 30.0
@@ -39,10 +39,10 @@ def _look(root: Path) -> list[Recording]:
             subject=path.stem,  # each was drawn anew
             files=(path,),
             open_frames=partial(_open_frames, path),
-            read_labels=partial(_read_labels, path, {"part": part.lower()} if part else {}),
+            read_labels=partial(_read_labels, path, {"subset": subset.lower()} if subset else {}),
         )
-        for part in ("", "Train", "Val", "Test")
-        for path, _ in matching(root / part, r"P\d+\.mat")
+        for subset in ("", "Train", "Val", "Test")
+        for path, _ in matching(root / subset, r"P\d+\.mat")
     ]
 
 
@@ -53,8 +53,8 @@ def _open_frames(path: Path) -> Video:
         stack = np.empty(video.shape, np.uint8)
         for channel in range(stack.shape[0]):
             for column in range(0, stack.shape[1], _COLUMNS):
-                part = np.s_[channel, column : column + _COLUMNS]
-                stack[part] = as_pixels(video[part], path)
+                block = np.s_[channel, column : column + _COLUMNS]
+                stack[block] = as_pixels(video[block], path)
     return TimedFrames(path, "mat", frames_of(stack), np.arange(stack.shape[3]) / FPS)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from facepulse.datasets.recording import Attribute, natural
+from facepulse.datasets.recording import Attribute, natural_sort_key
 from facepulse.errors import UsageError
 
 
@@ -46,7 +46,7 @@ class Split(Generic[Item]):
     name: str
     subsets: dict[str, list[Item]]
 
-    def ids(self) -> dict[str, list[str]]:
+    def names(self) -> dict[str, list[str]]:
         """Names of the recordings of each subset: what is printed, and saved with every result."""
         return {subset: [recording.name for recording in recordings] for subset, recordings in self.subsets.items()}
 
@@ -101,7 +101,7 @@ def folds(recordings: Sequence[Item], name: str) -> list[Split[Item]]:
     Raises:
         UsageError: there is no such split, or there are too few people for it.
     """
-    people = sorted({recording.subject for recording in recordings}, key=natural)
+    people = sorted({recording.subject for recording in recordings}, key=natural_sort_key)
     if name == "all":
         return [_by_people(recordings, name, {"test": people})]
     if name in _BY_LIST:
@@ -126,7 +126,9 @@ def folds(recordings: Sequence[Item], name: str) -> list[Split[Item]]:
     raise UsageError(f"no split is called {name!r}: choose one of {', '.join(SPLITS)}")
 
 
-def where(recordings: Iterable[AnyDescribed], wanted: Mapping[str, Collection[str]]) -> list[AnyDescribed]:
+def filter_by_attributes(
+    recordings: Iterable[AnyDescribed], wanted: Mapping[str, Collection[str]]
+) -> list[AnyDescribed]:
     """The recordings whose attributes have one of the wanted values each.
 
     Args:
@@ -138,7 +140,9 @@ def where(recordings: Iterable[AnyDescribed], wanted: Mapping[str, Collection[st
     """
     recordings = list(recordings)
     for attribute, values in wanted.items():
-        there = sorted({str(r.attributes[attribute]) for r in recordings if attribute in r.attributes}, key=natural)
+        there = sorted(
+            {str(r.attributes[attribute]) for r in recordings if attribute in r.attributes}, key=natural_sort_key
+        )
         if not there:
             known = sorted({key for recording in recordings for key in recording.attributes})
             raise UsageError(f"no recording has an attribute {attribute!r}: there are {', '.join(known) or 'none'}")
@@ -163,7 +167,7 @@ def _shared(people: Sequence[str], shares: Shares) -> dict[str, list[str]]:
 
 
 def _by_people(recordings: Sequence[Item], name: str, people: Mapping[str, Sequence[str]]) -> Split[Item]:
-    ordered = sorted(recordings, key=lambda recording: natural(recording.name))
+    ordered = sorted(recordings, key=lambda recording: natural_sort_key(recording.name))
     subsets = {subset: [each for each in ordered if each.subject in set(names)] for subset, names in people.items()}
     if empty := [subset for subset, members in subsets.items() if not members]:
         count = len({recording.subject for recording in recordings})

@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path
 
 from facepulse._types import Floats
+from facepulse.datasets.frame_sources import RetimedVideo
 from facepulse.datasets.recording import Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_heart_rate, as_signal, read_numbers
-from facepulse.datasets.sources import RetimedVideo
 from facepulse.video.reader import Video, open_video
 
 _SAME_VIDEO = ("7-gt", "12-gt")
@@ -74,7 +74,7 @@ def _read_lines(video: Path, reference: Path) -> Labels:
     return Labels(
         as_signal(reference, "ppg", times, ppg, notes),
         as_heart_rate(reference, times, bpm, notes),
-        {"part": "DATASET_2"},
+        {"collection": "DATASET_2"},
         tuple(notes),
     )
 
@@ -110,7 +110,7 @@ def _read_dump(reference: Path) -> Labels:
     return Labels(
         as_signal(reference, "ppg", milliseconds / 1e3, ppg, notes),
         as_heart_rate(reference, milliseconds / 1e3, bpm, notes),
-        {"part": "DATASET_1"},
+        {"collection": "DATASET_1"},
         tuple(notes),
     )
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from facepulse._files import atomic_write
 from facepulse._types import Floats
 from facepulse.datasets.cache import CacheSettings
-from facepulse.datasets.recording import natural
+from facepulse.datasets.recording import natural_sort_key
 from facepulse.evaluation import metrics
 from facepulse.evaluation.summary import (
     Coverage,
@@ -132,7 +132,7 @@ class Evaluation:
                     "recordings": summarised(_of(self.recordings, attribute, value)),
                     "windows": summarised(_of(self.windows, attribute, value)),
                 }
-                for value in sorted(found, key=natural)
+                for value in sorted(found, key=natural_sort_key)
             }
             for attribute, found in sorted(values.items())
             if len(found) in STRATA

@@ -133,10 +133,10 @@ def choose(
         raise UsageError(f"the split {split} has to be one of its folds: {', '.join(found)}")
     if subset not in found[split].subsets:
         raise UsageError(f"the split {split} has no subset {subset!r}: choose {' or '.join(found[split].subsets)}")
-    chosen = splits.where(found[split].subsets[subset], where)
+    chosen = splits.filter_by_attributes(found[split].subsets[subset], where)
     if not chosen:
         raise UsageError(f"no recording in {subset} of {split} has all that is wanted: want less at a time")
-    return chosen, Selection(split, subset, where, found[split].ids())
+    return chosen, Selection(split, subset, where, found[split].names())
 
 
 @dataclass(frozen=True, eq=False)

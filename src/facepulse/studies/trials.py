@@ -17,7 +17,7 @@ import torch
 from facepulse._files import atomic_write
 from facepulse._optional import require_extra
 from facepulse.datasets.cache import folder_name, open_cache
-from facepulse.datasets.prepare import prepare
+from facepulse.datasets.preparation import prepare
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.evaluation.predictors import find_predictor
 from facepulse.evaluation.run import choose, evaluate
@@ -115,7 +115,7 @@ class Bench:
             for outcome in summary.failed:
                 say(f"left out  {dataset} {outcome.recording}: {outcome.notes}")
             say(
-                f"prepared  {dataset}: {summary.written}, {summary.already} were there already, "
+                f"prepared  {dataset}: {summary.newly_prepared}, {summary.already_prepared} were there already, "
                 f"{len(summary.failed)} failed, {time.monotonic() - began:.0f} s"
             )
 

@@ -7,7 +7,7 @@ import pytest
 
 from dataset_writers import pictures, times_of, write_avi
 from facepulse.datasets import DatasetError
-from facepulse.datasets.sources import RetimedVideo, TimedFrames, as_pixels, frame_period_s, frames_of
+from facepulse.datasets.frame_sources import RetimedVideo, TimedFrames, as_pixels, frame_period_s, frames_of
 from facepulse.errors import VideoError
 
 TIMES = np.array([3.0, 3.1, 3.15, 3.4, 3.41, 3.5, 3.9, 4.0, 4.1, 4.2])

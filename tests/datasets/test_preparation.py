@@ -15,9 +15,9 @@ import pytest
 from dataset_writers import find
 from facepulse.datasets import cache as cache_module
 from facepulse.datasets.cache import CacheSettings, content_hash, open_cache, remove_leftovers
-from facepulse.datasets.crops import prepare_recording
-from facepulse.datasets.prepare import SUMMARY, prepare
+from facepulse.datasets.preparation import SUMMARY, prepare
 from facepulse.datasets.recording import DatasetError, Labels, Signal
+from facepulse.datasets.recording_preparation import prepare_recording
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.faces.crops import crop
 from facepulse.faces.tracking import Box
@@ -118,7 +118,7 @@ def test_a_method_reads_the_true_rate_from_the_crops(prepared):
 def test_a_second_run_finds_everything_and_changes_nothing(prepared, root, tmp_path):
     before = files(prepared)
     summary = prepare("folder", root, prepared, settings=TINY, jobs=1)
-    assert (summary.written, summary.already, summary.failed) == (0, 3, [])
+    assert (summary.newly_prepared, summary.already_prepared, summary.failed) == (0, 3, [])
     assert files(prepared) == before
 
 
@@ -145,8 +145,8 @@ KILLER = """
 import os, random, signal, sys, time
 import cv2
 cv2.setNumThreads(1)
-from facepulse.datasets import crops  # what is imported late would be so in each child anew
-from facepulse.datasets.prepare import prepare
+from facepulse.datasets import recording_preparation  # what is imported late would be so in each child anew
+from facepulse.datasets.preparation import prepare
 import facepulse.rppg.hrv, joblib, pathlib, shutil
 
 root, cache, longest_s, times = sys.argv[1], pathlib.Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
@@ -240,7 +240,7 @@ def test_what_fails_is_named_with_its_reason_and_the_rest_is_prepared(root, tmp_
 
     write_video(tmp_path / "videos" / "bob" / "broken.mp4", 75.0)  # mended, it is prepared by the next run
     summary = prepare("folder", tmp_path / "videos", tmp_path / "cache", jobs=1)
-    assert (summary.written, summary.already) == (1, 3)
+    assert (summary.newly_prepared, summary.already_prepared) == (1, 3)
     assert [outcome.recording for outcome in summary.failed] == ["bob/nobody"]
 
 
@@ -251,7 +251,7 @@ def test_a_file_that_has_changed_is_prepared_anew(tmp_path):
     write_video(tmp_path / "videos" / "one.mp4", 90.0)
     summary = prepare("folder", tmp_path / "videos", tmp_path / "cache", settings=TINY, jobs=1)
     [after] = open_cache(tmp_path / "cache")
-    assert (summary.written, summary.already) == (1, 0)
+    assert (summary.newly_prepared, summary.already_prepared) == (1, 0)
     assert before.sha256 != after.sha256
 
 
@@ -297,8 +297,8 @@ def test_a_cache_keeps_its_settings(prepared, root):
 def test_a_cache_of_another_version_is_refused(root, tmp_path):
     prepare("folder", root, tmp_path, settings=TINY, jobs=1)
     about = tmp_path / "folder" / "cache.json"
-    about.write_text(about.read_text().replace('"format": 1', '"format": 99'))
-    with pytest.raises(DatasetError, match="format 99, wanted is 1; prepare into an empty folder"):
+    about.write_text(about.read_text().replace('"format": 2', '"format": 99'))
+    with pytest.raises(DatasetError, match="format 99, wanted is 2; prepare into an empty folder"):
         prepare("folder", root, tmp_path)
     with pytest.raises(DatasetError, match="format 99"):
         open_cache(tmp_path)

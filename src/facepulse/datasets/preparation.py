@@ -29,15 +29,15 @@ from facepulse.datasets.cache import (
     remove_leftovers,
     write_settings,
 )
-from facepulse.datasets.crops import prepare_recording, source_bytes
 from facepulse.datasets.recording import DatasetError, Recording
+from facepulse.datasets.recording_preparation import prepare_recording, source_bytes
 from facepulse.errors import FacepulseError, UsageError
 
 SUMMARY = "summary.csv"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RecordingSummary:
     """What became of one recording; a row of `summary.csv`.
 
     Attributes:
@@ -64,25 +64,25 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Summary:
+class PreparationSummary:
     """What there is after a run.
 
     Attributes:
         folder: of the dataset in the cache.
-        outcomes: one a recording, in natural order.
-        written: how many of them this run has prepared.
-        already: how many were there before.
+        recordings: one a recording, in natural order.
+        newly_prepared: how many of them this run has prepared.
+        already_prepared: how many were there before.
     """
 
     folder: Path
-    outcomes: tuple[Outcome, ...]
-    written: int
-    already: int
+    recordings: tuple[RecordingSummary, ...]
+    newly_prepared: int
+    already_prepared: int
 
     @property
-    def failed(self) -> list[Outcome]:
+    def failed(self) -> list[RecordingSummary]:
         """What could not be prepared."""
-        return [outcome for outcome in self.outcomes if outcome.result != "prepared"]
+        return [outcome for outcome in self.recordings if outcome.result != "prepared"]
 
 
 def prepare(
@@ -93,7 +93,7 @@ def prepare(
     settings: Mapping[str, Any] | None = None,
     jobs: int | None = None,
     progress: Callable[[float, float | None], None] | None = None,
-) -> Summary:
+) -> PreparationSummary:
     """Prepare all recordings of a dataset that are not yet in the cache.
 
     The work is spread by joblib: inside `with joblib.parallel_config(backend="dask"):` it is done by the workers of a
@@ -141,7 +141,7 @@ def prepare(
         all_of_them = tuple(outcome for outcome in outcomes.values() if outcome is not None)
         _write(folder / SUMMARY, all_of_them)
     there = sum(outcome.result == "prepared" for outcome in all_of_them)
-    return Summary(folder, all_of_them, there - already, already)
+    return PreparationSummary(folder, all_of_them, there - already, already)
 
 
 def _settle(folder: Path, asked: Mapping[str, Any]) -> CacheSettings:
@@ -165,7 +165,7 @@ def _settle(folder: Path, asked: Mapping[str, Any]) -> CacheSettings:
     return settings
 
 
-def _described(recording: Recording, folder: Path, settings: CacheSettings) -> Outcome | None:
+def _described(recording: Recording, folder: Path, settings: CacheSettings) -> RecordingSummary | None:
     """The row of a recording that is prepared; None where it is not, or its files have changed since."""
     path = folder / folder_name(recording.name)
     try:
@@ -177,10 +177,10 @@ def _described(recording: Recording, folder: Path, settings: CacheSettings) -> O
     return _row(prepared) if whole else None
 
 
-def _row(prepared: PreparedRecording) -> Outcome:
+def _row(prepared: PreparedRecording) -> RecordingSummary:
     alignment = prepared.alignment or {}
     evident = bool(alignment.get("evident"))
-    return Outcome(
+    return RecordingSummary(
         prepared.name,
         prepared.subject,
         "prepared",
@@ -193,7 +193,9 @@ def _row(prepared: PreparedRecording) -> Outcome:
     )
 
 
-def _run(recordings: Sequence[Recording], folder: Path, settings: CacheSettings, jobs: int | None) -> Iterator[Outcome]:
+def _run(
+    recordings: Sequence[Recording], folder: Path, settings: CacheSettings, jobs: int | None
+) -> Iterator[RecordingSummary]:
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
@@ -209,7 +211,7 @@ def _run(recordings: Sequence[Recording], folder: Path, settings: CacheSettings,
         ) from None
 
 
-def _prepare_one(recording: Recording, folder: Path, settings: CacheSettings) -> Outcome:
+def _prepare_one(recording: Recording, folder: Path, settings: CacheSettings) -> RecordingSummary:
     cv2.setNumThreads(1)  # the others have the other cores
     path = folder / folder_name(recording.name)
     try:
@@ -219,19 +221,19 @@ def _prepare_one(recording: Recording, folder: Path, settings: CacheSettings) ->
         why = "out of memory: repeat the command with fewer --jobs"
     except FacepulseError as error:
         if is_disk_full(error):
-            return Outcome(recording.name, recording.subject, "disk full")
+            return RecordingSummary(recording.name, recording.subject, "disk full")
         why = str(error)
     except OSError as error:
         if is_disk_full(error):
-            return Outcome(recording.name, recording.subject, "disk full")
+            return RecordingSummary(recording.name, recording.subject, "disk full")
         why = f"cannot be read or written: {error}"
     except Exception as error:  # a defect of ours, or a file that nobody thought of: it does not stop the others
         why = f"unexpected {type(error).__name__}: {error}"
-    return Outcome(recording.name, recording.subject, "failed", notes=" ".join(why.split()))
+    return RecordingSummary(recording.name, recording.subject, "failed", notes=" ".join(why.split()))
 
 
-def _write(path: Path, outcomes: Sequence[Outcome]) -> None:
+def _write(path: Path, outcomes: Sequence[RecordingSummary]) -> None:
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, [field.name for field in fields(Outcome)])
+        table = csv.DictWriter(file, [field.name for field in fields(RecordingSummary)])
         table.writeheader()
         table.writerows(asdict(outcome) for outcome in outcomes)
