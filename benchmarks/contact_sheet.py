@@ -17,12 +17,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse.simulate.light import draw_lighting
-from facepulse.simulate.motion import EXPRESSIONS, Motion
+from facepulse.simulate.motion import Motion
 from facepulse.simulate.recording import Recording, make_recording
 
 SIDE = 160
 LIGHTS = ("LED-low", "LED-high", "Incandescent", "Nature")
 ONE_FRAME = np.zeros(1)
+
+
+def both(action: str, weight: float) -> dict[str, float]:
+    """One action on both sides of the face."""
+    return {f"{action}Left": weight, f"{action}Right": weight}
+
+
+EXPRESSIONS: dict[str, dict[str, float]] = {
+    "neutral": {},
+    "smile": both("mouthSmile", 0.7) | both("cheekSquint", 0.4) | both("eyeSquint", 0.2),
+    "surprise": both("browOuterUp", 0.8) | both("eyeWide", 0.7) | {"browInnerUp": 0.8, "jawOpen": 0.4},
+    "frown": both("browDown", 0.8) | both("mouthFrown", 0.6) | both("eyeSquint", 0.3),
+    "ah": both("mouthLowerDown", 0.2) | {"jawOpen": 0.35},
+    "blink": both("eyeBlink", 1.0),
+    "pucker": {"mouthPucker": 0.8, "mouthFunnel": 0.2},
+    "sneer": both("noseSneer", 0.7) | both("mouthUpperUp", 0.4) | both("browDown", 0.3),
+}
 
 
 def portrait(recording: Recording) -> NDArray[np.uint8]:

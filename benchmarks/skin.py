@@ -1,8 +1,8 @@
-"""What the skin of simulated faces looks like, and what their pulse does to a camera; draws docs/simulation-skin.png.
+"""Colour of simulated skin and of its pulse in camera channels; draws docs/simulation-skin.png.
 
     python benchmarks/skin.py
 
-Prints, for each Fitzpatrick type, the typology angle, the sRGB colour and the pulse (strength in green, direction).
+Prints the typology angle, the sRGB colour and the pulse (strength in green, direction) of each Fitzpatrick type.
 """
 
 from __future__ import annotations
@@ -13,24 +13,43 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from facepulse.simulate import spectra
-from facepulse.simulate.skin import MELANIN, SENSORS, SPECTRA, SURFACE, WAVELENGTHS_NM, SkinColours, reflectance
+from facepulse._types import Floats
+from facepulse.simulate.skin import (
+    MELANIN,
+    SENSOR_SHAPES,
+    SPECTRA,
+    WAVELENGTHS_NM,
+    SkinColours,
+    build_sensor,
+    reflectance,
+)
+from facepulse.simulate.spectra import colour_matching, linear_srgb
 
-PICTURE = Path(__file__).resolve().parents[1] / "docs" / "simulation-skin.png"
+OUT = Path(__file__).resolve().parents[1] / "docs" / "simulation-skin.png"
+SENSORS = {name: build_sensor(name, shape) for name, shape in SENSOR_SHAPES.items()}
+SURFACE = 0.04  # specular reflection in all directions, as the sphere of a spectrophotometer collects it
 PUBLISHED_DIRECTION = np.array([0.33, 0.77, 0.53]) / np.linalg.norm([0.33, 0.77, 0.53])
 TYPICAL = {kind: float(np.sqrt(low * high)) for kind, (low, high) in MELANIN.items()}
 BLOOD = (0.5, 1.0, 2.0, 3.0)
 WHITE_LIGHTS = ("daylight", "white LED", "warm LED", "incandescent", "fluorescent", "screen")
 
 
-def srgb(linear: spectra.Floats) -> spectra.Floats:
-    """Linear sRGB to what a screen gets, 0 to 1."""
+def typology_angle(reflectance: Floats) -> Floats:
+    """Individual typology angle of a reflectance (..., W), degrees (Chardon et al., Int. J. Cosmetic Science 1991)."""
+    observer = SPECTRA["daylight"][:, None] * colour_matching()
+    xyz = reflectance @ observer / observer.sum(axis=0)
+    cube = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
+    return np.asarray(np.degrees(np.arctan2(116 * cube[..., 1] - 66, 200 * (cube[..., 1] - cube[..., 2]))), np.float64)
+
+
+def srgb(linear: Floats) -> Floats:
+    """Encode linear sRGB for a screen, 0 to 1."""
     linear = np.clip(linear, 0, 1)
     return np.asarray(np.where(linear < 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055), np.float64)
 
 
-def strength(melanin: float, light: str, sensor: str, surface: float = 0.0) -> spectra.Floats:
-    """AC/DC of the raw channels for a pulse of 1 peak to peak, (3,)."""
+def strength(melanin: float, light: str, sensor: str, surface: float = 0.0) -> Floats:
+    """AC/DC ratio of the raw channels for a pulse of 1 peak to peak, (3,)."""
     colours = SkinColours(SPECTRA[light], SENSORS[sensor])
     return np.asarray(-colours.pulse(melanin, 1.0) / (colours.colour(melanin, 1.0) + surface * colours.white))
 
@@ -38,32 +57,32 @@ def strength(melanin: float, light: str, sensor: str, surface: float = 0.0) -> s
 def draw_spectra(axes: Axes) -> None:
     for kind, melanin in TYPICAL.items():
         below = reflectance(melanin)
-        axes.plot(WAVELENGTHS_NM, below, color=srgb(spectra.linear_srgb(below + SURFACE)), lw=3, label=f"type {kind}")
-    axes.set(xlabel="wavelength (nm)", ylabel="share returned from below the surface", xlim=(400, 700), ylim=(0, 0.75))
+        axes.plot(WAVELENGTHS_NM, below, color=srgb(linear_srgb(below + SURFACE)), lw=3, label=f"type {kind}")
+    axes.set(xlabel="wavelength (nm)", ylabel="diffuse reflectance", xlim=(400, 700), ylim=(0, 0.75))
     axes.legend(ncols=2, frameon=False)
     axes.set_title("Reflectance by Fitzpatrick type")
 
 
 def draw_swatches(axes: Axes) -> None:
-    """White-balanced by a phone with a fixed colour matrix; in each cell blood from pale to lips, left to right."""
+    """Colours of a white-balanced phone with a fixed colour matrix; in each cell, blood increases to the right."""
     sensor = SENSORS["phone"]
-    lights = [*WHITE_LIGHTS, "as it is"]
-    picture = np.empty((len(lights), len(TYPICAL) * len(BLOOD), 3))
+    lights = [*WHITE_LIGHTS, "true colour"]
+    image = np.empty((len(lights), len(TYPICAL) * len(BLOOD), 3))
     melanin, blood = np.repeat(list(TYPICAL.values()), len(BLOOD)), np.tile(BLOOD, len(TYPICAL))
     for row, light in enumerate(lights):
-        if light == "as it is":
-            picture[row] = srgb(spectra.linear_srgb(reflectance(melanin, blood) + SURFACE))
+        if light == "true colour":
+            image[row] = srgb(linear_srgb(reflectance(melanin, blood) + SURFACE))
             continue
         colours = SkinColours(SPECTRA[light], sensor)
-        picture[row] = srgb((colours.colour(melanin, blood) / colours.white + SURFACE) @ sensor.to_srgb.T)
-    axes.imshow(picture, aspect="auto", interpolation="nearest")
+        image[row] = srgb((colours.colour(melanin, blood) / colours.white + SURFACE) @ sensor.to_srgb.T)
+    axes.imshow(image, aspect="auto", interpolation="nearest")
     axes.set_yticks(range(len(lights)), lights)
     axes.set_xticks(np.arange(len(TYPICAL)) * len(BLOOD) + 1.5, [f"type {kind}" for kind in TYPICAL])
-    axes.set_title(f"What a phone shows (blood {', '.join(map(str, BLOOD))})")
+    axes.set_title(f"Colours of a phone camera (blood {', '.join(map(str, BLOOD))})")
 
 
 def draw_directions(axes: Axes) -> None:
-    """Shares of red and of blue in the unit vector of the pulse; green follows."""
+    """Red and blue components of the unit vector of the pulse."""
     markers = dict(zip(SENSORS, "osD^", strict=True))
     hues = dict(
         zip(WHITE_LIGHTS, ("tab:blue", "black", "tab:orange", "tab:red", "tab:green", "tab:purple"), strict=True)
@@ -74,7 +93,7 @@ def draw_directions(axes: Axes) -> None:
                 red, _, blue = (vector := strength(melanin, light, sensor)) / np.linalg.norm(vector)
                 axes.plot(red, blue, marker, color=hue, ms=3 + kind, mfc="none", alpha=0.8)
     angle = np.linspace(0, 2 * np.pi, 100)
-    # All directions within acos(0.98) of the published one, seen along green.
+    # All directions within acos(0.98) of the published one, projected along green.
     across = np.linalg.svd(PUBLISHED_DIRECTION[None])[2][1:]
     circle = 0.98 * PUBLISHED_DIRECTION[:, None] + np.sqrt(1 - 0.98**2) * (
         across[0][:, None] * np.cos(angle) + across[1][:, None] * np.sin(angle)
@@ -104,21 +123,21 @@ def draw_strength(axes: Axes) -> None:
 def main() -> None:
     print("type  melanin         ITA (deg)      sRGB           green AC/DC %  direction, phone under a white LED")
     for kind, (low, high) in MELANIN.items():
-        angles = spectra.typology_angle(reflectance(np.array([low, high])) + SURFACE)
-        colour = np.rint(255 * srgb(spectra.linear_srgb(reflectance(TYPICAL[kind]) + SURFACE))).astype(int)
+        angles = typology_angle(reflectance(np.array([low, high])) + SURFACE)
+        colour = np.rint(255 * srgb(linear_srgb(reflectance(TYPICAL[kind]) + SURFACE))).astype(int)
         vector = strength(TYPICAL[kind], "white LED", "phone")
         direction = vector / np.linalg.norm(vector)
-        seen = 100 * strength(TYPICAL[kind], "white LED", "phone", SURFACE)[1]
+        percent = 100 * strength(TYPICAL[kind], "white LED", "phone", SURFACE)[1]
         print(
             f"{kind:4}  {low:.3f} to {high:.3f}  {angles[0]:4.0f} to {angles[1]:3.0f}  {tuple(map(int, colour))!s:16}"
-            f"{seen:10.2f}      {direction.round(2)}, cosine {direction @ PUBLISHED_DIRECTION:.3f}"
+            f"{percent:10.2f}      {direction.round(2)}, cosine {direction @ PUBLISHED_DIRECTION:.3f}"
         )
     figure, axes = plt.subplots(2, 2, figsize=(13, 10), layout="constrained")
     for draw, axis in zip((draw_spectra, draw_swatches, draw_directions, draw_strength), axes.flat, strict=True):
         draw(axis)
     figure.suptitle("Simulated skin: four-stream adding and doubling through seven layers")
-    figure.savefig(PICTURE, dpi=100)
-    print(f"wrote {PICTURE.name}")
+    figure.savefig(OUT, dpi=100)
+    print(f"wrote {OUT.name}")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from colour_science import SENSORS
 from facepulse.simulate.appearance import TILES, paint
 from facepulse.simulate.assets import head_assets
+from facepulse.simulate.figure import HAIR_THICKNESS
 from facepulse.simulate.head import draw_identity
-from facepulse.simulate.look import HAIR_STYLES
-from facepulse.simulate.skin import MELANIN, SENSORS, SPECTRA, SkinColours
+from facepulse.simulate.skin import MELANIN, SPECTRA, SkinColours
 from simulated_people import PLAIN, SCALE, at, needs_heads, person, surface
 
 pytestmark = needs_heads
@@ -37,7 +38,7 @@ def painted(number=1, fitzpatrick=2, **look):
     return paint(draw_identity("train", number, (fitzpatrick,)), replace(PLAIN, **look), SCALE)
 
 
-@pytest.mark.parametrize("hair", HAIR_STYLES)
+@pytest.mark.parametrize("hair", HAIR_THICKNESS)
 def test_hair_cover_is_hair_or_cap_over_the_forehead(hair):
     cover, covered = island(painted(hair=hair).cover), float(replace(PLAIN, hair=hair).covers_forehead)
     assert cover[at(0.0, 8.05)].mean() == pytest.approx(covered, abs=0.05)

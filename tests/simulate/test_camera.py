@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from colour_science import SENSORS
 from facepulse.simulate.camera import Camera, Development, draw_camera, tone_curve
 from facepulse.simulate.noise import NoiseField
-from facepulse.simulate.skin import SENSORS, SPECTRA, Sensor
+from facepulse.simulate.skin import SPECTRA, Sensor
 
 PLAIN = Camera(
     sensor=Sensor("plain", np.ones((31, 3)), np.eye(3)),

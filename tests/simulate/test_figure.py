@@ -5,14 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from facepulse.simulate.figure import build_figure
-from facepulse.simulate.look import HAIR_STYLES
+from facepulse.simulate.figure import HAIR_THICKNESS, build_figure
 from simulated_people import PLAIN, needs_heads, of_tile, person
 
 pytestmark = needs_heads
 
 
-@pytest.mark.parametrize("hair", HAIR_STYLES)
+@pytest.mark.parametrize("hair", HAIR_THICKNESS)
 def test_all_that_is_worn_is_a_sound_mesh(hair):
     figure = person(look=replace(PLAIN, hair=hair, glasses=hair in ("curly", "long")))[2]
     count = len(figure.vertices)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from facepulse.simulate.figure import HAIR_THICKNESS
 from facepulse.simulate.head import draw_identity
-from facepulse.simulate.look import HAIR_STYLES, draw_look
+from facepulse.simulate.look import draw_look
 from simulated_people import needs_heads
 
 pytestmark = needs_heads
@@ -17,7 +18,7 @@ def test_people_wear_what_mmpd_counts():
     people = [replace(one, number=n, gender=gender) for n in range(1000) for gender in ("male", "female")]
     looks = [draw_look(someone) for someone in people]
     assert looks[:10] == [draw_look(someone) for someone in people[:10]]
-    assert {look.hair for look in looks} == set(HAIR_STYLES)
+    assert {look.hair for look in looks} == set(HAIR_THICKNESS)
     assert np.mean([look.glasses for look in looks]) == pytest.approx(0.30, abs=0.05)
     assert np.mean([look.covers_forehead for look in looks]) == pytest.approx(0.24, abs=0.06)
     assert np.mean([look.makeup for look in looks]) == pytest.approx(0.12, abs=0.03)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facepulse.simulate.heartbeat import draw_heartbeat
-from facepulse.simulate.motion import EXPRESSIONS, FACE_HEIGHT_M, MOTIONS, VISEMES, draw_motion
+from facepulse.simulate.motion import FACE_HEIGHT_M, MOTIONS, VISEMES, draw_motion
 
 FILM = np.arange(1800) / 30
 MIDDLE = slice(60, -60)
@@ -248,14 +248,6 @@ def test_vigour_is_the_size_of_what_is_done_but_not_of_the_pulse():
     assert np.ptp(small.rotation[:, 0]) == pytest.approx(0.5 * np.ptp(large.rotation[:, 0]), rel=1e-6)
     frozen = motion("Stationary", 4, vigour=0.0)
     assert np.ptp(frozen.position[:, 1]) > 3e-4  # breath and beats remain
-
-
-def test_expressions_are_eight_and_of_known_actions():
-    assert len(EXPRESSIONS) == 8
-    assert EXPRESSIONS["neutral"] == {}
-    for expression in EXPRESSIONS.values():
-        assert set(expression) <= ACTIONS
-        assert all(0 < value <= 1 for value in expression.values())
 
 
 def test_an_unknown_movement_is_refused():

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from colour_science import SENSORS
 from facepulse.simulate.light import Lighting, Source
 from facepulse.simulate.render import Pose, Renderer, View, pulse_arrival, rotation_matrix
-from facepulse.simulate.skin import SENSORS
 from simulated_people import at, marked, middle, needs_heads, person, surface
 
 pytestmark = needs_heads

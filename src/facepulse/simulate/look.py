@@ -1,4 +1,4 @@
-"""What a person wears in all their recordings: hair, beard, cap, glasses, make-up."""
+"""Look of a person in all their recordings: hair, beard, cap, glasses and make-up."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ import numpy as np
 
 from facepulse.simulate.head import Identity
 
-HAIR_STYLES = ("bald", "short", "full", "curly", "long", "fringe", "cap")
-
 
 @dataclass(frozen=True)
 class Look:
-    """How a person wears hair, face and clothes; drawn once a person.
+    """Hair, beard, glasses and make-up of a person.
 
     Attributes:
-        hair: one of `HAIR_STYLES`.
-        beard: cover of the beard's region, 0 to 1.
-        glasses: whether they wear some.
-        makeup: foundation and lipstick.
+        hair: style, a key of `figure.HAIR_THICKNESS`.
+        beard: cover of the region of the beard, 0 to 1.
+        glasses: True if the person wears glasses.
+        makeup: True if the person wears foundation and lipstick.
     """
 
     hair: str
@@ -29,20 +27,20 @@ class Look:
 
     @property
     def covers_forehead(self) -> bool:
-        """What MMPD calls hair cover: less of the forehead is seen than usual."""
+        """True if hair or a cap covers part of the forehead (attribute "hair cover" of MMPD)."""
         return self.hair in ("fringe", "cap")
 
 
 def draw_look(identity: Identity, *, caps: bool = True) -> Look:
-    """The look of a person: the same in all their recordings.
+    """Draw the look of a person, which is the same in all their recordings.
 
     Args:
-        identity: who.
-        caps: whether some wear one.
+        identity: the person.
+        caps: if False, nobody wears a cap.
     """
     rng = identity.rng(1)
     male = identity.gender == "male"
-    # Shares as MMPD counts them: glasses 30 %, hair over the forehead 24 %, make-up 12 % (all of them women).
+    # Proportions of MMPD: glasses 30 %, hair over the forehead 24 %, make-up 12 % (all of them women).
     styles = {
         "bald": 0.08 if male and identity.years > 28 else 0.0,
         "short": 0.45 if male else 0.08,

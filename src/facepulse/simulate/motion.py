@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from facepulse.simulate.curves import LEAD_S, draw_events, ease, moves, swells, 
 if TYPE_CHECKING:
     from facepulse.simulate.heartbeat import Heartbeat
 
-Value = TypeVar("Value", float, Floats)
 
 FACE_HEIGHT_M = 0.187  # hairline to chin (Farkas, Anthropometry of the Head and Face, 1994)
 FULL_GAZE_DEG = 30.0  # eye rotation that a gaze action of 1 stands for
@@ -33,23 +32,6 @@ VISEMES: tuple[dict[str, float], ...] = (
     {"jawOpen": 0.05, "mouthRollLower": 0.3, "mouthUpperUpLeft": 0.12, "mouthUpperUpRight": 0.12},  # f, v
     {"jawOpen": 0.11, "mouthShrugUpper": 0.12, "mouthLowerDownLeft": 0.1, "mouthLowerDownRight": 0.1},  # s, t, l
 )
-
-
-def _both(action: str, value: Value) -> dict[str, Value]:
-    """One action on both sides of the face."""
-    return {f"{action}Left": value, f"{action}Right": value}
-
-
-EXPRESSIONS: dict[str, dict[str, float]] = {
-    "neutral": {},
-    "smile": _both("mouthSmile", 0.7) | _both("cheekSquint", 0.4) | _both("eyeSquint", 0.2),
-    "surprise": _both("browOuterUp", 0.8) | _both("eyeWide", 0.7) | {"browInnerUp": 0.8, "jawOpen": 0.4},
-    "frown": _both("browDown", 0.8) | _both("mouthFrown", 0.6) | _both("eyeSquint", 0.3),
-    "ah": _both("mouthLowerDown", 0.2) | {"jawOpen": 0.35},
-    "blink": _both("eyeBlink", 1.0),
-    "pucker": {"mouthPucker": 0.8, "mouthFunnel": 0.2},
-    "sneer": _both("noseSneer", 0.7) | _both("mouthUpperUp", 0.4) | _both("browDown", 0.3),
-}
 
 
 @dataclass(frozen=True)
@@ -189,7 +171,7 @@ def _face(rng: np.random.Generator, times: Floats, blinks_per_minute: float) -> 
     starts, chances = draw_events(rng, times, 8.0, 60.0, 3)
     # Spontaneous smiles take about 0.5 to 0.7 s to rise (Schmidt, Cohn & Tian, Biol. Psychol. 2003).
     smile = swells(times, starts, 0.5 + 0.3 * chances[:, 0], 1 + 2 * chances[:, 1], 1.0) @ (0.15 + 0.45 * chances[:, 2])
-    expression = _both("eyeBlink", closed)
+    expression = {"eyeBlinkLeft": closed, "eyeBlinkRight": closed}
     for side, share in zip(("Left", "Right"), rng.uniform(0.85, 1.0, 2), strict=True):  # no smile is even
         expression |= {f"mouthSmile{side}": share * smile, f"cheekSquint{side}": 0.5 * share * smile}
     return _part(times, expression=expression)

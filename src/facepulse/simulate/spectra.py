@@ -1,9 +1,11 @@
-"""What depends on the wavelength: blood's absorption, lights, the standard observer, a camera's three channels.
+"""Spectra: absorption of blood, power of lamps, the CIE standard observer and the sensitivity of cameras.
 
-Everything is sampled at `WAVELENGTHS_NM`. Tables are copied from their publications, formulas carry theirs.
+Everything is sampled at `WAVELENGTHS_NM`. Tables are copied from the publications named beside them.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,23 +38,24 @@ _D65 = np.array([
 
 
 def bump(peak_nm: float, rise_nm: float, fall_nm: float | None = None) -> Floats:
-    """A Gaussian with its own width (standard deviation) on either side; (W,), 1 at the peak."""
+    """Gaussian with a width (standard deviation) of its own on either side; (W,), 1 at the peak."""
     width = np.where(peak_nm > WAVELENGTHS_NM, rise_nm, rise_nm if fall_nm is None else fall_nm)
     return np.asarray(np.exp(-0.5 * ((WAVELENGTHS_NM - peak_nm) / width) ** 2), np.float64)
 
 
-def _glow(kelvin: float) -> Floats:
-    """Planck's law, (W,): hc/k = 1.4388e7 nm K."""
+def _black_body(kelvin: float) -> Floats:
+    """Planck's law, (W,); hc/k = 1.4388e7 nm K."""
     return np.asarray((560 / WAVELENGTHS_NM) ** 5 / np.expm1(1.4388e7 / (WAVELENGTHS_NM * kelvin)), np.float64)
 
 
 # Peaks and widths of LEDs and lamps as in CIE 15:2018 (LED-B and FL series) and data sheets: a white LED is a blue chip
 # (22 nm wide at half height) with a green-yellow and a red phosphor; a three-band tube (FL11) has lines of mercury,
 # terbium and europium, here as wide as the sampling; a screen is a blue chip with narrower phosphors behind filters.
-# Heights put white at a daylight of 5000 K, warm white at 2700 K, the tube near 3500 K and the screen at D65.
+# The heights give the white LED a colour temperature of 5000 K, the warm one 2700 K, the tube about 3500 K and the
+# screen that of D65.
 _LIGHTS = {
     "daylight": _D65,
-    "incandescent": _glow(2856),  # CIE illuminant A
+    "incandescent": _black_body(2856),  # CIE illuminant A
     "warm LED": 0.47 * bump(452, 10) + 0.38 * bump(545, 42, 50) + bump(615, 45, 50),
     "white LED": bump(450, 10) + 0.55 * bump(545, 42, 50) + 0.32 * bump(610, 45, 50),
     "fluorescent": sum(
@@ -71,7 +74,7 @@ SPECTRA: dict[str, Floats] = {name: power / power.max() for name, power in _LIGH
 
 
 def colour_matching() -> Floats:
-    """The CIE 1931 observer, (W, 3) for X, Y, Z: fits of Wyman, Sloan & Shirley, J. Comp. Graphics Techn. 2013."""
+    """CIE 1931 observer, (W, 3) for X, Y, Z: fits of Wyman, Sloan & Shirley, J. Comp. Graphics Techn. 2013."""
 
     def lobe(height: float, peak: float, rise: float, fall: float) -> Floats:
         return height * bump(peak, 1 / rise, 1 / fall)
@@ -87,48 +90,37 @@ _SRGB = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557
 
 
 def linear_srgb(reflectance: ArrayLike) -> Floats:
-    """What a perfect camera shows of a reflectance (..., W) in daylight: linear sRGB (..., 3), white is (1, 1, 1)."""
+    """Return the linear sRGB (..., 3) of a reflectance (..., W) in daylight for an ideal camera; white is 1."""
     observer = SPECTRA["daylight"][:, None] * colour_matching() @ _SRGB.T
     return np.asarray(np.asarray(reflectance, np.float64) @ observer / observer.sum(axis=0), np.float64)
 
 
-def cie_lab(reflectance: ArrayLike) -> Floats:
-    """CIE L*, a*, b* of a reflectance (..., W) in daylight; (..., 3)."""
-    observer = SPECTRA["daylight"][:, None] * colour_matching()
-    xyz = np.asarray(reflectance, np.float64) @ observer / observer.sum(axis=0)
-    cube = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
-    x, y, z = np.moveaxis(cube, -1, 0)
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+class SensorShape(NamedTuple):
+    """Colour filters of a camera.
 
-
-def typology_angle(reflectance: ArrayLike) -> Floats:
-    """Individual typology angle of a reflectance (..., W), degrees (Chardon et al., Int. J. Cosmetic Science 1991)."""
-    lightness, _, yellow = np.moveaxis(cie_lab(reflectance), -1, 0)
-    return np.asarray(np.degrees(np.arctan2(lightness - 50, yellow)), np.float64)
-
-
-def channels(
-    red: tuple[float, float, float],
-    green: tuple[float, float, float],
-    blue: tuple[float, float, float],
-    crosstalk: float,
-    infrared_cut_nm: float,
-) -> Floats:
-    """Spectral sensitivity of a camera behind its filters.
-
-    Args:
+    Attributes:
         red: peak, width towards the blue and width towards the red (standard deviations) in nm.
-        green: alike.
-        blue: alike.
-        crosstalk: share of each neighbouring channel that leaks into a channel.
-        infrared_cut_nm: where the infrared filter passes half; the ultraviolet filter stands at 415 nm.
-
-    Returns:
-        (W, 3), the maximum of each channel is 1.
+        green: the same.
+        blue: the same.
+        crosstalk: fraction of each neighbouring channel that leaks into a channel.
+        infrared_cut_nm: wavelength at which the infrared filter passes one half.
     """
-    bare = np.stack([bump(*red), bump(*green), bump(*blue)], axis=-1)
-    mixed = bare @ ((1 - 3 * crosstalk) * np.eye(3) + crosstalk)
-    infrared = 1 / (1 + np.exp((WAVELENGTHS_NM - infrared_cut_nm) / 6))
+
+    red: tuple[float, float, float]
+    green: tuple[float, float, float]
+    blue: tuple[float, float, float]
+    crosstalk: float
+    infrared_cut_nm: float
+
+
+def channels(shape: SensorShape) -> Floats:
+    """Compute the spectral sensitivity (W, 3) of a camera behind its filters; the maximum of each channel is 1.
+
+    The ultraviolet filter is fixed at 415 nm.
+    """
+    bare = np.stack([bump(*shape.red), bump(*shape.green), bump(*shape.blue)], axis=-1)
+    mixed = bare @ ((1 - 3 * shape.crosstalk) * np.eye(3) + shape.crosstalk)
+    infrared = 1 / (1 + np.exp((WAVELENGTHS_NM - shape.infrared_cut_nm) / 6))
     ultraviolet = 1 / (1 + np.exp((415 - WAVELENGTHS_NM) / 3))
     filtered = mixed * (infrared * ultraviolet)[:, None]
     return np.asarray(filtered / filtered.max(axis=0), np.float64)
