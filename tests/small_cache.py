@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from facepulse._files import atomic_path
 from facepulse.datasets.cache import (
     ABOUT,
     FRAMES,
@@ -15,7 +16,6 @@ from facepulse.datasets.cache import (
     CacheSettings,
     FramesWriter,
     content_hash,
-    recording_folder,
     write_settings,
 )
 
@@ -89,7 +89,8 @@ def _write(folder: Path, recording: SmallRecording, size: int, fps: float, datas
     times = np.arange(sum(counts)) / fps + 3.0 * part  # between parts nobody was seen for 3 s
     texture = SKIN + rng.normal(0, 6, (size, size, 1))
     light = 1 - recording.strength * wave(recording.bpm, times)[:, None, None, None] * ABSORBED
-    with recording_folder(folder / recording.name) as temporary:
+    with atomic_path(folder / recording.name) as temporary:
+        temporary.mkdir()
         writer = FramesWriter(temporary / FRAMES, size)
         for change in light:
             noisy = texture * change + rng.normal(0, 1.5, (*texture.shape[:2], 3))

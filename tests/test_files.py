@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from facepulse._files import atomic_write, check_writable
+from facepulse._files import atomic_path, atomic_write, check_writable
 from facepulse.errors import UsageError
 
 
@@ -41,3 +41,18 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 def test_checking_writes_nothing(tmp_path: Path) -> None:
     check_writable(tmp_path / "out.txt")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_is_replaced_once_the_new_one_is_complete(tmp_path: Path) -> None:
+    target = tmp_path / "set" / "recording"
+    for content in ("old", "new"):
+        with atomic_path(target) as temporary:
+            temporary.mkdir()
+            (temporary / content).touch()
+            assert not (target / content).exists()
+    assert [path.name for path in target.iterdir()] == ["new"]
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:  # noqa: PT012 (the block is what is tested)
+        temporary.mkdir()
+        raise RuntimeError
+    assert [path.name for path in target.iterdir()] == ["new"]
+    assert list(target.parent.iterdir()) == [target]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from facepulse.errors import UsageError
 
@@ -108,3 +110,44 @@ def is_disk_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+@contextmanager
+def atomic_path(target: Path, within: Path | None = None) -> Iterator[Path]:
+    """Give a path of the same name in a temporary folder, and move it to `target` when the block ends without an error.
+
+    Args:
+        target: file or folder to write; an earlier one is replaced.
+        within: folder, on the same file system, that holds the temporary folder; the parent of `target` if None.
+
+    Yields:
+        The temporary path. Nothing is there yet.
+    """
+    temporary = _partial_folder(within or target.parent)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary / target.name
+        if target.is_dir():
+            shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (temporary / target.name).replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove the temporary files and folders that killed runs have left in a folder."""
+    for leftover in folder.glob(".*.partial*"):
+        if not leftover.is_dir():
+            leftover.unlink(missing_ok=True)
+            continue
+        # Renamed first: a worker that outlives its parent must not move into place what is being removed.
+        removed = _partial_folder(folder)
+        with suppress(FileNotFoundError):
+            leftover.rename(removed)
+            shutil.rmtree(removed, ignore_errors=True)
+
+
+def _partial_folder(parent: Path) -> Path:
+    # The number of the process alone is not unique: processes of one cluster may share a file system.
+    return parent / f".{os.getpid()}.{uuid4().hex}.partial"

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from dataset_writers import find
+from facepulse._files import remove_partial
 from facepulse.datasets import cache as cache_module
-from facepulse.datasets.cache import CacheSettings, content_hash, open_cache, remove_leftovers
+from facepulse.datasets.cache import CacheSettings, content_hash, open_cache
 from facepulse.datasets.preparation import SUMMARY, prepare
 from facepulse.datasets.recording import DatasetError, Labels, Signal
 from facepulse.datasets.recording_preparation import prepare_recording
@@ -201,7 +202,7 @@ def test_the_command_killed_with_its_workers_at_work_goes_on(prepared, root, tmp
     done = subprocess.run(command, capture_output=True, text=True)
     os.killpg(process.pid, signal.SIGKILL) if _alive(process.pid) else None
     assert done.returncode == 0, done.stderr
-    remove_leftovers(tmp_path / "folder")  # of such a worker, should it just now have begun another
+    remove_partial(tmp_path / "folder")  # of such a worker, should it just now have begun another
     assert files(tmp_path) == files(prepared)
 
 

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat, whosmat
 
+from facepulse._files import remove_partial
 from facepulse.errors import UsageError
 from facepulse.simulate.codec import Encoding
-from facepulse.simulate.layouts import LAYOUTS, Slot, remove_leftovers, store
+from facepulse.simulate.layouts import LAYOUTS, Slot, store
 from facepulse.video.reader import open_video
 from stand_in_recording import StandInAttributes, StandInRecording, contents
 
@@ -279,7 +280,7 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / ".hidden").touch()
     (tmp_path / ".4711.partial" / "p1_0").mkdir(parents=True)
     (tmp_path / ".4711.partial" / "p1_0" / "video.mp4").touch()
-    remove_leftovers(tmp_path)
+    remove_partial(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "simulated-00000", "simulated.json"]
 
 

@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +27,6 @@ from facepulse.datasets.recording import Attribute, DatasetError, natural_sort_k
 FORMAT = 2  # of the files; a cache of another is refused
 
 SETTINGS, FRAMES, LABELS, ABOUT = "cache.json", "frames.npy", "labels.npz", "recording.json"
-_PARTIAL = ".partial"
 
 
 @dataclass(frozen=True)
@@ -210,32 +206,6 @@ def write_settings(folder: Path, settings: CacheSettings) -> None:
     """Say how the crops in a dataset's folder are made."""
     with atomic_write(folder / SETTINGS) as temporary:
         temporary.write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def recording_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder that is renamed to `target` when the block ends well, and removed otherwise."""
-    temporary = target.with_name(f".{uuid4().hex}{_PARTIAL}")  # processes of one number may be on several machines
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        shutil.rmtree(target, ignore_errors=True)  # one made from files that have changed since
-        temporary.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed runs had not written to its end."""
-    for leftover in folder.glob(f".*{_PARTIAL}*"):
-        if not leftover.is_dir():
-            leftover.unlink(missing_ok=True)
-            continue
-        # A worker that outlives its parent must not rename to its place what is being removed.
-        removed = leftover.with_name(f".{uuid4().hex}{_PARTIAL}")
-        with suppress(FileNotFoundError):
-            leftover.rename(removed)
-            shutil.rmtree(removed, ignore_errors=True)
 
 
 class FramesWriter:

@@ -14,7 +14,7 @@ from typing import Any
 
 import cv2
 
-from facepulse._files import atomic_write, is_disk_full, lock_folder
+from facepulse._files import atomic_write, is_disk_full, lock_folder, remove_partial
 from facepulse._optional import require_extra
 from facepulse.datasets import DATASETS
 from facepulse.datasets.cache import (
@@ -26,7 +26,6 @@ from facepulse.datasets.cache import (
     folder_name,
     read_recording,
     read_settings,
-    remove_leftovers,
     write_settings,
 )
 from facepulse.datasets.recording import DatasetError, Recording
@@ -122,7 +121,7 @@ def prepare(
     folder = Path(cache) / dataset
     with lock_folder(folder):
         chosen = _settle(folder, settings or {})
-        remove_leftovers(folder)
+        remove_partial(folder)
         outcomes = {each.name: _described(each, folder, chosen) for each in recordings}
         missing = [each for each in recordings if outcomes[each.name] is None]
         done = already = len(recordings) - len(missing)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facepulse._files import atomic_path
 from facepulse._types import Floats
 from facepulse.datasets.alignment import Alignment, align
 from facepulse.datasets.cache import (
@@ -20,7 +21,6 @@ from facepulse.datasets.cache import (
     CacheSettings,
     FramesWriter,
     content_hash,
-    recording_folder,
     within_margin,
 )
 from facepulse.datasets.recording import DatasetError, Recording, Signal
@@ -55,7 +55,8 @@ def prepare_recording(recording: Recording, target: Path, settings: CacheSetting
         OSError: the folder cannot be written.
     """
     labels = recording.read_labels()
-    with recording_folder(target) as folder:
+    with atomic_path(target) as folder:
+        folder.mkdir()
         seen = _watch(recording, folder, settings)
         track, crops = seen.main_face()
         notes = [*labels.notes, *seen.warnings]

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 
 from facepulse import __version__
-from facepulse._files import atomic_write, is_disk_full, lock_folder
+from facepulse._files import atomic_write, is_disk_full, lock_folder, remove_partial
 from facepulse._optional import require_extra
 from facepulse.errors import UsageError
-from facepulse.simulate.layouts import LAYOUTS, Layout, remove_leftovers, store
+from facepulse.simulate.layouts import LAYOUTS, Layout, store
 from facepulse.simulate.presets import PresetName
 
 if TYPE_CHECKING:
@@ -159,8 +159,8 @@ def _open_root(root: Path, settings: Settings, stack: ExitStack) -> None:
             f"{root} holds recordings with other settings ({'; '.join(differing)}): "
             "give the same settings to go on with them, or another folder"
         )
-    remove_leftovers(root)
-    stack.callback(remove_leftovers, root)
+    remove_partial(root)
+    stack.callback(remove_partial, root)
 
 
 def _check_space(root: Path, layout: Layout, count: int, seconds: float) -> None:

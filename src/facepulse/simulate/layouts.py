@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facepulse._files import atomic_path
 from facepulse.errors import UsageError
 from facepulse.video.writer import VideoWriter
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 Frames = Iterator[NDArray[np.uint8]]
 About = Mapping[str, Any]  # what was asked for: preset, seed, version, ...
-
-_PARTIAL = ".partial"  # ends the names of folders in which something is being written
 
 
 @dataclass(frozen=True)
@@ -104,22 +102,8 @@ def store(
             yield frame
             on_frame()
 
-    temporary = root / f".{os.getpid()}{_PARTIAL}"
-    temporary.mkdir()
-    try:
-        written = temporary / slot.path.name
-        layout.write(recording, counted(), written, about)
-        target = root / slot.path
-        target.parent.mkdir(exist_ok=True)
-        written.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def remove_leftovers(root: Path) -> None:
-    """Remove what killed runs had not written to its end."""
-    for folder in root.glob(f".*{_PARTIAL}"):
-        shutil.rmtree(folder, ignore_errors=True)
+    with atomic_path(root / slot.path, within=root) as path:
+        layout.write(recording, counted(), path, about)
 
 
 # --- native: a video as a user has it, the reference with its own clock, and all that is known
