@@ -276,7 +276,7 @@ def table(readings: Iterable[Reading], count: int) -> str:
         pairs = [(reading.reference_bpm, reading.bpm) for reading in mine if reading.bpm is not None]
         figures, close = ["-", "-", "-"], 0
         if pairs:
-            errors = metrics.evaluate(*zip(*pairs, strict=True))
+            errors = metrics.heart_rate_errors(*zip(*pairs, strict=True))
             figures = [str(errors.mae), str(errors.rmse), "-" if errors.pearson is None else str(errors.pearson)]
             close = sum(abs(bpm - reference) <= CLOSE_BPM for reference, bpm in pairs)
         trusted = sum(reading.own_bpm is not None for reading in mine) / count

@@ -30,9 +30,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from calibration import most_likely
 
 from facepulse.errors import FacepulseError
+from facepulse.evaluation.calibration import fit_logistic
 from facepulse.faces.detectors import DETECTORS
 from facepulse.measurement import QUALITY_THRESHOLD
 from facepulse.pipeline.estimate import SURE, region_waveforms
@@ -122,7 +122,7 @@ def fitted(readings: Sequence[Reading]) -> QualityModel:
     )
     bounds = [(None, None) if name in ("offset", "rate") else (0.0, None) for name in WEIGHTS]
     right = [each.right for each in readings]
-    found = most_likely(evidence, right, np.full(len(WEIGHTS), 0.5), bounds=bounds)
+    found = fit_logistic(evidence, right, np.full(len(WEIGHTS), 0.5), bounds=bounds)
     return QualityModel(**dict(zip(WEIGHTS, np.round(found, 2).tolist(), strict=True)))
 
 

@@ -21,10 +21,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from calibration import most_likely
 from numpy.typing import NDArray
 
 from facepulse.errors import FacepulseError
+from facepulse.evaluation.calibration import fit_logistic
 from facepulse.faces.detectors import DETECTORS
 from facepulse.pipeline.estimate import region_waveforms
 from facepulse.pipeline.extract import extract_traces
@@ -93,7 +93,7 @@ def fitted(readings: list[Reading]) -> NDArray[np.float64]:
     usable = [reading for reading in readings if reading.found.coherence > 0]
     trust = np.clip([reading.quality(colour=False) for reading in usable], 1e-9, 1 - 1e-9)
     parts = np.array([reading.seen.logarithms for reading in usable])
-    return most_likely(parts, [reading.right for reading in usable], np.ones(2), known=np.log(trust / (1 - trust)))
+    return fit_logistic(parts, [reading.right for reading in usable], np.ones(2), known=np.log(trust / (1 - trust)))
 
 
 def table(readings: list[Reading], *, colour: bool) -> str:

@@ -20,9 +20,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from calibration import most_likely
 from numpy.typing import NDArray
 
+from facepulse.evaluation.calibration import fit_logistic
 from facepulse.faces.detectors import DETECTORS
 from facepulse.pipeline.extract import extract_traces
 from facepulse.pipeline.methods import Method
@@ -112,7 +112,7 @@ def fitted(readings: list[Reading]) -> NDArray[np.float64]:
     features = np.stack([np.ones_like(share), np.log(share / (1 - share)), rate, length, -as_coded], axis=1)
     colour = np.array([reading.colour for reading in usable])
     right = [reading.right for reading in usable]
-    return most_likely(features, right, [2.5, 1.8, 5.0, 1.0, 2.0], known=colour)
+    return fit_logistic(features, right, [2.5, 1.8, 5.0, 1.0, 2.0], known=colour)
 
 
 def table(readings: list[Reading]) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.evaluation.metrics import Estimate, bland_altman, evaluate, macc, mean, pearson
+from facepulse.evaluation.metrics import Estimate, bland_altman, heart_rate_errors, macc, mean, pearson
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import filtered, heart_rate, snr_db
 from shared_data import SHARED_DATA
@@ -76,7 +76,7 @@ def test_summary_and_standard_errors_agree_with_the_toolbox(subjects, name, mae,
     pairs = [(heart_rate(label, 30, protocol), heart_rate(x, 30, protocol)) for x, label, _ in subjects.values()]
     snrs = [snr_db(x, 30, bpm, protocol) for (x, _, _), (bpm, _) in zip(subjects.values(), pairs, strict=True)]
     maccs = [macc(filtered(x, 30, protocol), filtered(y, 30, protocol)) for x, y, _ in subjects.values()]
-    errors = evaluate(*zip(*pairs, strict=True))
+    errors = heart_rate_errors(*zip(*pairs, strict=True))
     assert errors.n == 42
     for estimate, expected in (
         (errors.mae, mae),
@@ -92,7 +92,7 @@ def test_summary_and_standard_errors_agree_with_the_toolbox(subjects, name, mae,
 @needs_ubfc
 def test_the_papers_protocol(subjects):
     protocol = PROTOCOLS["paper"]
-    errors = evaluate(
+    errors = heart_rate_errors(
         [heart_rate(label, 30, protocol) for _, label, _ in subjects.values()],
         [heart_rate(x, 30, protocol) for x, _, _ in subjects.values()],
     )
@@ -123,7 +123,7 @@ def test_windows_agree_with_the_toolbox(subjects, name, seconds, tails, n, value
         for start in range(0, len(x), length)
         if len(x) - start >= (9 if tails else length)
     ]
-    errors = evaluate(
+    errors = heart_rate_errors(
         *zip(*[(heart_rate(y, 30, protocol), heart_rate(x, 30, protocol)) for y, x in windows], strict=True)
     )
     assert errors.n == n
@@ -148,7 +148,7 @@ def test_macc_is_blind_to_delay_sign_and_scale():
 
 
 def test_errors_by_hand():
-    errors = evaluate([60, 80, 100], [63, 76, 100])
+    errors = heart_rate_errors([60, 80, 100], [63, 76, 100])
     assert errors.mae.value == pytest.approx(7 / 3)
     assert errors.mae.standard_error == pytest.approx(np.std([3, 4, 0]) / 3**0.5)
     assert errors.rmse.value == pytest.approx((25 / 3) ** 0.5)
@@ -158,11 +158,11 @@ def test_errors_by_hand():
 
 
 def test_too_few_entries_give_none_and_never_nan():
-    one = evaluate([60], [62])
+    one = heart_rate_errors([60], [62])
     assert one.mae == Estimate(2, None)
     assert one.rmse == Estimate(2, None)
     assert one.pearson is None
-    assert evaluate([60, 70], [60, 71]).pearson.standard_error is None
+    assert heart_rate_errors([60, 70], [60, 71]).pearson.standard_error is None
     assert pearson([1, 1, 1], [1, 2, 3]) is None
     assert "±" in str(one.mae)
 
@@ -202,7 +202,10 @@ def test_more_recordings_of_the_same_people_do_not_shrink_the_interval():
     reference = rng.uniform(50, 120, 12)
     estimate = reference + rng.normal(0, 6, 12)
     who = [f"p{person}" for person in range(12)]
-    once, thrice = evaluate(reference, estimate, who), evaluate(np.tile(reference, 3), np.tile(estimate, 3), who * 3)
+    once, thrice = (
+        heart_rate_errors(reference, estimate, who),
+        heart_rate_errors(np.tile(reference, 3), np.tile(estimate, 3), who * 3),
+    )
     for figure in ("mae", "rmse", "mape", "pearson"):
         assert getattr(thrice, figure).interval == pytest.approx(getattr(once, figure).interval)
         assert getattr(thrice, figure).standard_error < getattr(once, figure).standard_error
@@ -213,13 +216,13 @@ def test_intervals_equal_a_plain_bootstrap_and_are_the_same_every_time():
     reference = rng.uniform(50, 120, 40)
     estimate = reference + rng.normal(0, 8, 40)
     who = np.array([f"p{person}" for person in rng.integers(0, 15, 40)])
-    errors = evaluate(reference, estimate, list(who))
-    assert errors == evaluate(reference, estimate, list(who))
+    errors = heart_rate_errors(reference, estimate, list(who))
+    assert errors == heart_rate_errors(reference, estimate, list(who))
     names = np.unique(who)
     plain = []
     for _ in range(4000):
         drawn = np.concatenate([np.flatnonzero(who == name) for name in rng.choice(names, len(names))])
-        again = evaluate(reference[drawn], estimate[drawn])
+        again = heart_rate_errors(reference[drawn], estimate[drawn])
         plain.append([again.mae.value, again.rmse.value, again.mape.value, again.pearson.value])
     expected = np.percentile(plain, (2.5, 97.5), axis=0)
     found = np.transpose([e.interval for e in (errors.mae, errors.rmse, errors.mape, errors.pearson)])
@@ -236,10 +239,10 @@ def test_of_two_people_nothing_is_learned_about_others():
 @pytest.mark.parametrize(
     ("call", "named"),
     [
-        (lambda: evaluate([60, 70], [60]), "reference_bpm holds 2 values and estimated_bpm 1"),
-        (lambda: evaluate([60, 70], [60, float("nan")]), "estimated_bpm holds NaN"),
-        (lambda: evaluate([], []), "reference_bpm must be"),
-        (lambda: evaluate([0, 70], [60, 70]), "reference_bpm must be above zero"),
+        (lambda: heart_rate_errors([60, 70], [60]), "reference_bpm holds 2 values and estimated_bpm 1"),
+        (lambda: heart_rate_errors([60, 70], [60, float("nan")]), "estimated_bpm holds NaN"),
+        (lambda: heart_rate_errors([], []), "reference_bpm must be"),
+        (lambda: heart_rate_errors([0, 70], [60, 70]), "reference_bpm must be above zero"),
         (lambda: macc([1, 2], [1, 2, 3]), "a holds 2 values and b 3"),
         (lambda: macc(np.ones((2, 2)), [1, 2]), "a must be a one-dimensional"),
         (lambda: mean([float("inf")]), "values holds NaN or infinity"),

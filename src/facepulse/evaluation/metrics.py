@@ -1,9 +1,9 @@
-"""How far estimated heart rates and waveforms are from their reference, each figure with its uncertainty.
+"""Error metrics of heart rates and waveforms against a reference, each with its uncertainty.
 
-The definitions, standard errors included, are rPPG-Toolbox's since December 2024, so that tables can be set side by
-side. Its standard errors take all entries for independent, which those of one person are not: where subjects are given,
-figures also carry an interval that holds for other people. Limits of agreement are Bland and Altman's own; the toolbox
-draws them 1.41 times as wide.
+The definitions, including those of the standard errors, are those of rPPG-Toolbox since December 2024, so that tables
+can be compared. Its standard errors assume that all entries are independent, which entries of one subject are not: if
+subjects are given, every metric also carries a bootstrap interval over subjects. Limits of agreement follow Bland and
+Altman; rPPG-Toolbox draws them 1.41 times as wide.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,25 +12,25 @@ from functools import lru_cache
 from math import sqrt
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike, NDArray
 
 from facepulse._types import Floats
 
-CLOSE_BPM = 5.0  # a heart rate this near its reference counts as right
+CLOSE_BPM = 5.0  # largest error of a heart rate that counts as correct
 
 RESAMPLES, SEED = 2000, 0  # of the bootstrap: the same entries give the same interval
-MINIMUM_SUBJECTS = 3  # of fewer, nothing is learned about other people
+MINIMUM_SUBJECTS = 3  # fewer give no interval
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and its uncertainty.
+    """Value of a metric with its uncertainty.
 
     Attributes:
-        value: the figure.
-        standard_error: in the unit of `value`; None where there are too few entries to know it.
-        interval: low and high end of the 95 % interval (see `bootstrap_interval`); None where no subjects were given,
-            or too few.
+        value: the metric.
+        standard_error: in the unit of `value`; None if there are too few entries.
+        interval: lower and upper end of the 95 % interval (see `bootstrap_interval`); None if no subjects, or too few,
+            were given.
     """
 
     value: float
@@ -38,7 +38,7 @@ class Estimate:
     interval: tuple[float, float] | None = None
 
     def __str__(self) -> str:
-        """The figure as tables print it, for example `0.98 ± 0.38 [0.41, 1.83]`."""
+        """Return the value as tables print it, for example `0.98 ± 0.38 [0.41, 1.83]`."""
         error = "unknown" if self.standard_error is None else f"{self.standard_error:.2f}"
         interval = "" if self.interval is None else f" [{self.interval[0]:.2f}, {self.interval[1]:.2f}]"
         return f"{self.value:.2f} ± {error}{interval}"
@@ -53,7 +53,7 @@ class HeartRateErrors:
         mae: mean absolute error, bpm.
         rmse: root of the mean squared error, bpm.
         mape: mean absolute error relative to the reference, percent.
-        pearson: correlation; None for a single pair or where either side does not vary.
+        pearson: correlation; None for a single pair, or if either side is constant.
     """
 
     n: int
@@ -63,18 +63,18 @@ class HeartRateErrors:
     pearson: Estimate | None
 
     def __str__(self) -> str:
-        """All of it in one line."""
+        """Return all metrics in one line."""
         return f"MAE {self.mae} bpm, RMSE {self.rmse} bpm, MAPE {self.mape} %, r {self.pearson}, n={self.n}"
 
 
 @dataclass(frozen=True)
 class LimitsOfAgreement:
-    """How two ways to measure agree. Source: Bland and Altman, Lancet 327 (1986).
+    """Agreement of two methods of measurement. Source: Bland and Altman, Lancet 327 (1986).
 
     Attributes:
         bias: mean of estimate minus reference, bpm.
-        low: bias - 1.96 standard deviations of the differences (n - 1 in the denominator): the lower limit, bpm.
-        high: the upper limit. About 95 % of differences lie between the two.
+        low: lower limit, bpm: bias - 1.96 standard deviations of the differences (with n - 1 in the denominator).
+        high: upper limit, bpm. About 95 % of the differences lie between the two.
     """
 
     bias: float
@@ -82,19 +82,19 @@ class LimitsOfAgreement:
     high: float
 
 
-def evaluate(
-    reference_bpm: npt.ArrayLike, estimated_bpm: npt.ArrayLike, subjects: Sequence[str] | None = None
+def heart_rate_errors(
+    reference_bpm: ArrayLike, estimated_bpm: ArrayLike, subjects: Sequence[str] | None = None
 ) -> HeartRateErrors:
-    """MAE, RMSE, MAPE and Pearson correlation of estimated heart rates.
+    """Compute MAE, RMSE, MAPE and Pearson correlation of estimated heart rates.
 
     Args:
         reference_bpm: (n,) true heart rates, above zero.
         estimated_bpm: (n,) estimates in the same order.
-        subjects: n names: whose each is; needed for intervals.
+        subjects: (n,) subject of each entry; needed for intervals.
 
     Returns:
-        The errors. Standard errors: σ/√n for MAE and MAPE, √(σ(e²)/√n) for RMSE, √((1-r²)/(n-2)) for Pearson, with the
-        population's σ; None below two entries (three for Pearson).
+        The errors. Standard errors are σ/√n for MAE and MAPE, √(σ(e²)/√n) for RMSE and √((1-r²)/(n-2)) for Pearson,
+        with the population standard deviation σ; None for fewer than two entries (three for Pearson).
 
     Raises:
         ValueError: an argument is empty, not one-dimensional or not finite, the lengths differ, or a reference is not
@@ -121,15 +121,15 @@ def evaluate(
     )
 
 
-def mean(values: npt.ArrayLike, subjects: Sequence[str] | None = None) -> Estimate:
-    """Mean over recordings or windows, as for SNR (dB) and MACC.
+def mean(values: ArrayLike, subjects: Sequence[str] | None = None) -> Estimate:
+    """Compute the mean over recordings or windows, for example of SNR (dB) or MACC.
 
     Args:
-        values: (n,) one value each.
-        subjects: n names: whose each is; needed for an interval.
+        values: (n,) one value per recording or window.
+        subjects: (n,) subject of each value; needed for an interval.
 
     Returns:
-        The mean and σ/√n; no standard error for a single value.
+        The mean with standard error σ/√n, which is None for a single value.
 
     Raises:
         ValueError: `values` is empty, not one-dimensional or not finite, or the lengths differ.
@@ -142,17 +142,17 @@ def mean(values: npt.ArrayLike, subjects: Sequence[str] | None = None) -> Estima
     )
 
 
-def pearson(a: npt.ArrayLike, b: npt.ArrayLike, subjects: Sequence[str] | None = None) -> Estimate | None:
-    """Pearson's correlation.
+def pearson(a: ArrayLike, b: ArrayLike, subjects: Sequence[str] | None = None) -> Estimate | None:
+    """Compute Pearson's correlation coefficient r.
 
     Args:
         a: (n,) values.
         b: (n,) values.
-        subjects: n names: whose each pair is; needed for an interval.
+        subjects: (n,) subject of each pair; needed for an interval.
 
     Returns:
-        r and √((1-r²)/(n-2)), the latter None below three pairs; None altogether for a single pair or where either
-        side does not vary.
+        r with standard error √((1-r²)/(n-2)), which is None for fewer than three pairs. None instead of r for a single
+        pair, or if either side is constant.
 
     Raises:
         ValueError: an argument is empty, not one-dimensional or not finite, or the lengths differ.
@@ -170,8 +170,8 @@ def pearson(a: npt.ArrayLike, b: npt.ArrayLike, subjects: Sequence[str] | None =
     )
 
 
-def bland_altman(reference_bpm: npt.ArrayLike, estimated_bpm: npt.ArrayLike) -> LimitsOfAgreement | None:
-    """Bias and limits of agreement of estimated heart rates.
+def bland_altman(reference_bpm: ArrayLike, estimated_bpm: ArrayLike) -> LimitsOfAgreement | None:
+    """Compute bias and limits of agreement of estimated heart rates.
 
     Args:
         reference_bpm: (n,) true heart rates.
@@ -196,19 +196,20 @@ def bland_altman(reference_bpm: npt.ArrayLike, estimated_bpm: npt.ArrayLike) -> 
 def bootstrap_interval(
     features: Floats, subjects: Sequence[str] | None, statistic: Callable[[Floats], Floats]
 ) -> tuple[float, float] | None:
-    """95 % interval of a figure over other people like these: percentiles of the bootstrap over whole subjects.
+    """Compute the 95 % interval of a statistic over subjects: percentiles of the cluster bootstrap.
 
-    Subjects are drawn with replacement, each with all its entries, because the entries of one person resemble each
-    other. Source: Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8.
+    Subjects are drawn with replacement, each with all its entries, because entries of one subject are correlated.
+    Source: Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8.
 
     Args:
-        features: (n, k) what the figure is made of, for each entry.
-        subjects: n names: whose each entry is; None for no interval.
-        statistic: from means of the features over the entries of each resample, (R, k), to the figure, (R,); NaN where
-            a resample has none.
+        features: (n, k) values per entry of whose means the statistic is a function.
+        subjects: (n,) subject of each entry; None for no interval.
+        statistic: function from the means of the features in each resample, (R, k), to the statistic, (R,); NaN if it
+            is undefined for a resample.
 
     Returns:
-        2.5th and 97.5th percentile over `RESAMPLES`; None below `MINIMUM_SUBJECTS`, or where there is no figure.
+        2.5th and 97.5th percentile over `RESAMPLES`; None for fewer than `MINIMUM_SUBJECTS`, or if the statistic is
+        undefined in every resample.
 
     Raises:
         ValueError: features and subjects differ in number.
@@ -217,33 +218,62 @@ def bootstrap_interval(
         return None
     if len(subjects) != len(features):
         raise ValueError(f"there are {len(features)} entries, but {len(subjects)} subjects: give one for each")
-    people, whose = np.unique(np.asarray(subjects), return_inverse=True)
-    if len(people) < MINIMUM_SUBJECTS:
+    names, index = np.unique(np.asarray(subjects), return_inverse=True)
+    if len(names) < MINIMUM_SUBJECTS:
         return None
-    # Whatever is a function of means needs but the sums of each person, so that resampling is one product.
-    sums = np.zeros((len(people), 1 + features.shape[1]))
-    np.add.at(sums, whose, np.column_stack([np.ones(len(features)), features]))
-    totals = _drawn(len(people)) @ sums
-    figures = statistic(totals[:, 1:] / totals[:, :1])
-    figures = figures[np.isfinite(figures)]
-    if not len(figures):
-        return None
-    low, high = np.percentile(figures, (2.5, 97.5))
-    return float(low), float(high)
+    # A function of means needs only the sums of each subject, so that resampling is one matrix product.
+    sums = np.zeros((len(names), 1 + features.shape[1]))
+    np.add.at(sums, index, np.column_stack([np.ones(len(features)), features]))
+    totals = _subject_counts(len(names)) @ sums
+    values = statistic(totals[:, 1:] / totals[:, :1])
+    values = values[np.isfinite(values)]
+    return _percentiles(values) if len(values) else None
 
 
-def macc(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Maximum amplitude of cross-correlation between two waveforms, blind to delay and sign.
+def bootstrap_seeds(
+    groups: Sequence[Floats], subjects: Sequence[str], statistic: Callable[[list[Floats]], Floats]
+) -> Estimate:
+    """Estimate a statistic of mean values with its spread over subjects and over training seeds.
 
-    The largest |Pearson correlation| of `a` with `b` rolled by 0 to T-2 samples (rPPG-Toolbox leaves the last roll
-    out), all of them from one circular correlation by FFT.
+    As `bootstrap_interval`, but the seeds of each group are drawn with replacement as well, independently of the
+    subjects and of the other groups.
+
+    Args:
+        groups: one (S, n) array per group of trainings: a value per seed and entry. S may differ between groups.
+        subjects: (n,) subject of each entry.
+        statistic: function from the mean of each group, as (R,) over resamples, to the statistic, (R,).
+
+    Returns:
+        The statistic of the groups' means. Its standard error and interval are None for fewer than `MINIMUM_SUBJECTS`.
+    """
+    names, index = np.unique(np.asarray(subjects), return_inverse=True)
+    members = (index[:, None] == np.arange(len(names))).astype(np.float64)
+    rng = np.random.default_rng(SEED)
+    counts = _draw_counts(rng, len(names))
+    entries = counts @ members.sum(0)
+    means = []
+    for values in groups:
+        seeds = _draw_counts(rng, len(values)) / len(values)
+        means.append(((seeds @ (values @ members)) * counts).sum(1) / entries)
+    value = float(statistic([np.array([values.mean()]) for values in groups])[0])
+    if len(names) < MINIMUM_SUBJECTS:
+        return Estimate(value, None)
+    resampled = statistic(means)
+    return Estimate(value, float(resampled.std()), _percentiles(resampled))
+
+
+def macc(a: ArrayLike, b: ArrayLike) -> float:
+    """Compute the maximum amplitude of the cross-correlation of two waveforms, which ignores delay and sign.
+
+    It is the largest |Pearson correlation| of `a` with `b` rolled by 0 to T-2 samples (rPPG-Toolbox omits the last
+    roll), computed for all rolls at once by a circular correlation with the FFT.
 
     Args:
         a: (T,) waveform.
         b: (T,) waveform.
 
     Returns:
-        0 to 1; 0 where either waveform is flat.
+        0 to 1; 0 if either waveform is constant.
 
     Raises:
         ValueError: an argument is not one-dimensional, shorter than two samples or not finite, or the lengths differ.
@@ -260,23 +290,32 @@ def macc(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     return float(np.clip(np.abs(products[:-1]).max() / scale, 0, 1))
 
 
-@lru_cache(maxsize=4)  # a table asks for the same many times
-def _drawn(people: int) -> Floats:
-    """How often each person is in each resample, (R, people)."""
-    counts = np.random.default_rng(SEED).multinomial(people, np.full(people, 1 / people), RESAMPLES)
-    return counts.astype(np.float64)
+@lru_cache(maxsize=4)  # a table needs the same counts for every metric
+def _subject_counts(subjects: int) -> Floats:
+    """Count how often each subject is in each resample, (R, subjects)."""
+    return _draw_counts(np.random.default_rng(SEED), subjects).astype(np.float64)
+
+
+def _draw_counts(rng: np.random.Generator, items: int) -> NDArray[np.int64]:
+    """Draw how often each item is in each resample, (R, items)."""
+    return rng.multinomial(items, np.full(items, 1 / items), RESAMPLES)
+
+
+def _percentiles(values: Floats) -> tuple[float, float]:
+    low, high = np.percentile(values, (2.5, 97.5))
+    return float(low), float(high)
 
 
 def _correlations(means: Floats) -> Floats:
-    """Pearson's r from the means of x, y, x², y² and xy, (R, 5) to (R,); NaN where either does not vary."""
+    """Compute Pearson's r from the means of x, y, x², y² and xy, (R, 5) to (R,); NaN if either is constant."""
     x, y, xx, yy, xy = means.T
     spread = np.sqrt(np.maximum(xx - x * x, 0.0) * np.maximum(yy - y * y, 0.0))
-    varies = spread > 1e-9  # of the spread of all entries: less is rounding
+    varies = spread > 1e-9  # relative to the spread of all entries: less is rounding error
     r = np.divide(xy - x * y, spread, out=np.full_like(spread, np.nan), where=varies)
     return np.asarray(np.clip(r, -1.0, 1.0), np.float64)
 
 
-def _values(values: npt.ArrayLike, name: str) -> Floats:
+def _values(values: ArrayLike, name: str) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} must be a one-dimensional array of at least one value, not of shape {array.shape}")

@@ -135,7 +135,7 @@ def summarised(rows: Iterable[Row]) -> Summary | None:
     subjects = [row.subject for row in rows]
     reference = np.array([row.reference_bpm for row in rows], np.float64)
     estimated = np.array([row.bpm for row in rows])
-    errors = metrics.evaluate(reference, estimated, subjects)
+    errors = metrics.heart_rate_errors(reference, estimated, subjects)
     with_wave = [(row.macc, row.subject) for row in rows if row.macc is not None]
     return Summary(
         n=len(rows),

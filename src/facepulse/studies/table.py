@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
@@ -21,8 +21,6 @@ from facepulse.evaluation.metrics import Estimate
 from facepulse.studies import published
 from facepulse.studies.plan import Arm, Study
 from facepulse.studies.trials import Score
-
-Statistic = Callable[[list[Floats]], Floats]  # of the mean error of each group
 
 HEADS = ("row", "trained on", "tested on", "MAE, bpm", "RMSE, bpm", "MAPE, %", "r", "MAE of each seed", "published MAE")
 COLUMNS = (
@@ -229,7 +227,7 @@ class _Errors:
 
     def mean(self) -> Estimate:
         """Mean with its interval over other people and seeds."""
-        return _estimated([self.bpm], self.people, lambda means: means[0])
+        return metrics.bootstrap_seeds([self.bpm], self.people, lambda means: means[0])
 
     def minus(self, other: _Errors) -> Estimate:
         """Mean difference to other errors on the same recordings, which each was trained for by itself."""
@@ -237,26 +235,9 @@ class _Errors:
         mine = [self.recordings.index(name) for name in both]
         theirs = [other.recordings.index(name) for name in both]
         people = [self.people[i] for i in mine]
-        return _estimated([self.bpm[:, mine], other.bpm[:, theirs]], people, lambda means: means[0] - means[1])
-
-
-def _estimated(groups: Sequence[Floats], people: Sequence[str], statistic: Statistic) -> Estimate:
-    """A figure of mean errors, with its spread when people and, in each group by itself, seeds are drawn anew."""
-    names, whose = np.unique(np.asarray(people), return_inverse=True)
-    members = np.zeros((len(whose), len(names)))
-    members[np.arange(len(whose)), whose] = 1
-    rng = np.random.default_rng(metrics.SEED)
-    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), metrics.RESAMPLES)
-    counted = drawn @ members.sum(0)
-    resampled = []
-    for errors in groups:
-        seeds = rng.multinomial(len(errors), np.full(len(errors), 1 / len(errors)), metrics.RESAMPLES) / len(errors)
-        resampled.append(((seeds @ (errors @ members)) * drawn).sum(1) / counted)
-    value = float(statistic([np.array([errors.mean()]) for errors in groups])[0])
-    spread = statistic(resampled)
-    known = len(names) >= metrics.MINIMUM_SUBJECTS
-    low, high = np.percentile(spread, (2.5, 97.5))
-    return Estimate(value, float(spread.std()) if known else None, (float(low), float(high)) if known else None)
+        return metrics.bootstrap_seeds(
+            [self.bpm[:, mine], other.bpm[:, theirs]], people, lambda means: means[0] - means[1]
+        )
 
 
 def _line(arm: Arm, scores: Sequence[Score], errors: _Errors | None, first: _Errors | None) -> Line:
@@ -264,7 +245,7 @@ def _line(arm: Arm, scores: Sequence[Score], errors: _Errors | None, first: _Err
     if errors is None:
         return Line(arm, 0, 0, (), None, None, None, None, None, failures)
     found = [
-        metrics.evaluate([row["reference_bpm"] for row in rows], [row["bpm"] for row in rows])
+        metrics.heart_rate_errors([row["reference_bpm"] for row in rows], [row["bpm"] for row in rows])
         for score in scores
         for rows in [[row for row in score.rows if row["error"] is not None]]
         if score.failure is None
