@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writes, checks that a path can be written, and locks on folders."""
 
 from __future__ import annotations
 
@@ -10,28 +10,26 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+from facepulse._optional import require_extra
 from facepulse.errors import UsageError
 
-try:
-    import fcntl
-except ImportError:  # Windows, which does not let anybody remove a file that another process has open
-    fcntl = None  # type: ignore[assignment]
+LOCK_FILE = ".lock"  # hidden, so that a folder that holds nothing else still counts as empty
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`, and rename it to `path` when the block ends well.
+    """Yield a temporary path beside `path`, and rename it to `path` when the block ends without an error.
 
     Args:
-        path: the file to write; its directory is made if missing.
+        path: the file to write; its folder is created if it is missing.
 
     Yields:
-        The temporary path, with the same ending, so that a library that goes by the ending picks the right format.
+        The temporary path, with the same suffix, because some libraries choose the format by the suffix.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    # Without the name itself, which may be as long as the file system allows.
+    # The name of the file is left out: it may be as long as the file system allows.
     temporary = path.with_name(f".{os.getpid()}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,17 +40,17 @@ def atomic_write(path: Path) -> Iterator[Path]:
             f"cannot write {path} ({error.strerror or error}): give a file in a folder that you may write to"
         ) from error
     finally:
-        with suppress(OSError):  # it is gone after the rename, and never was where the folder cannot be written
+        with suppress(OSError):  # it does not exist after the rename, or if the folder cannot be written
             temporary.unlink()
 
 
 def check_writable(path: Path) -> None:
-    """Make sure before the work, not after it, that `atomic_write` will succeed.
+    """Check that `atomic_write` can write a file, before long work rather than after it.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    if os.path.isdir(path):  # unlike Path.is_dir, also answers where the folder above may not be entered
+    if os.path.isdir(path):  # unlike Path.is_dir, returns False if the folder above may not be entered
         raise UsageError(f"cannot write {path}: it is a folder; give the name of a file")
     probe = path.with_name(f".{os.getpid()}.probe")
     try:
@@ -64,10 +62,10 @@ def check_writable(path: Path) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Make sure before the work, not after it, that files can be written into a folder.
+    """Check that files can be written into a folder, before long work rather than after it.
 
     Raises:
-        UsageError: they cannot, or the path is that of a file.
+        UsageError: they cannot be written, or the path is that of a file.
     """
     if path.is_file() or path.suffix:
         raise UsageError(f"cannot write into {path}: give the name of a folder, not of a file")
@@ -76,35 +74,41 @@ def check_folder(path: Path) -> None:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Hold a folder, which is made if missing, so that no other run writes into it at the same time.
+    """Lock a folder against other runs, so that only one at a time writes into it.
+
+    The operating system releases the lock when the process ends, in whatever way it ends. On a file system without
+    locks, such as some network file systems, the folder is not locked.
+
+    Args:
+        folder: created if it is missing.
 
     Raises:
-        UsageError: another run holds it, or it cannot be written.
+        UsageError: another run has locked the folder, the folder cannot be written, or filelock is not installed.
     """
+    require_extra("bench", ["filelock"], "locking a folder")
+    from filelock import lock_descriptor
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY) if fcntl is not None else None
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise UsageError(
             f"cannot write into {folder} ({error.strerror}): give a folder that you may write to"
         ) from error
-    if handle is None:
-        yield
-        return
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system, however this run ends
-        except BlockingIOError:
-            raise UsageError(f"another run is writing into {folder}: wait for it, or give another folder") from None
+            locked = lock_descriptor(descriptor, blocking=False)
         except OSError:
-            pass  # a network's file system that has no locks
+            locked = True  # the file system has no locks
+        if not locked:
+            raise UsageError(f"another run is writing into {folder}: wait for it, or give another folder")
         yield
     finally:
-        os.close(handle)
+        os.close(descriptor)  # releases the lock; the file stays, because removing it would race with the next run
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or what it stems from, says that a disk is full."""
+    """True if an error, or one of its causes, was raised because a disk or a quota is full."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True

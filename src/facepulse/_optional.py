@@ -1,4 +1,4 @@
-"""What only some need is an extra: whoever asks for it without having it is told how to install it."""
+"""Optional dependencies: an error that says how to install the ones that are missing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from facepulse.errors import UsageError
 
 
 def require_extra(extra: str, packages: Iterable[str], purpose: str) -> None:
-    """Make sure that the packages which an extra installs are there.
+    """Check that packages of an extra are installed.
 
     Args:
-        extra: its name, as in `pip install 'facepulse[extra]'`.
-        packages: as they are imported.
-        purpose: what they are needed for.
+        extra: name of the extra, as in `pip install 'facepulse[extra]'`.
+        packages: names of the packages, as they are imported.
+        purpose: the task that needs them, for the error message.
 
     Raises:
         UsageError: a package is missing.

@@ -16,6 +16,7 @@ import pytest
 
 import stand_in_recording
 from facepulse import cli
+from facepulse._files import LOCK_FILE
 from facepulse.errors import UsageError
 from facepulse.simulate import assets
 from facepulse.simulate import generate as generate_module
@@ -33,7 +34,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def names(root: Path) -> list[str]:
-    return sorted(path.name for path in root.iterdir())
+    return sorted(path.name for path in root.iterdir() if path.name != LOCK_FILE)
 
 
 # --- a run, and what is there already
@@ -159,7 +160,7 @@ def start(root: Path) -> subprocess.Popen[str]:
     script.write_text(SCRIPT)
     return subprocess.Popen(
         [sys.executable, str(script), str(root)],
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -252,7 +253,7 @@ def test_stopped_politely_it_leaves_nothing_half_written(
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (code, words)
     until_the_group_is_gone(process)
-    assert not list(root.glob(".*"))
+    assert [path.name for path in root.glob(".*")] == [LOCK_FILE]
     assert contents(root).items() <= undisturbed.items()
 
 
@@ -269,7 +270,7 @@ def test_a_second_run_is_refused_and_a_killed_worker_blamed(tmp_path: Path) -> N
     assert process.returncode == 2
     assert err.startswith("facepulse: a process was killed, perhaps for want of memory")
     assert len(err.splitlines()) == 1
-    assert not list(root.glob(".*"))
+    assert [path.name for path in root.glob(".*")] == [LOCK_FILE]
     until_the_group_is_gone(process)
 
 
