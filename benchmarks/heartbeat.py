@@ -1,10 +1,10 @@
-"""How real are simulated pulses? Shape, harmonics, variability and respiration beside real contact sensors.
+"""Compare simulated pulses with real contact sensors: shape, harmonics, variability and respiration.
 
     python benchmarks/heartbeat.py [--data ../shared/data] [--out docs/simulation-heartbeat.png]
 
-Real: PhysioKit (five people, 17 sessions, finger and ear, minutes of 250 Hz) and the finger PPG of UBFC-rPPG (42
-people, a minute at 30 fps). Simulated: for each real minute one heart of the same rate, sampled alike. Prints the 10 %,
-50 % and 90 % points of each figure and draws them. Nothing in the simulation is fitted to the recordings one by one.
+Real: PhysioKit (five people, 17 sessions, finger and ear, minutes at 250 Hz) and the finger PPG of UBFC-rPPG (42
+people, one minute at 30 fps). Simulated: for each real minute one heartbeat of the same rate and sampling rate. Prints
+the percentiles 10, 50 and 90 of each statistic and plots them. The simulation is not fitted to single recordings.
 """
 
 from __future__ import annotations
@@ -20,41 +20,46 @@ import numpy as np
 from scipy.signal import butter, sosfiltfilt
 
 from facepulse._types import Floats
-from facepulse.rppg.hrv import find_beats
+from facepulse.rppg.beats import find_beats
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import detrend, heart_rate
 from facepulse.simulate.heartbeat import draw_heartbeat
 
 SECONDS = 60.0
 PHASES = 100
-SOUND = 0.8  # share of intervals between trusted beats below which a minute is not compared
+MINIMUM_VALID = 0.8  # fraction of valid intervals below which a minute is left out
 FIGURES = {
     "bpm": "heart rate, bpm",
-    "rise": "rise, share of the beat",
-    "width": "width at half height, share of the beat",
+    "rise": "rise, fraction of the beat",
+    "width": "width at half height, fraction of the beat",
     "skewness": "skewness",
     "second_db": "second harmonic over first, dB",
     "third_db": "third harmonic over first, dB",
     "rmssd_ms": "RMSSD, ms",
     "sdnn_ms": "SDNN, ms",
-    "breath_amplitude": "respiration in amplitude, share",
-    "breath_baseline": "respiration in baseline, pulses",
-    "amplitude_variation": "variation of amplitude, share",
+    "breath_amplitude": "respiration in amplitude, relative",
+    "breath_baseline": "respiration in baseline, pulse heights",
+    "amplitude_variation": "variation of amplitude, relative",
 }
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """What one minute of a waveform looks like.
+class PulseStatistics:
+    """Statistics of one minute of a waveform.
 
     Attributes:
         beat: (PHASES,) mean beat from its foot, 0 to 1.
-        rise: foot to peak, as a share of the beat; width: share above half height; skewness of the beat's samples.
-        second_db, third_db: power at two and three times the rate over that at the rate, of the mean beat.
-        rmssd_ms, sdnn_ms: of the intervals between trusted beats, noise and all.
-        breath_amplitude: peak-to-peak of the pulses' heights between 0.12 and 0.45 Hz, over their mean.
-        breath_baseline: peak-to-peak of the beats' means in that band, over the pulses' mean height.
-        amplitude_variation: standard deviation of the heights over their mean.
+        bpm: heart rate.
+        rise: time from foot to peak, as a fraction of the beat.
+        width: fraction of the beat above half height.
+        skewness: of the samples of the mean beat.
+        second_db: power of the second harmonic of the mean beat relative to the first.
+        third_db: power of the third harmonic of the mean beat relative to the first.
+        rmssd_ms: of the intervals between accepted beats, including noise.
+        sdnn_ms: of the intervals between accepted beats, including noise.
+        breath_amplitude: peak-to-peak of the pulse heights between 0.12 and 0.45 Hz, relative to their mean.
+        breath_baseline: peak-to-peak of the means of the beats in that band, relative to the mean pulse height.
+        amplitude_variation: standard deviation of the pulse heights relative to their mean.
     """
 
     beat: Floats
@@ -71,29 +76,29 @@ class Look:
     amplitude_variation: float
 
 
-def look_at(waveform: Floats, fps: float) -> Look | None:
-    """Describe a waveform, or None where too few of its beats resemble each other."""
+def describe(waveform: Floats, fps: float) -> PulseStatistics | None:
+    """Compute the statistics of a waveform, or None if too few of its beats resemble each other."""
     found = find_beats(waveform, fps, heart_rate(waveform, fps, PROTOCOLS["facepulse"]))
     if found is None:
         return None
     intervals = np.diff(found.times_s)
-    usual = np.abs(intervals - np.median(intervals)) < 0.25 * np.median(intervals)
-    sound = found.trusted[1:] & found.trusted[:-1] & usual
-    if sound.mean() < SOUND:
+    regular = np.abs(intervals - np.median(intervals)) < 0.25 * np.median(intervals)
+    valid = found.accepted[1:] & found.accepted[:-1] & regular
+    if valid.mean() < MINIMUM_VALID:
         return None
-    starts, lengths = found.times_s[:-1][sound], intervals[sound]
+    starts, lengths = found.times_s[:-1][valid], intervals[valid]
     times = np.arange(len(waveform)) / fps
-    steady = detrend(waveform, 1e4 * (fps / 30) ** 2)  # cuts at 0.05 Hz: respiration stays
-    # From a little before the steepest rise, so that every row holds one foot and one peak.
+    detrended = detrend(waveform, 1e4 * (fps / 30) ** 2)  # cutoff at 0.05 Hz, below respiration
+    # From shortly before the steepest rise, so that every row has one foot and one peak.
     within = starts[:, None] + (np.arange(PHASES) / PHASES - 0.3) * lengths[:, None]
-    beats = np.interp(within, times, steady)
+    beats = np.interp(within, times, detrended)
     mean = beats.mean(axis=0)
     power = np.abs(np.fft.rfft(mean)) ** 2
     mean = np.roll(mean, -int(np.argmin(mean)))
     mean = (mean - mean.min()) / np.ptp(mean)
     heights = np.ptp(beats, axis=1)
-    differences_ms = 1e3 * np.diff(intervals)[sound[1:] & sound[:-1]]
-    return Look(
+    differences_ms = 1e3 * np.diff(intervals)[valid[1:] & valid[:-1]]
+    return PulseStatistics(
         beat=mean,
         bpm=60 / float(lengths.mean()),
         rise=float(np.argmax(mean)) / PHASES,
@@ -110,7 +115,7 @@ def look_at(waveform: Floats, fps: float) -> Look | None:
 
 
 def _breath(times: Floats, values: Floats) -> float:
-    """Peak-to-peak of the sine that has the power of one value a beat in the band of respiration."""
+    """Peak-to-peak of the sine with the same power in the band of respiration as a series of one value per beat."""
     clock = np.arange(times[0], times[-1], 0.25)
     even = np.interp(clock, times, values)
     band = sosfiltfilt(butter(2, (0.12, 0.45), "bandpass", fs=4.0, output="sos"), even - even.mean())
@@ -118,7 +123,7 @@ def _breath(times: Floats, values: Floats) -> float:
 
 
 def physiokit(data: Path, site: Literal["finger", "ear"], minutes: int = 3) -> Iterator[tuple[Floats, float]]:
-    """Minutes of PhysioKit at 100 Hz."""
+    """Yield minutes of PhysioKit at 100 Hz."""
     with np.load(data / "physiokit_ppg" / "physiokit_ppg.npz") as recordings:
         for name in recordings.files:
             if name.endswith(site):
@@ -131,31 +136,31 @@ def physiokit(data: Path, site: Literal["finger", "ear"], minutes: int = 3) -> I
 
 
 def ubfc(data: Path) -> Iterator[tuple[Floats, float]]:
-    """A minute of each subject of UBFC-rPPG; the labels are normalised differences, whose sum is the waveform."""
+    """Yield a minute of each subject of UBFC-rPPG; the labels are normalised differences, whose sum is the waveform."""
     with np.load(data / "ubfc_deepphys" / "signals.npz") as recordings:
         for name in recordings.files:
             if name.endswith("labels"):
                 yield np.cumsum(recordings[name].astype(np.float64))[:1800], 30.0
 
 
-def looks(waveforms: Iterable[tuple[Floats, float]]) -> list[Look]:
-    """Look at every waveform that can be described."""
-    return [look for waveform, fps in waveforms if (look := look_at(waveform, fps)) is not None]
+def describe_all(waveforms: Iterable[tuple[Floats, float]]) -> list[PulseStatistics]:
+    """Compute the statistics of every waveform with enough valid beats."""
+    return [found for waveform, fps in waveforms if (found := describe(waveform, fps)) is not None]
 
 
-def simulated(real: list[Look], fps: float, site: Literal["finger", "face"]) -> list[Look]:
-    """One simulated minute for each real one, at its rate."""
+def simulated(real: list[PulseStatistics], fps: float, site: Literal["finger", "face"]) -> list[PulseStatistics]:
+    """Compute the statistics of one simulated minute for each real one, at the same heart rate."""
     times = np.arange(round(SECONDS * fps)) / fps
-    hearts = [draw_heartbeat(np.random.default_rng(seed), SECONDS, bpm=look.bpm) for seed, look in enumerate(real)]
-    return looks((heart.finger(times) if site == "finger" else heart.volume(times), fps) for heart in hearts)
+    hearts = [draw_heartbeat(np.random.default_rng(seed), SECONDS, bpm=one.bpm) for seed, one in enumerate(real)]
+    return describe_all((heart.finger(times) if site == "finger" else heart.volume(times), fps) for heart in hearts)
 
 
-def figures(group: list[Look], name: str) -> Floats:
-    """One figure of every look, (N,)."""
-    return np.array([getattr(look, name) for look in group])
+def figures(group: list[PulseStatistics], name: str) -> Floats:
+    """Return one statistic of every minute, (N,)."""
+    return np.array([getattr(one, name) for one in group])
 
 
-def draw(groups: dict[str, list[Look]], path: Path) -> None:
+def draw(groups: dict[str, list[PulseStatistics]], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -166,11 +171,11 @@ def draw(groups: dict[str, list[Look]], path: Path) -> None:
     phases = np.arange(PHASES) / PHASES
     for axis, (real, alike) in zip(axes[0], _pairs(list(groups)), strict=True):
         for name in (real, alike):
-            beats = np.array([look.beat for look in groups[name]])
+            beats = np.array([one.beat for one in groups[name]])
             low, middle, high = np.percentile(beats, (10, 50, 90), axis=0)
             axis.fill_between(phases, low, high, color=colours[name], alpha=0.25, linewidth=0)
             axis.plot(phases, middle, color=colours[name], label=f"{name} ({len(beats)})")
-        axis.set(xlabel="share of the beat, from its foot", title="mean beats: median, 10 to 90 %")
+        axis.set(xlabel="fraction of the beat, from its foot", title="mean beats: median, 10 to 90 %")
         axis.legend(fontsize=7, loc="upper right")
     shown = ("second_db", "third_db", "rmssd_ms", "sdnn_ms", "breath_amplitude", "breath_baseline")
     for axis, name in zip(axes[1:].ravel(), shown, strict=True):
@@ -191,7 +196,7 @@ def draw(groups: dict[str, list[Look]], path: Path) -> None:
 
 
 def _pairs(names: list[str]) -> list[tuple[str, str]]:
-    """Which real group each simulated one is drawn on."""
+    """Pairs of a real group and the simulated one that is plotted with it."""
     kit_finger, kit_ear, ubfc_finger, like_kit, like_ubfc, face = names
     return [(kit_finger, like_kit), (ubfc_finger, like_ubfc), (kit_ear, face)]
 
@@ -202,9 +207,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/simulation-heartbeat.png"))
     arguments = parser.parse_args()
     kit, ear, clinic = (
-        looks(physiokit(arguments.data, "finger")),
-        looks(physiokit(arguments.data, "ear")),
-        looks(ubfc(arguments.data)),
+        describe_all(physiokit(arguments.data, "finger")),
+        describe_all(physiokit(arguments.data, "ear")),
+        describe_all(ubfc(arguments.data)),
     )
     groups = {
         "PhysioKit finger": kit,
@@ -219,7 +224,7 @@ def main() -> None:
         points = (np.percentile(figures(group, name), (10, 50, 90)) for group in groups.values())
         print(f"{name:24}" + "".join(f"{low:>12.2f} {middle:7.2f} {high:7.2f}" for low, middle, high in points))
     draw(groups, arguments.out)
-    print(f"drawn: {arguments.out}")
+    print(f"wrote {arguments.out}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Simulated hearts: exact as functions of time, and like real ones where real ones are at hand."""
+"""Simulated heartbeats: exact functions of time, and statistics like those of real recordings if these are present."""
 
 import importlib.util
 import sys
@@ -39,7 +39,7 @@ def rmssd_ms(one: Heartbeat) -> float:
 
 @FAST
 @given(seeds, lengths, rates, courses, st.sampled_from([0.0, 6.0, 60.0]))
-def test_beats_ascend_and_surround_the_recording(
+def test_beats_increase_and_extend_beyond_the_recording(
     seed: int, seconds: float, bpm: float, course: Course, ectopic: float
 ) -> None:
     one = heart(seed, seconds, bpm, course, ectopic)
@@ -53,21 +53,21 @@ def test_beats_ascend_and_surround_the_recording(
 
 @FAST
 @given(seeds, st.floats(10, 30), rates, courses)
-def test_the_mean_rate_is_the_one_asked_for(seed: int, seconds: float, bpm: float, course: Course) -> None:
+def test_mean_rate_is_the_requested_one(seed: int, seconds: float, bpm: float, course: Course) -> None:
     one = heart(seed, seconds, bpm, course)
     times = np.linspace(0, seconds, 2000)
     assert one.rate_bpm(times).mean() == pytest.approx(bpm, rel=2e-3)
-    # Two ends of a span lie within a beat each: what is left is their share of a beat, and 4 ms of jitter.
+    # Both ends of the interval lie within a beat: the error is their fraction of a beat, and 4 ms of jitter.
     assert one.mean_bpm(0, seconds) == pytest.approx(bpm, abs=0.01 * bpm * 20 / seconds)
 
 
 @FAST
 @given(seeds, st.floats(50, 180))  # below, `heart_rate` itself takes the second harmonic at times
-def test_the_spectrum_peaks_at_the_rate(seed: int, bpm: float) -> None:
+def test_spectrum_peaks_at_the_rate(seed: int, bpm: float) -> None:
     one = heart(seed, 30.0, bpm)
     times = np.arange(900) / 30
     for waveform in (one.volume(times), one.finger(times)):
-        # A rate that wanders has no one peak, but the highest is one of the rates it had.
+        # A varying rate has several peaks, the highest of which is within the range of the rate.
         peak_bpm = heart_rate(waveform, 30, PROTOCOLS["facepulse"])
         assert one.rate_bpm(times).min() - 2 < peak_bpm < one.rate_bpm(times).max() + 2
         assert peak_bpm == pytest.approx(bpm, rel=0.15)
@@ -75,23 +75,23 @@ def test_the_spectrum_peaks_at_the_rate(seed: int, bpm: float) -> None:
 
 @FAST
 @given(seeds, st.lists(st.floats(-4, 14), min_size=1, max_size=20), st.floats(0, 0.9))
-def test_a_waveform_is_a_function_of_time(seed: int, asked: list[float], delay_s: float) -> None:
+def test_waveforms_are_functions_of_time(seed: int, seconds: list[float], delay_s: float) -> None:
     one = heart(seed, 10.0)
-    times = np.array(asked)
+    times = np.array(seconds)
     for function in (one.volume, one.finger, one.breath, one.rate_bpm):
         together = function(times)
         assert np.array_equal(together, [float(function(time)) for time in times])
         assert np.array_equal(function(times[::-1].reshape(-1, 1))[:, 0], together[::-1])
     assert np.array_equal(one.volume(times, delay_s), one.volume(times - delay_s))
     delays_s = np.array([0.0, 0.01, delay_s])
-    fanned = one.volume(times[:, None], delays_s)
-    assert fanned.shape == (len(times), 3)
-    assert np.array_equal(fanned[:, 2], one.volume(times, delay_s))
+    delayed = one.volume(times[:, None], delays_s)
+    assert delayed.shape == (len(times), 3)
+    assert np.array_equal(delayed[:, 2], one.volume(times, delay_s))
 
 
 @FAST
 @given(seeds, courses, st.sampled_from([0.0, 10.0]))
-def test_the_same_seed_gives_the_same_bytes(seed: int, course: Course, ectopic: float) -> None:
+def test_seed_determines_the_heartbeat(seed: int, course: Course, ectopic: float) -> None:
     first, again, other = (heart(number, 8.0, 80.0, course, ectopic) for number in (seed, seed, seed + 1))
     for name in ("beats_s", "clock_s", "rate", "respiration", "face", "contact"):
         assert getattr(first, name).tobytes() == getattr(again, name).tobytes()
@@ -100,7 +100,7 @@ def test_the_same_seed_gives_the_same_bytes(seed: int, course: Course, ectopic: 
 
 @FAST
 @given(seeds, rates, courses)
-def test_the_mean_beat_is_one_high_and_its_mean_is_nothing(seed: int, bpm: float, course: Course) -> None:
+def test_mean_peak_to_peak_is_one_and_mean_is_zero(seed: int, bpm: float, course: Course) -> None:
     one = heart(seed, 30.0, bpm, course)
     beats_s = one.beats_s[(one.beats_s > 0) & (one.beats_s < 29)]
     heights = [np.ptp(one.volume(np.linspace(start, end, 60))) for start, end in pairwise(beats_s)]
@@ -117,11 +117,11 @@ def test_systole_is_up_and_begins_at_the_beat(bpm: float) -> None:
         beat = one.volume(times).mean(axis=0)
         assert beat[0] < beat.min() + 0.1
         assert 0.05 < np.argmax(beat) / 59 * 0.9 * 60 / bpm < 0.30
-        slope = np.diff(beat)
-        assert slope.max() > 1.3 * -slope.min()
+        derivative = np.diff(beat)
+        assert derivative.max() > 1.3 * -derivative.min()
 
 
-def test_the_finger_lags_the_face_and_is_sharper() -> None:
+def test_finger_lags_behind_the_face_and_is_sharper() -> None:
     lags_s, harmonics = [], []
     times = np.arange(0, 30, 0.005)
     for seed in range(10):
@@ -175,14 +175,14 @@ def test_variability_falls_with_the_rate_and_after_exercise() -> None:
     assert tired < 0.75 * rested
 
 
-def test_courses_do_what_their_names_say() -> None:
+def test_rate_follows_the_course() -> None:
     assert set(COURSES) == set(get_args(Course))
     for seed in range(4):
         clock = np.arange(0, 180, 0.5)
         recovery = heart(seed, 180.0, 100.0, "recovery").rate_bpm(clock)
         start, middle, end = (recovery[part].mean() for part in (slice(0, 30), slice(110, 140), slice(320, 360)))
         assert start > 1.15 * end
-        # An exponential of 60 to 120 s has done 0.37 to 0.62 of its fall by one minute, of what it does in three.
+        # An exponential with a time constant of 60 to 120 s makes 0.37 to 0.62 of its fall within the first minute.
         assert 0.3 < (start - middle) / (start - end) < 0.95
         step = heart(seed, 60.0, 80.0, "step").rate_bpm(np.arange(0, 60, 0.5))
         assert abs(step[:30].mean() - step[-30:].mean()) > 3
@@ -190,7 +190,7 @@ def test_courses_do_what_their_names_say() -> None:
         assert heart(seed, 60.0, 40.0, "step").rate.min() > 25
 
 
-def test_an_extrasystole_is_early_weak_and_followed_by_a_pause() -> None:
+def test_extrasystole_is_early_weak_and_followed_by_a_pause() -> None:
     found = 0
     for seed in range(10):
         one, without = heart(seed, 60.0, 75.0, ectopic=6.0), heart(seed, 60.0, 75.0)
@@ -212,17 +212,17 @@ def test_an_extrasystole_is_early_weak_and_followed_by_a_pause() -> None:
     ("seconds", "bpm", "course"),
     [(0.0, 70.0, "steady"), (10.0, 20.0, "steady"), (10.0, 300.0, "steady"), (10.0, 70.0, "x")],
 )
-def test_what_is_no_heart_is_refused(seconds: float, bpm: float, course: Course) -> None:
-    with pytest.raises(ValueError, match=r"not|none of"):
+def test_invalid_duration_rate_or_course_is_refused(seconds: float, bpm: float, course: Course) -> None:
+    with pytest.raises(ValueError, match=r"seconds must be positive|course must be one of"):
         heart(0, seconds, bpm, course)
 
 
 def test_times_outside_the_recording_are_refused() -> None:
     one = heart(0, 10.0)
     one.volume([-5.0, 15.0])
-    for asked in ([-5.1], [15.1], [float("nan")]):
+    for times in ([-5.1], [15.1], [float("nan")]):
         with pytest.raises(ValueError, match="within -5 to 15 s"):
-            one.volume(asked)
+            one.volume(times)
     with pytest.raises(ValueError, match="within -5 to 15 s"):
         one.mean_bpm(3, 3)
 
@@ -230,23 +230,23 @@ def test_times_outside_the_recording_are_refused() -> None:
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
     if not (DATA / "physiokit_ppg").is_dir() or not (DATA / "ubfc_deepphys").is_dir():
-        pytest.skip("the recordings ../shared/data/physiokit_ppg and ../shared/data/ubfc_deepphys are not here")
+        pytest.skip("needs the recordings ../shared/data/physiokit_ppg and ../shared/data/ubfc_deepphys")
     spec = importlib.util.spec_from_file_location("heartbeat_benchmark", ROOT / "benchmarks" / "heartbeat.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
+    sys.modules[spec.name] = module  # required by dataclasses
     spec.loader.exec_module(module)
     return module
 
 
 def alike(benchmark: ModuleType, real: list[object], simulated: list[object], names: tuple[str, ...]) -> None:
-    """The simulated median lies within the real 10 to 90 %, and most simulated ones between the real extremes."""
+    """Assert that the simulated median is within the real 10 to 90 %, and most simulated values in the real range."""
     for name in names:
-        truth, made = benchmark.figures(real, name), benchmark.figures(simulated, name)
+        truth, drawn = benchmark.figures(real, name), benchmark.figures(simulated, name)
         low, high = np.percentile(truth, (10, 90))
-        assert low <= np.median(made) <= high, f"{name}: median {np.median(made):.3g}, real {low:.3g} to {high:.3g}"
-        inside = np.mean((made >= truth.min()) & (made <= truth.max()))
+        assert low <= np.median(drawn) <= high, f"{name}: median {np.median(drawn):.3g}, real {low:.3g} to {high:.3g}"
+        inside = np.mean((drawn >= truth.min()) & (drawn <= truth.max()))
         assert inside > 2 / 3, f"{name}: {inside:.0%} between the real extremes"
 
 
@@ -254,24 +254,24 @@ SHAPE = ("rise", "width", "skewness", "second_db", "third_db")
 RESPIRATION = ("breath_amplitude", "breath_baseline", "amplitude_variation")
 
 
-def test_fingers_look_like_those_of_physiokit(benchmark: ModuleType) -> None:
-    # Not the variation of amplitudes: hands moved in three of four sessions.
-    real = benchmark.looks(benchmark.physiokit(DATA, "finger", minutes=1))
+def test_finger_waveforms_resemble_those_of_physiokit(benchmark: ModuleType) -> None:
+    # Without the variation of amplitudes: hands moved in three of four sessions.
+    real = benchmark.describe_all(benchmark.physiokit(DATA, "finger", minutes=1))
     assert len(real) > 10
-    made = benchmark.simulated(real, 100.0, "finger")
-    alike(benchmark, real, made, (*SHAPE, "rmssd_ms", "sdnn_ms", "breath_baseline"))
+    simulated = benchmark.simulated(real, 100.0, "finger")
+    alike(benchmark, real, simulated, (*SHAPE, "rmssd_ms", "sdnn_ms", "breath_baseline"))
 
 
-def test_fingers_look_like_those_of_ubfc(benchmark: ModuleType) -> None:
-    # No variability: its intervals are nearly white (lag-one correlation 0.16, PhysioKit's 0.60), which at 100 bpm is
-    # the sensor's clock and not a heart.
-    real = benchmark.looks(benchmark.ubfc(DATA))
+def test_finger_waveforms_resemble_those_of_ubfc(benchmark: ModuleType) -> None:
+    # Without variability: the intervals are nearly white (lag-one correlation 0.16, PhysioKit 0.60), which at 100 bpm
+    # is jitter of the sensor clock and not heart rate variability.
+    real = benchmark.describe_all(benchmark.ubfc(DATA))
     assert len(real) > 35
     alike(benchmark, real, benchmark.simulated(real[::2], 30.0, "finger"), (*SHAPE, *RESPIRATION))
 
 
-def test_faces_are_at_least_as_round_as_ears(benchmark: ModuleType) -> None:
-    ears = benchmark.looks(benchmark.physiokit(DATA, "ear", minutes=1))
+def test_face_waveforms_have_at_most_the_harmonics_of_the_ear(benchmark: ModuleType) -> None:
+    ears = benchmark.describe_all(benchmark.physiokit(DATA, "ear", minutes=1))
     faces = benchmark.simulated(ears, 60.0, "face")
     for name in ("second_db", "third_db"):
         gap_db = np.median(benchmark.figures(ears, name)) - np.median(benchmark.figures(faces, name))

@@ -1,4 +1,4 @@
-"""Movements of known size and speed, of a head whose heart is known."""
+"""Motion of the head and the face: size, speed and dependence on the heartbeat."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def curves(drawn):
 
 
 def peaks_hz(curve, low_hz, high_hz, times=FILM):
-    """Frequency of the strongest wave in a band."""
+    """Return the frequency of the highest peak of the spectrum in a band."""
     taper = np.hanning(len(curve))
     power = np.abs(np.fft.rfft((curve - np.average(curve, weights=taper)) * taper, 8 * len(curve)))
     hz = np.fft.rfftfreq(8 * len(curve), times[1] - times[0])
@@ -38,7 +38,7 @@ def peaks_hz(curve, low_hz, high_hz, times=FILM):
 
 @settings(max_examples=40, deadline=None)
 @given(kind=kinds, seed=seeds, vigour=st.floats(0.3, 1.5), data=st.data())
-def test_other_frames_show_the_same_movement(kind, seed, vigour, data):
+def test_motion_does_not_depend_on_the_frame_times(kind, seed, vigour, data):
     times = np.array(data.draw(st.lists(st.floats(0, 20), min_size=1, max_size=20, unique=True).map(sorted)))
     more = np.unique(np.concatenate([times, np.linspace(0, data.draw(st.floats(0, 90)), 50)]))
     few, many = (curves(motion(kind, seed, when, vigour=vigour)) for when in (times, more))
@@ -49,7 +49,7 @@ def test_other_frames_show_the_same_movement(kind, seed, vigour, data):
 
 @settings(max_examples=25, deadline=None)
 @given(kind=kinds, seed=seeds)
-def test_every_movement_is_one_that_a_body_can_make(kind, seed):
+def test_motion_is_smooth_and_within_anatomical_limits(kind, seed):
     drawn = motion(kind, seed)
     assert drawn.rotation.shape == drawn.position.shape == drawn.shake.shape == (1800, 3)
     assert set(drawn.expression) <= ACTIONS
@@ -58,17 +58,17 @@ def test_every_movement_is_one_that_a_body_can_make(kind, seed):
         assert curve.min() >= 0, action
         assert curve.max() <= 1, action
     assert np.abs(np.diff(drawn.position, axis=0)).max() < 0.02  # 0.6 m/s; a jump would be centimetres
-    assert np.degrees(np.abs(np.diff(drawn.rotation, axis=0)).max()) < 12  # heads turn at up to 300 degrees a second
+    assert np.degrees(np.abs(np.diff(drawn.rotation, axis=0)).max()) < 12  # heads turn at up to 300 degrees per second
     assert np.abs(drawn.position).max() < 0.12
     assert np.degrees(np.abs(drawn.rotation).max()) < 60
     # Smooth between frames too.
     fine = motion(kind, seed, np.arange(0, 2, 1 / 960))
     for name, curve in curves(fine).items():
-        if not name.startswith("eyeLook"):  # an eye jumps within 30 ms
+        if not name.startswith("eyeLook"):  # a saccade takes 30 ms
             assert np.abs(np.diff(curve, n=2, axis=0)).max(initial=0) < 0.003, name
 
 
-def test_the_same_seed_gives_the_same_bytes():
+def test_seed_determines_the_motion():
     for kind in MOTIONS:
         first, second, other = (curves(motion(kind, seed, FILM[:60])) for seed in (5, 5, 6))
         assert {name: curve.tobytes() for name, curve in first.items()} == {
@@ -77,8 +77,8 @@ def test_the_same_seed_gives_the_same_bytes():
         assert first["position"].tobytes() != other["position"].tobytes()
 
 
-def nod(kind, seed, heart, times=FILM):
-    """What the beats add to the height of the head, found by taking them away."""
+def ballistocardiac(kind, seed, heart, times=FILM):
+    """Return the height of the head that is due to the beats, as the difference to a motion without beats."""
 
     class Beatless:
         beats_s = np.empty(0)
@@ -89,13 +89,13 @@ def nod(kind, seed, heart, times=FILM):
 
 @pytest.mark.parametrize("kind", MOTIONS)
 @pytest.mark.parametrize("bpm", [52, 75, 118])
-def test_every_head_nods_with_its_heart(kind, bpm):
+def test_head_moves_with_every_beat(kind, bpm):
     heart = draw_heartbeat(np.random.default_rng(bpm), 60.0, bpm=bpm)
-    height = nod(kind, bpm, heart)
+    height = ballistocardiac(kind, bpm, heart)
     assert 0.5e-4 < np.ptp(height) < 1e-3
     volume = np.array([heart.volume(FILM[MIDDLE], lag) for lag in np.arange(-0.6, 0.6, 0.02)])
     assert max(np.abs(np.corrcoef(height[MIDDLE], late)[0, 1]) for late in volume) > 0.3
-    # It is locked to the beats: the mean beat explains nearly all of it, whatever the interval.
+    # The motion is locked to the beats: the mean beat explains nearly all of it, at any interval.
     beats = heart.beats_s[(heart.beats_s > 2) & (heart.beats_s < 58)]
     age = np.arange(-0.1, 0.4, 0.02)
     each = np.interp(beats[:, None] + age, FILM, height)
@@ -105,18 +105,18 @@ def test_every_head_nods_with_its_heart(kind, bpm):
     assert elsewhere.mean(axis=0).var() < 0.3 * mean.var()
 
 
-def test_a_metronome_of_a_heart_nods_at_its_rate_and_its_harmonics_alone():
+def test_regular_beats_move_the_head_at_their_rate_and_its_harmonics_only():
     class Metronome:
         beats_s = np.arange(-5, 65, 60 / 66)
         breath = staticmethod(lambda times: np.zeros(np.shape(times)))
 
-    height = nod("Stationary", 2, Metronome())
+    height = ballistocardiac("Stationary", 2, Metronome())
     power = np.abs(np.fft.rfft((height - height.mean()) * np.hanning(1800))) ** 2
     away = np.abs((np.fft.rfftfreq(1800, 1 / 30) / 1.1 + 0.5) % 1 - 0.5) * 1.1  # Hz from the nearest harmonic
     assert power[away < 0.05].sum() > 0.99 * power.sum()
 
 
-def test_still_people_sway_by_millimetres_ever_less_at_higher_frequencies():
+def test_sway_is_millimetres_and_falls_with_frequency():
     sizes, slow, fast = [], [], []
     for seed in range(20):
         height = motion("Stationary", seed).position
@@ -131,7 +131,7 @@ def test_still_people_sway_by_millimetres_ever_less_at_higher_frequencies():
     assert np.abs(motion("Stationary", 0).shake).max() == 0
 
 
-def test_breath_lifts_the_head():
+def test_inspiration_lifts_the_head():
     correlations = [
         np.corrcoef(motion("Stationary", seed, vigour=0.0).position[:, 1], HEART.breath(FILM))[0, 1]
         for seed in range(10)
@@ -140,7 +140,7 @@ def test_breath_lifts_the_head():
 
 
 def swings(curve, least):
-    """Values of a curve's turning points that are at least so far apart."""
+    """Return the values of a curve at turning points that differ by at least `least`."""
     turns = [curve[0]]
     rising = None
     for value in curve:
@@ -159,7 +159,7 @@ def test_rotation_turns_twenty_to_forty_degrees_each_way_every_few_seconds():
         yaw, pitch, roll = np.degrees(motion("Rotation", seed).rotation.T)
         turns = swings(yaw, 20)[1:-1]
         assert 16 < np.median(np.abs(turns)) < 44
-        assert 2 < 2 * 60 / len(turns) < 6  # seconds a cycle
+        assert 2 < 2 * 60 / len(turns) < 6  # seconds per cycle
         assert np.diff(turns).std() > 0
         assert pitch.std() < 0.5 * yaw.std() > roll.std()
 
@@ -171,7 +171,7 @@ def test_pure_rotations_reach_their_angles(kind, degrees):
 
 
 @pytest.mark.parametrize(("kind", "speed"), [("slow translation", 0.07), ("fast translation", 0.14)])
-def test_pure_translations_keep_their_speed(kind, speed):
+def test_pure_translations_have_their_mean_speed(kind, speed):
     for seed in range(5):
         still, moving = motion("Stationary", seed), motion(kind, seed)
         path = (moving.position - still.position)[:, :2]
@@ -182,7 +182,7 @@ def test_pure_translations_keep_their_speed(kind, speed):
         np.testing.assert_allclose(moving.rotation, still.rotation)
 
 
-def test_talkers_open_and_close_their_mouths_at_the_rate_of_speech():
+def test_mouth_opens_and_closes_at_the_rate_of_speech():
     for seed in range(8):
         drawn = motion("Talking", seed)
         jaw = drawn.expression["jawOpen"]
@@ -197,7 +197,7 @@ def test_talkers_open_and_close_their_mouths_at_the_rate_of_speech():
     assert all(action in ACTIONS for viseme in VISEMES for action in viseme)
 
 
-def test_walkers_bounce_at_their_step_and_sway_at_their_stride():
+def test_walking_bounces_per_step_and_sways_per_stride():
     steps = []
     for seed in range(15):
         drawn = motion("Walking", seed)
@@ -213,13 +213,13 @@ def test_walkers_bounce_at_their_step_and_sway_at_their_stride():
     assert np.std(steps) > 0.05
 
 
-def test_nodders_nod():
+def test_nodding_changes_pitch_and_not_yaw():
     pitch, yaw = np.degrees(motion("Nodding", 1).rotation[:, [1, 0]].T)
     assert np.ptp(pitch) > 15 > np.ptp(yaw)
     assert 0.3 < peaks_hz(pitch, 0.1, 3) < 1.5
 
 
-def test_blinks_come_at_their_rate_and_last_as_long():
+def test_blinks_have_their_rate_and_duration():
     rates, talking, lasts = [], [], []
     for seed in range(16):
         for kind, kept in (("Stationary", rates), ("Talking", talking)):
@@ -238,18 +238,18 @@ def test_eyes_stay_on_the_camera_when_the_head_turns():
     correlations = []
     for seed in range(12):
         drawn = motion("Rotation", seed)
-        eyes = drawn.expression["eyeLookOutLeft"] - drawn.expression["eyeLookOutRight"]  # to the picture's right
+        eyes = drawn.expression["eyeLookOutLeft"] - drawn.expression["eyeLookOutRight"]  # to the right of the image
         correlations.append(np.corrcoef(eyes, drawn.rotation[:, 0])[0, 1])
     assert np.median(correlations) < -0.6
 
 
-def test_vigour_is_the_size_of_what_is_done_but_not_of_the_pulse():
+def test_vigour_scales_voluntary_motion_but_not_the_pulse():
     small, large = (motion("Rotation", 4, vigour=vigour) for vigour in (0.5, 1.0))
     assert np.ptp(small.rotation[:, 0]) == pytest.approx(0.5 * np.ptp(large.rotation[:, 0]), rel=1e-6)
     frozen = motion("Stationary", 4, vigour=0.0)
-    assert np.ptp(frozen.position[:, 1]) > 3e-4  # breath and beats remain
+    assert np.ptp(frozen.position[:, 1]) > 3e-4  # respiration and beats remain
 
 
-def test_an_unknown_movement_is_refused():
+def test_unknown_motion_is_refused():
     with pytest.raises(ValueError, match="motion must be one of Stationary, Rotation"):
         motion("Dancing", 0)

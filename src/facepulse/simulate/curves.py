@@ -1,56 +1,58 @@
-"""Curves of time, drawn first and evaluated afterwards: what movements and lights are made of.
+"""Random functions of time from which motion and lighting are composed.
 
-What a curve draws does not depend on where, how densely or for how long it is looked at: another frame rate, or a
-longer recording, shows the same events.
+Random draws do not depend on the times at which a function is evaluated: the same seed gives the same events at another
+frame rate or in a longer recording.
 """
 
 import numpy as np
 
 from facepulse._types import Floats
 
-LEAD_S = 20.0  # events are drawn from this long before the first frame, so that it finds the scene in mid-life
-WAVES = 24  # sinusoids in a wander: enough that it does not repeat within minutes
+LEAD_S = 20.0  # events are drawn from this time before the first frame, so that the first frame is a typical one
+SINUSOIDS = 24  # of `smooth_noise`: enough that it does not repeat within minutes
 
 
-def wander(rng: np.random.Generator, times: Floats, low_hz: float, high_hz: float, exponent: float = 2.0) -> Floats:
-    """Smooth noise of variance 1 whose power density falls as 1 / hz**exponent between two frequencies: (T,)."""
-    edges = np.geomspace(low_hz, high_hz, WAVES + 1)
-    hz = edges[:-1] * (edges[1:] / edges[:-1]) ** rng.random(WAVES)
-    size = hz ** ((1 - exponent) / 2)  # a wave stands for a band as wide as its frequency
-    waves = np.sin(2 * np.pi * (times[:, None] * hz + rng.random(WAVES)))
-    return np.asarray(waves @ size * np.sqrt(2 / np.sum(size**2)))
+def smooth_noise(
+    rng: np.random.Generator, times: Floats, low_hz: float, high_hz: float, exponent: float = 2.0
+) -> Floats:
+    """Draw noise of variance 1 with a power density proportional to 1 / hz**exponent between two frequencies: (T,)."""
+    edges = np.geomspace(low_hz, high_hz, SINUSOIDS + 1)
+    hz = edges[:-1] * (edges[1:] / edges[:-1]) ** rng.random(SINUSOIDS)
+    size = hz ** ((1 - exponent) / 2)  # a sinusoid represents a band whose width is proportional to its frequency
+    sinusoids = np.sin(2 * np.pi * (times[:, None] * hz + rng.random(SINUSOIDS)))
+    return np.asarray(sinusoids @ size * np.sqrt(2 / np.sum(size**2)))
 
 
 def draw_events(
     rng: np.random.Generator, times: Floats, shortest_s: float, mean_s: float, columns: int = 0
 ) -> tuple[Floats, Floats]:
-    """Events at random: starts (N,), and `columns` numbers from 0 to 1 for each: (N, columns).
+    """Draw random events: starts (N,), and `columns` uniform random numbers from 0 to 1 for each: (N, columns).
 
-    Gaps are exponential beyond a dead time. There is one row of random numbers an event, so that later frames only add
-    rows, from a generator of their own, so that nothing drawn afterwards depends on how many there were.
+    Intervals are exponential plus a dead time of `shortest_s`. Each event has a row of random numbers, so that later
+    frames only add rows; they come from a spawned generator, so that later draws do not depend on their number.
     """
     until_s = float(times.max())
-    chances = rng.spawn(1)[0].random((int((until_s + LEAD_S) / shortest_s) + 1, 1 + columns))
-    starts = np.cumsum(shortest_s - (mean_s - shortest_s) * np.log1p(-chances[:, 0])) - LEAD_S
+    draws = rng.spawn(1)[0].random((int((until_s + LEAD_S) / shortest_s) + 1, 1 + columns))
+    starts = np.cumsum(shortest_s - (mean_s - shortest_s) * np.log1p(-draws[:, 0])) - LEAD_S
     kept = starts <= until_s
-    return starts[kept], chances[kept, 1:]
+    return starts[kept], draws[kept, 1:]
 
 
-def ease(progress: Floats) -> Floats:
-    """From 0 to 1 with the least jerk, as limbs move (Flash & Hogan, J. Neurosci. 1985)."""
+def minimum_jerk(progress: Floats) -> Floats:
+    """Return the minimum-jerk transition from 0 to 1 (Flash & Hogan, J. Neurosci. 1985)."""
     u = np.clip(progress, 0.0, 1.0)
     return np.asarray(u * u * u * (10 + u * (6 * u - 15)))
 
 
-def swells(
+def transients(
     times: Floats, starts: Floats, rise_s: Floats | float, hold_s: Floats | float, fall_s: Floats | float
 ) -> Floats:
-    """Smooth rise to 1, hold and fall of each event: (T, N), to be multiplied by (N,) or (N, K) sizes."""
+    """Return a smooth rise to 1, hold and fall for each event: (T, N), to be multiplied by (N,) or (N, K) sizes."""
     since = times[:, None] - starts
-    return ease(since / rise_s) * ease(1 - (since - rise_s - hold_s) / fall_s)
+    return minimum_jerk(since / rise_s) * minimum_jerk(1 - (since - rise_s - hold_s) / fall_s)
 
 
-def moves(times: Floats, starts: Floats, seconds: Floats | float, targets: Floats) -> Floats:
-    """From 0 to one target after the other: targets (N,) or (N, K) to (T,) or (T, K)."""
+def transitions(times: Floats, starts: Floats, seconds: Floats | float, targets: Floats) -> Floats:
+    """Return a curve that goes from 0 to one target after the other: targets (N,) or (N, K) to (T,) or (T, K)."""
     steps = np.diff(targets, axis=0, prepend=np.zeros_like(targets[:1]))
-    return np.asarray(ease((times[:, None] - starts) / seconds) @ steps)
+    return np.asarray(minimum_jerk((times[:, None] - starts) / seconds) @ steps)

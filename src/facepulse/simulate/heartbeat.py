@@ -1,8 +1,8 @@
-"""One simulated heart: when it beats, and how the blood in the skin of face and finger follows.
+"""Simulated heart: beat times and the blood volume pulse in the skin of face and finger.
 
-The rate is a course (steady, drifting, ...) that respiration, Mayer waves near 0.1 Hz and slower fluctuations modulate;
-beats fall where its integral passes whole numbers (integral pulse frequency modulation). Each beat sends a pulse of two
-waves, the heart's and its reflection, which overlap and add. Everything is random and comes from one generator.
+The heart rate is a course (steady, drifting, ...) modulated by respiration, Mayer waves near 0.1 Hz and slower
+fluctuations; a beat occurs whenever its integral passes a whole number (integral pulse frequency modulation). The pulse
+of a beat is the sum of a forward and a reflected wave. All randomness comes from one generator.
 """
 
 from __future__ import annotations
@@ -16,52 +16,52 @@ import numpy.typing as npt
 
 from facepulse._types import Floats
 
-MARGIN_S = 5.0  # before the first and after the last frame, so that a delayed pulse is known there too
-LEAD_S = 4.0  # more beats on either side: the tails of earlier pulses lie under every one
-CLOCK_HZ = 250.0  # of the tables; between their ticks a pulse is straight to 0.1 % of its height
-PULSE_S = 2.5  # a pulse has died away after this time
-PREMATURE = (0.25, 0.40)  # share of an interval by which an extrasystole comes early
+MARGIN_S = 5.0  # before the first and after the last frame, so that a delayed pulse is defined there too
+LEAD_S = 4.0  # of further beats on either side, because the tails of earlier pulses overlap later ones
+CLOCK_HZ = 250.0  # of the tables; linear interpolation between their times errs by 0.1 % of the pulse height
+PULSE_S = 2.5  # duration after which a pulse is negligible
+PREMATURE = (0.25, 0.40)  # fraction of an interval by which an extrasystole is early
 
-# Variability at 65 bpm: median over people of each band's standard deviation in ms, and its spread in ln units. Between
-# the Task Force's norm (Circulation 93 (1996): LF 1170 and HF 975 of 3466 ms², supine) and the mean of 44 studies (LF
-# 519 ± 291, HF 657 ± 777 ms², SDNN 50 ± 16, RMSSD 42 ± 15 ms; Nunan et al., PACE 33 (2010), in Shaffer & Ginsberg,
-# Front. Public Health 5 (2017)), nearer the former; the spreads are the latter's.
+# Variability at 65 bpm: median over people of the standard deviation of each band in ms, and its spread in ln units.
+# Between the norm of the Task Force (Circulation 93 (1996): LF 1170 and HF 975 of 3466 ms², supine) and the mean of 44
+# studies (LF 519 ± 291, HF 657 ± 777 ms², SDNN 50 ± 16, RMSSD 42 ± 15 ms; Nunan et al., PACE 33 (2010), in Shaffer &
+# Ginsberg, Front. Public Health 5 (2017)), closer to the former; the spreads are those of the latter.
 BANDS_MS = ((36.0, 0.40), (32.0, 0.26), (29.0, 0.47))  # VLF, LF, HF
-# All of them fall exponentially with the heart rate (Monfredi et al., Hypertension 2014; van den Berg et al., Front.
-# Physiol. 2018), vagal ones fastest; chosen so that a few ms of respiration's part are left at 135 bpm.
+# The variability of all bands falls exponentially with the heart rate (Monfredi et al., Hypertension 2014; van den Berg
+# et al., Front. Physiol. 2018), fastest in HF (vagal); the constants leave a few ms of HF at 135 bpm.
 SLOW_DECAY_PER_BPM, HF_DECAY_PER_BPM = 0.023, 0.032
-# In the minutes after exercise they stay below what the rate explains (Javorka et al., Braz. J. Med. Biol. Res. 2002;
-# Goldberger et al., Am. J. Physiol. Heart 2006).
+# In the minutes after exercise, variability is lower than the heart rate alone explains (Javorka et al., Braz. J. Med.
+# Biol. Res. 2002; Goldberger et al., Am. J. Physiol. Heart 2006).
 AFTER_EXERCISE = 0.5
 
-# Adults breathe 12 to 20 times a minute at rest, faster after exercise; cycles vary by 20 %, depths by 30 % (Tobin et
-# al., J. Appl. Physiol. 1988), and inspiration takes 40 % of a cycle.
+# Adults take 12 to 20 breaths per minute at rest, more after exercise; cycle length varies by 20 %, depth by 30 %
+# (Tobin et al., J. Appl. Physiol. 1988), and inspiration takes 40 % of a cycle.
 RESPIRATION_HZ, RESPIRATION_AFTER_EXERCISE_HZ = (0.15, 0.35), (0.25, 0.45)
 INSPIRATION = 0.4
-# Respiration's peak-to-peak share of the pulse: in amplitude about the 12 ± 9 % of ventilated patients (Cannesson et
-# al., Anesthesiology 2007); in baseline chosen. Both, and the rate's, as in Karlen et al. (IEEE Trans. Biomed.
-# Eng. 2013) and Charlton et al. (Physiol. Meas. 2016).
+# Peak-to-peak modulation by respiration, relative to the pulse height: of the amplitude, about the 12 ± 9 % of
+# ventilated patients (Cannesson et al., Anesthesiology 2007); of the baseline, chosen. Together with the modulation of
+# the rate, as in Karlen et al. (IEEE Trans. Biomed. Eng. 2013) and Charlton et al. (Physiol. Meas. 2016).
 BREATH_AMPLITUDE, BREATH_BASELINE = (0.03, 0.22), (0.03, 0.25)
-# Vessels widen and narrow by themselves: amplitudes vary by 11 % from beat to beat at ear and thumb even in paced
-# breathing (Allen & Murray, IEE Proc. Sci. Meas. Technol. 2000). Median standard deviation, and its spread in ln units.
+# Vasomotion: pulse amplitudes vary by 11 % from beat to beat at ear and thumb even in paced breathing (Allen & Murray,
+# IEE Proc. Sci. Meas. Technol. 2000). Median standard deviation, and its spread in ln units.
 VASOMOTION = (0.11, 0.35)
-FINGER_VASOMOTION = (1.0, 2.5)  # times the face's: fingertips have many sympathetic nerves
-# The pulse's foot comes to the ear 133 ms after the R wave and to the thumb at 199 ms; each beat's time varies by 2.2 %
-# at the thumb and 2.8 % at the ear, 4 ms each (ibid.). Between people the arm's length and its stiffness differ.
+FINGER_VASOMOTION = (1.0, 2.5)  # factor from face to finger: fingertips have many sympathetic nerves
+# The foot of the pulse arrives at the ear 133 ms and at the thumb 199 ms after the R wave; arrival times vary by 2.2 %
+# at the thumb and 2.8 % at the ear, 4 ms each (ibid.). The length of the arm and its stiffness differ between people.
 FINGER_DELAY_S, JITTER_S = (0.03, 0.10), 0.004
 
 
 @dataclass(frozen=True, eq=False)
 class Heartbeat:
-    """Everything about one heart, from 5 s before a recording to 5 s after it.
+    """Beats, rate, respiration and pulse of one heart, from 5 s before a recording to 5 s after it.
 
     Attributes:
-        beats_s: (B,) float64, ascending times in seconds at which the foot of a systolic upstroke reaches the face.
+        beats_s: (B,) float64, increasing times in seconds at which the foot of a systolic upstroke reaches the face.
         clock_s: (C,) float64, uniform times of the tables below.
-        rate: (C,) beats a minute that the sinus node strives for; extrasystoles do not touch it.
+        rate: (C,) heart rate of the sinus node in bpm; extrasystoles do not change it.
         respiration: (C,) -1 to 1.
-        face: (C,) blood volume in the skin of the face, the mean beat's peak-to-peak being 1.
-        contact: (C,) the finger sensor's waveform, in the same unit.
+        face: (C,) blood volume in the skin of the face, scaled to a mean peak-to-peak of 1 per beat.
+        contact: (C,) waveform of the finger sensor, in the same unit.
     """
 
     beats_s: Floats
@@ -72,11 +72,11 @@ class Heartbeat:
     contact: Floats
 
     def volume(self, times: npt.ArrayLike, delay_s: npt.ArrayLike = 0.0) -> Floats:
-        """Blood volume in the face's skin, systole upwards, peak-to-peak of the mean beat 1, mean about 0.
+        """Return the blood volume in the skin of the face: systole up, mean peak-to-peak of 1 per beat, mean about 0.
 
         Args:
             times: seconds from the first frame, any shape.
-            delay_s: how much later than at the place that `beats_s` describes; broadcasts with `times`.
+            delay_s: delay relative to `beats_s`, for other places on the face; broadcasts with `times`.
 
         Raises:
             ValueError: a time lies more than 5 s outside the recording.
@@ -84,36 +84,36 @@ class Heartbeat:
         return self._at(np.asarray(times, np.float64) - np.asarray(delay_s, np.float64), self.face)
 
     def finger(self, times: npt.ArrayLike) -> Floats:
-        """Waveform of a contact sensor at the finger: later, sharper, with its own wander; raises as `volume`."""
+        """Return the waveform of a contact sensor at the finger: later and sharper than `volume`; raises as it does."""
         return self._at(times, self.contact)
 
     def breath(self, times: npt.ArrayLike) -> Floats:
-        """Respiration, -1 to 1, inspiration upwards; raises as `volume`."""
+        """Return the respiration, -1 to 1, inspiration up; raises as `volume`."""
         return self._at(times, self.respiration)
 
     def rate_bpm(self, times: npt.ArrayLike) -> Floats:
-        """Instantaneous heart rate in beats a minute, without extrasystoles; raises as `volume`."""
+        """Return the instantaneous heart rate in bpm, without extrasystoles; raises as `volume`."""
         return self._at(times, self.rate)
 
     def mean_bpm(self, start_s: float, end_s: float) -> float:
-        """Beats between two times, fractions counted, a minute.
+        """Return the mean heart rate between two times in bpm; beats are counted with fractions.
 
         Raises:
-            ValueError: the span is empty or lies more than 5 s outside the recording.
+            ValueError: the interval is empty or extends more than 5 s outside the recording.
         """
         if not self.clock_s[0] <= start_s < end_s <= self.clock_s[-1]:
-            raise ValueError(f"span {start_s:g} to {end_s:g} s is not {self._span()}")
+            raise ValueError(f"interval {start_s:g} to {end_s:g} s is empty or not {self._range()}")
         first, last = np.interp([start_s, end_s], self.beats_s, np.arange(len(self.beats_s)))
         return float(60 * (last - first) / (end_s - start_s))
 
     def _at(self, times: npt.ArrayLike, table: Floats) -> Floats:
-        asked = np.asarray(times, np.float64)
-        if asked.size and not (asked.min() >= self.clock_s[0] and asked.max() <= self.clock_s[-1]):
-            raise ValueError(f"times {asked.min():g} to {asked.max():g} s are not {self._span()}")
-        return np.asarray(np.interp(asked, self.clock_s, table), np.float64)
+        times_s = np.asarray(times, np.float64)
+        if times_s.size and not (times_s.min() >= self.clock_s[0] and times_s.max() <= self.clock_s[-1]):
+            raise ValueError(f"times {times_s.min():g} to {times_s.max():g} s are not {self._range()}")
+        return np.asarray(np.interp(times_s, self.clock_s, table), np.float64)
 
-    def _span(self) -> str:
-        return f"within {self.clock_s[0]:g} to {self.clock_s[-1]:g} s, which this heart was drawn for"
+    def _range(self) -> str:
+        return f"within {self.clock_s[0]:g} to {self.clock_s[-1]:g} s, the range of this heartbeat"
 
 
 Course = Literal["steady", "drift", "step", "recovery"]
@@ -128,7 +128,7 @@ def _drift(rng: np.random.Generator, clock_s: Floats, seconds: float) -> Floats:
 
 
 def _step(rng: np.random.Generator, clock_s: Floats, seconds: float) -> Floats:
-    """Up or down within seconds, as on standing up or at a stressful question."""
+    """Rise or fall within seconds, as on standing up or at a stressful question."""
     height, at_s, width_s = rng.uniform(0.10, 0.25), rng.uniform(0.3, 0.7) * seconds, rng.uniform(0.7, 2.0)
     return np.asarray(rng.choice([-1, 1]) * height * 0.5 * (1 + np.tanh((clock_s - at_s) / (2 * width_s))), np.float64)
 
@@ -154,39 +154,39 @@ def draw_heartbeat(
     course: Course = "steady",
     ectopic_per_minute: float = 0.0,
 ) -> Heartbeat:
-    """Draw one person's heart for one recording.
+    """Draw the heartbeat of one person for one recording.
 
     Args:
-        rng: of everything random; the same state gives the same heart.
+        rng: source of all randomness; the same state gives the same heartbeat.
         seconds: length of the recording.
-        bpm: mean heart rate over the recording, whatever the course.
-        course: how the rate changes: only varies; linearly; within seconds; exponentially after exercise.
+        bpm: mean heart rate over the recording, for any course.
+        course: trend of the rate: none, linear, within seconds, or exponential as after exercise.
         ectopic_per_minute: mean number of extrasystoles.
 
     Raises:
-        ValueError: seconds or bpm is no rate of a living person, or the course is unknown.
+        ValueError: seconds or bpm is out of range, or the course is unknown.
     """
     if not (seconds > 0 and 30 <= bpm <= 220):
         raise ValueError(f"seconds must be positive and bpm 30 to 220, not {seconds:g} s at {bpm:g} bpm")
     if course not in COURSES:
-        raise ValueError(f"course {course!r} is none of {', '.join(COURSES)}")
-    reach_s = MARGIN_S + LEAD_S
-    clock_s = np.arange(-round(reach_s * CLOCK_HZ), round((seconds + reach_s) * CLOCK_HZ) + 1) / CLOCK_HZ
+        raise ValueError(f"course must be one of {', '.join(COURSES)}, not {course!r}")
+    extra_s = MARGIN_S + LEAD_S
+    clock_s = np.arange(-round(extra_s * CLOCK_HZ), round((seconds + extra_s) * CLOCK_HZ) + 1) / CLOCK_HZ
     recorded = (clock_s >= 0) & (clock_s <= seconds)
 
-    breath = _breathe(rng, clock_s, RESPIRATION_AFTER_EXERCISE_HZ if course == "recovery" else RESPIRATION_HZ)
+    breath = _respiration(rng, clock_s, RESPIRATION_AFTER_EXERCISE_HZ if course == "recovery" else RESPIRATION_HZ)
     base = _course(rng, clock_s, seconds, bpm, course)
-    vigour = AFTER_EXERCISE if course == "recovery" else 1.0
-    rate = base * (1 + _variability(rng, clock_s, base, breath, vigour))
+    reduction = AFTER_EXERCISE if course == "recovery" else 1.0
+    rate = base * (1 + _variability(rng, clock_s, base, breath, reduction))
     rate *= bpm / rate[recorded].mean()
     sinus_s = _integrate(rng, clock_s, rate)
     beats_s, strength = _extrasystoles(rng, sinus_s + JITTER_S * rng.standard_normal(len(sinus_s)), ectopic_per_minute)
 
-    stiffness = rng.beta(2, 2)  # from supple to stiff vessels, as between 20 and 80 years
+    stiffness = rng.beta(2, 2)  # of the arteries, 0 to 1, as between 20 and 80 years of age
     intervals_s = 60 / np.interp(beats_s, clock_s, rate)
-    face = _unit_pulses(clock_s, beats_s, intervals_s, strength, _face_waves(rng, stiffness), recorded)
+    face = _unit_pulses(clock_s, beats_s, intervals_s, strength, _face_pulse(rng, stiffness), recorded)
     arrivals_s = beats_s + rng.uniform(*FINGER_DELAY_S) + JITTER_S * rng.standard_normal(len(beats_s))
-    contact = _unit_pulses(clock_s, arrivals_s, intervals_s, strength, _finger_waves(rng, stiffness), recorded)
+    contact = _unit_pulses(clock_s, arrivals_s, intervals_s, strength, _finger_pulse(rng, stiffness), recorded)
     face = _modulate(rng, clock_s, face, breath, VASOMOTION[0])
     contact = _modulate(rng, clock_s, contact, breath, VASOMOTION[0] * rng.uniform(*FINGER_VASOMOTION))
     contact += rng.uniform(0.02, 0.10) * _fluctuation(rng, clock_s, np.exp(rng.uniform(np.log(0.02), np.log(0.15), 30)))
@@ -197,7 +197,7 @@ def draw_heartbeat(
 
 
 def _course(rng: np.random.Generator, clock_s: Floats, seconds: float, bpm: float, course: Course) -> Floats:
-    """The course in beats a minute, its mean over the recording `bpm`, flattened where it would leave 35 to 205."""
+    """Trend of the rate in bpm with mean `bpm` over the recording, flattened until it stays within 35 to 205 bpm."""
     change = COURSES[course](rng, clock_s, seconds)
     recorded = (clock_s >= 0) & (clock_s <= seconds)
     while True:
@@ -207,8 +207,8 @@ def _course(rng: np.random.Generator, clock_s: Floats, seconds: float, bpm: floa
         change = 0.8 * change
 
 
-def _breathe(rng: np.random.Generator, clock_s: Floats, range_hz: tuple[float, float]) -> Floats:
-    """Respiration, -1 to 1, in cycles of varying length and depth; each starts and ends at the end of expiration."""
+def _respiration(rng: np.random.Generator, clock_s: Floats, range_hz: tuple[float, float]) -> Floats:
+    """Respiration, -1 to 1, in cycles of varying length and depth that start and end at the end of expiration."""
     cycle_s = 1 / rng.uniform(*range_hz)
     count = int(2 * np.ptp(clock_s) / cycle_s) + 10
     lengths_s = cycle_s * np.clip(1 + 0.2 * rng.standard_normal(count), 0.6, 1.5)
@@ -221,39 +221,42 @@ def _breathe(rng: np.random.Generator, clock_s: Floats, range_hz: tuple[float, f
 
 
 def _fluctuation(rng: np.random.Generator, clock_s: Floats, hz: Floats) -> Floats:
-    """Noise of unit variance: waves of random phase at the given frequencies, which are drawn from its spectrum."""
-    coarse_s = clock_s[::10]  # fine enough for waves below 0.5 Hz, and ten times as fast
+    """Noise of unit variance: sum of sinusoids of random phase at frequencies drawn from its spectrum."""
+    coarse_s = clock_s[::10]  # sufficient below 0.5 Hz, and ten times as fast
     phases = 2 * np.pi * (hz[:, None] * coarse_s + rng.uniform(size=(len(hz), 1)))
     return np.asarray(np.interp(clock_s, coarse_s, np.cos(phases).sum(axis=0) * np.sqrt(2 / len(hz))), np.float64)
 
 
 def _mayer_hz(rng: np.random.Generator) -> Floats:
-    """Frequencies of the baroreflex's oscillation, near 0.1 Hz (Task Force, Circulation 93 (1996): 0.04-0.15 Hz)."""
+    """Frequencies of the Mayer waves (baroreflex), near 0.1 Hz (Task Force, Circulation 93 (1996): 0.04-0.15 Hz)."""
     return rng.normal(rng.uniform(0.085, 0.115), 0.012, 30)
 
 
-def _variability(rng: np.random.Generator, clock_s: Floats, base_bpm: Floats, breath: Floats, vigour: float) -> Floats:
-    """Relative change of the rate: respiratory sinus arrhythmia (faster in inspiration), Mayer waves, 1/f below."""
+def _variability(rng: np.random.Generator, clock_s: Floats, base_bpm: Floats, breath: Floats, scale: float) -> Floats:
+    """Relative change of the rate: respiratory sinus arrhythmia (faster in inspiration), Mayer waves and 1/f noise."""
     vlf_ms, lf_ms, hf_ms = (typical * np.exp(spread * rng.standard_normal()) for typical, spread in BANDS_MS)
-    very_low_hz = np.exp(rng.uniform(np.log(0.0033), np.log(0.04), 30))  # evenly in ln f: a 1/f spectrum
+    very_low_hz = np.exp(rng.uniform(np.log(0.0033), np.log(0.04), 30))  # uniform in ln f: a 1/f spectrum
     slow_ms = vlf_ms * _fluctuation(rng, clock_s, very_low_hz) + lf_ms * _fluctuation(rng, clock_s, _mayer_hz(rng))
     arrhythmia_ms = hf_ms * (breath - breath.mean()) / breath.std()
     change_ms = slow_ms * np.exp(-SLOW_DECAY_PER_BPM * (base_bpm - 65))
     change_ms += arrhythmia_ms * np.exp(-HF_DECAY_PER_BPM * (base_bpm - 65))
-    return np.asarray(np.clip(vigour * change_ms * base_bpm / 60e3, -0.3, 0.3), np.float64)
+    return np.asarray(np.clip(scale * change_ms * base_bpm / 60e3, -0.3, 0.3), np.float64)
 
 
 def _integrate(rng: np.random.Generator, clock_s: Floats, rate_bpm: Floats) -> Floats:
-    """Times at which the integral of the rate passes whole numbers."""
+    """Return the times at which the integral of the rate passes whole numbers."""
     beats = np.concatenate([[0.0], np.cumsum(0.5 * (rate_bpm[1:] + rate_bpm[:-1]))]) / (60 * CLOCK_HZ)
     return np.asarray(np.interp(np.arange(rng.uniform(), beats[-1]), beats, clock_s), np.float64)
 
 
 def _extrasystoles(rng: np.random.Generator, beats_s: Floats, per_minute: float) -> tuple[Floats, Floats]:
-    """Move some beats forward and weaken their pulse; the sinus beat after them comes when it would have, and strong.
+    """Advance some beats and weaken their pulse; the next sinus beat keeps its time and has a stronger pulse.
 
-    So the pause is fully compensatory, as of ventricular extrasystoles; the heart had less time to fill before the
-    early beat, and more before the next (Sološenko et al., IEEE Trans. Biomed. Circuits Syst. 2015).
+    The pause is fully compensatory, as of ventricular extrasystoles; the heart fills less before the early beat and
+    more before the next one (Sološenko et al., IEEE Trans. Biomed. Circuits Syst. 2015).
+
+    Returns:
+        The beat times and the relative height of the pulse of each beat.
     """
     moved, strength = beats_s.copy(), np.ones(len(beats_s))
     chance = per_minute / 60 * float(np.diff(beats_s).mean())
@@ -266,30 +269,30 @@ def _extrasystoles(rng: np.random.Generator, beats_s: Floats, per_minute: float)
     return moved, strength
 
 
-class _Waves(NamedTuple):
-    """Pulse of a beat at 60 bpm: the heart's wave and its reflection, both shaped like a gamma distribution."""
+class _PulseShape(NamedTuple):
+    """Pulse of a beat at 60 bpm: forward and reflected wave, both with the shape of a gamma distribution."""
 
-    rise_s: float  # from the foot to the peak of the first wave
-    sharpness: float  # exponent of both; the larger, the narrower for its rise
-    delay_s: float  # from the first wave's foot to the second's
-    reflection: float  # height of the second, the first's being 1
-    breadth: float  # rise of the second in rises of the first
+    rise_s: float  # from the foot to the peak of the forward wave
+    sharpness: float  # exponent of both waves: larger is narrower for the same rise
+    delay_s: float  # from the foot of the forward wave to that of the reflected one
+    reflection: float  # height of the reflected wave relative to the forward one
+    breadth: float  # rise time of the reflected wave relative to the forward one
 
     def __call__(self, since_s: Floats) -> Floats:
-        first = np.maximum(since_s / self.rise_s, 0.0)
-        second = np.maximum((since_s - self.delay_s) / (self.breadth * self.rise_s), 0.0)
-        heights = [(x * np.exp(1 - x)) ** self.sharpness for x in (first, second)]
+        forward = np.maximum(since_s / self.rise_s, 0.0)
+        reflected = np.maximum((since_s - self.delay_s) / (self.breadth * self.rise_s), 0.0)
+        heights = [(x * np.exp(1 - x)) ** self.sharpness for x in (forward, reflected)]
         return np.asarray(heights[0] + self.reflection * heights[1], np.float64)
 
 
-def _finger_waves(rng: np.random.Generator, stiffness: float) -> _Waves:
-    """Waves at the fingertip.
+def _finger_pulse(rng: np.random.Generator, stiffness: float) -> _PulseShape:
+    """Draw the pulse shape at the fingertip.
 
-    The reflection comes 330 ms after systole in supple vessels and 190 ms in stiff ones, 1.7 m over 5 to 9 m/s
+    The reflection arrives 330 ms after systole in elastic arteries and 190 ms in stiff ones, 1.7 m at 5 to 9 m/s
     (Millasseau et al., Clin. Sci. 2002); with stiffness the rise lengthens and the notch fills (Allen & Murray,
-    Physiol. Meas. 2003). The second peak is higher than the reflection alone, for it stands on the first wave's tail.
+    Physiol. Meas. 2003). The second peak exceeds the reflected wave, because the tail of the forward wave adds to it.
     """
-    return _Waves(
+    return _PulseShape(
         rise_s=0.168 + 0.04 * stiffness + rng.normal(0, 0.008),
         sharpness=rng.uniform(3.3, 5.2),
         delay_s=0.33 - 0.14 * stiffness + rng.normal(0, 0.015),
@@ -298,13 +301,13 @@ def _finger_waves(rng: np.random.Generator, stiffness: float) -> _Waves:
     )
 
 
-def _face_waves(rng: np.random.Generator, stiffness: float) -> _Waves:
-    """Waves in the face: rounder, with a later peak and a longer tail, as measured at the forehead and the ear.
+def _face_pulse(rng: np.random.Generator, stiffness: float) -> _PulseShape:
+    """Draw the pulse shape in the face: rounder, with a later peak and a longer tail, as at the forehead and the ear.
 
     Sources: Hartmann et al., Front. Physiol. 10:198 (2019); 264 ms from foot to peak at the ear, 237 ms at the thumb in
     Allen & Murray (2000).
     """
-    finger = _finger_waves(rng, stiffness)
+    finger = _finger_pulse(rng, stiffness)
     return finger._replace(rise_s=finger.rise_s * rng.uniform(1.05, 1.2), sharpness=rng.uniform(2.8, 3.8))
 
 
@@ -313,32 +316,32 @@ def _unit_pulses(
     arrivals_s: Floats,
     intervals_s: Floats,
     strength: Floats,
-    waves: _Waves,
+    shape: _PulseShape,
     recorded: npt.NDArray[np.bool_],
 ) -> Floats:
-    """Sum of all beats' pulses; peak-to-peak 1 in the mean sinus beat of the recording, mean 0 over it.
+    """Sum the pulses of all beats, scaled to a mean peak-to-peak of 1 per sinus beat and mean 0 over the recording.
 
-    Systole shortens with about the cube root of the interval (Fridericia, Acta Med. Scand. 1920, for QT), so that fast
-    beats run into each other and lose their harmonics.
+    The duration of systole is about proportional to the cube root of the interval (Fridericia, Acta Med. Scand. 1920,
+    for QT), so that pulses at high rates overlap and have weaker harmonics.
     """
     total = np.zeros_like(clock_s)
     for arrival_s, interval_s, height in zip(arrivals_s, intervals_s, strength, strict=True):
         first, last = np.searchsorted(clock_s, (arrival_s, arrival_s + PULSE_S))
-        total[first:last] += height * waves((clock_s[first:last] - arrival_s) / np.cbrt(interval_s))
+        total[first:last] += height * shape((clock_s[first:last] - arrival_s) / np.cbrt(interval_s))
     feet = np.searchsorted(clock_s, arrivals_s[1:-1])
     heights = (np.maximum.reduceat(total, feet) - np.minimum.reduceat(total, feet))[:-1]
-    usual = (strength[1:-2] == 1) & recorded[feet[:-1]]
-    height = heights[usual].mean() if usual.any() else heights.mean()
+    sinus = (strength[1:-2] == 1) & recorded[feet[:-1]]
+    height = heights[sinus].mean() if sinus.any() else heights.mean()
     return np.asarray((total - total[recorded].mean()) / height, np.float64)
 
 
 def _modulate(rng: np.random.Generator, clock_s: Floats, pulses: Floats, breath: Floats, vasomotion: float) -> Floats:
-    """What respiration and the vessels' own rhythm do to the size of the pulses and to their baseline.
+    """Modulate the height of the pulses and their baseline by respiration and vasomotion.
 
-    Inspiration draws blood into the chest: a moment later there is less of it in the skin, and the pulses are smaller.
+    Inspiration draws blood into the chest: up to 0.8 s later, blood volume in the skin and pulse height are lower.
     """
-    late = (np.interp(clock_s - rng.uniform(0.0, 0.8), clock_s, breath) - breath.mean()) / 2
+    delayed = (np.interp(clock_s - rng.uniform(0.0, 0.8), clock_s, breath) - breath.mean()) / 2
     vasomotion *= np.exp(VASOMOTION[1] * rng.standard_normal())
-    vessels = vasomotion * _fluctuation(rng, clock_s, np.abs(_mayer_hz(rng)))
-    amplitude = np.clip(1 - rng.uniform(*BREATH_AMPLITUDE) * late + vessels, 0.3, 1.7)
-    return np.asarray(amplitude * pulses - rng.uniform(*BREATH_BASELINE) * late + vessels, np.float64)
+    tone = vasomotion * _fluctuation(rng, clock_s, np.abs(_mayer_hz(rng)))
+    amplitude = np.clip(1 - rng.uniform(*BREATH_AMPLITUDE) * delayed + tone, 0.3, 1.7)
+    return np.asarray(amplitude * pulses - rng.uniform(*BREATH_BASELINE) * delayed + tone, np.float64)

@@ -1,6 +1,7 @@
-"""What lights a face: lamps, windows and rooms, and how they change while a video is taken.
+"""Lighting of a face: lamps, windows and rooms, and their changes during a recording.
 
-Every change is a function of time (see `curves`): another frame rate, or a longer recording, sees the same light.
+Every change is a function of time (see `curves`): the same seed gives the same light at another frame rate or in a
+longer recording.
 """
 
 from dataclasses import dataclass, replace
@@ -8,26 +9,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from facepulse._types import Floats
-from facepulse.simulate.curves import draw_events, moves, swells, wander
+from facepulse.simulate.curves import draw_events, smooth_noise, transients, transitions
 
 HALF_SKY = np.pi / 2
-MAINS_HZ = {50.0: 0.6, 60.0: 0.4}  # share of videos: both are at home in the datasets, and trained networks everywhere
-MAINS_SPREAD_HZ = 0.02  # what grids stray from their nominal frequency (ENTSO-E: standard deviation about 20 mHz)
+MAINS_HZ = {50.0: 0.6, 60.0: 0.4}  # proportion of videos: datasets and users of networks have either
+MAINS_SPREAD_HZ = 0.02  # standard deviation of the frequency of power grids (ENTSO-E: about 20 mHz)
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Source:
-    """One light.
+    """One light source.
 
     Attributes:
         spectrum: key of `skin.SPECTRA`.
-        direction: (T, 3) unit vectors towards the light's middle.
+        direction: (T, 3) unit vectors towards the centre of the source.
         softness: angular radius in radians; π/2 is half of all directions.
-        level: (T,) irradiance, relative to what all sources together give at time 0.
-        flicker_hz: of the mains' ripple, which `level` leaves out: twice the mains', or 0.
-        flicker_depth: of the ripple, (maximum - minimum) / (maximum + minimum) as in IEEE 1789-2015.
+        level: (T,) irradiance, relative to that of all sources together at time 0.
+        flicker_hz: frequency of the flicker, which is not part of `level`: twice that of the mains, or 0.
+        flicker_depth: (maximum - minimum) / (maximum + minimum) of the flicker, as in IEEE 1789-2015.
     """
 
     spectrum: str
@@ -40,7 +41,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Lighting:
-    """All lights of a scene, the main one first, and `lux`: illuminance of a face by all of them at time 0."""
+    """All light sources of a scene, the main one first, and `lux`, their illuminance at the face at time 0."""
 
     sources: tuple[Source, ...]
     lux: float
@@ -48,24 +49,24 @@ class Lighting:
 
 @dataclass(frozen=True)
 class Room:
-    """What one kind of lighting is drawn from: ranges, and chances of what can happen.
+    """Ranges and probabilities from which one kind of lighting is drawn.
 
     Attributes:
         lights: spectra of the main light, one of which is drawn.
-        lux: at the face.
-        azimuth_deg: of the main light, from the camera's side of the face; it comes from the left or the right.
-        elevation_deg: of the main light.
-        softness: of the main light, radians.
-        direct: its share of all light; the rest comes from the half sky and, bounced, from below.
-        bounce: share from below.
-        ripple: depth of the mains' flicker; `shape` above 1 makes shallow ripple more frequent.
-        shape: see `ripple`.
-        drift: standard deviation of the main light's slow drift, relative.
-        second_lamp: chance of another lamp of the kind.
-        daylight_leak: chance that what comes from all around is daylight, not the lamp's own.
-        passers: chance that people pass by.
-        screen: chance of a screen before the face.
-        party: chance of a coloured light that moves near the pulse's frequency.
+        lux: illuminance at the face.
+        azimuth_deg: azimuth of the main light from the direction of the camera, to the left or to the right.
+        elevation_deg: elevation of the main light.
+        softness: angular radius of the main light, radians.
+        direct: fraction of all light from the main light; the rest is ambient light from above and below.
+        bounce: fraction reflected from below.
+        ripple: depth of the flicker; `shape` above 1 makes shallow flicker more frequent.
+        shape: exponent of the distribution of `ripple`.
+        drift: relative standard deviation of the slow drift of the main light.
+        second_lamp: probability of a second lamp of the kind.
+        daylight_leak: probability that the ambient light from above is daylight.
+        passers: probability of passers-by.
+        screen: probability of a screen in front of the face.
+        party: probability of a coloured light that changes at the frequencies of the pulse.
     """
 
     lights: tuple[str, ...]
@@ -85,12 +86,11 @@ class Room:
     party: float = 0.0
 
 
-# Illuminance: MMPD (Tang et al., EMBC 2023) names its four lights and orders the two LEDs. The figures are what such
-# rooms have: 50 to 200 lx at home, 500 lx on an office desk (EN 12464-1), a third to a half of it on a vertical face,
-# 300 to 2,000 lx by a window. Flicker: incandescent 10 to 15 % (the filament's heat smooths it), fluorescent on a
-# magnetic ballast 20 to 35 %, LED from none to 30 %, most of them little (IEEE 1789-2015 and its sources).
-# Clouds: daylight through windows drifts by 10 to 30 % within tens of seconds; PURE (Stricker et al., RO-MAN 2014) had
-# clouds that changed its light slightly.
+# Illuminance: MMPD (Tang et al., EMBC 2023) has four lights, two of them LEDs of low and high level. Typical values of
+# rooms: 50 to 200 lx at home, 500 lx on an office desk (EN 12464-1), a third to a half of it on a vertical face, 300 to
+# 2,000 lx beside a window. Flicker: incandescent 10 to 15 % (smoothed by the heat of the filament), fluorescent on a
+# magnetic ballast 20 to 35 %, LED 0 to 30 %, mostly low (IEEE 1789-2015 and its sources). Clouds: daylight through
+# windows drifts by 10 to 30 % within tens of seconds; PURE (Stricker et al., RO-MAN 2014) reports slight changes.
 LED = ("white LED", "warm LED")
 LIGHTINGS: dict[str, Room] = {
     "calm": Room(
@@ -177,15 +177,15 @@ LIGHTINGS: dict[str, Room] = {
 
 
 def draw_lighting(kind: str, rng: np.random.Generator, times: Floats) -> Lighting:
-    """Draw the lights of a scene and all that happens to them.
+    """Draw the light sources of a scene and their changes.
 
     Args:
         kind: a key of `LIGHTINGS`.
-        rng: source of everything random.
+        rng: source of all randomness.
         times: (T,) seconds from the first frame.
 
     Raises:
-        ValueError: there is no such kind.
+        ValueError: the kind is unknown.
     """
     if kind not in LIGHTINGS:
         raise ValueError(f"light must be one of {', '.join(LIGHTINGS)}, not {kind!r}")
@@ -195,18 +195,18 @@ def draw_lighting(kind: str, rng: np.random.Generator, times: Floats) -> Lightin
     sources = _room(lamps, clock, room)
     if passers.random() < room.passers:
         sources = _pass_by(passers, clock, sources)
-    for chance, generator, draw in ((room.screen, screen, _screen), (room.party, party, _party)):
-        if generator.random() < chance:
+    for probability, generator, draw in ((room.screen, screen, _screen), (room.party, party, _party)):
+        if generator.random() < probability:
             sources.append(draw(generator, clock))
-    whole = sum(float(source.level[0]) for source in sources)
+    total = sum(float(source.level[0]) for source in sources)
     return Lighting(
-        tuple(replace(source, direction=source.direction[1:], level=source.level[1:] / whole) for source in sources),
+        tuple(replace(source, direction=source.direction[1:], level=source.level[1:] / total) for source in sources),
         lux=float(np.exp(rng.uniform(*np.log(room.lux)))),
     )
 
 
 def _towards(clock: Floats, azimuth_deg: Floats | float, elevation_deg: Floats | float) -> Floats:
-    """Unit vectors (T, 3); azimuth 0 is the camera's side, 90 the picture's right."""
+    """Unit vectors (T, 3); azimuth 0 is the direction of the camera, 90 the right of the image."""
     azimuth, elevation = (np.radians(np.broadcast_to(a, clock.shape)) for a in (azimuth_deg, elevation_deg))
     return np.stack(
         [np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth)], axis=1
@@ -214,15 +214,15 @@ def _towards(clock: Floats, azimuth_deg: Floats | float, elevation_deg: Floats |
 
 
 def _room(rng: np.random.Generator, clock: Floats, room: Room) -> list[Source]:
-    """The main light, perhaps another of its kind, and what comes from above and from below."""
+    """Draw the main light, possibly a second one of its kind, and ambient light from above and from below."""
     spectrum = room.lights[rng.integers(len(room.lights))]
     nominal_hz = rng.choice(list(MAINS_HZ), p=list(MAINS_HZ.values()))
     hz = 2 * float(nominal_hz + np.clip(rng.normal(0, MAINS_SPREAD_HZ), -0.1, 0.1))
     depth = room.ripple[0] + (room.ripple[1] - room.ripple[0]) * rng.random() ** room.shape
     ripple = (hz, depth) if spectrum != "daylight" and depth > 0 else (0.0, 0.0)
-    # Slower than one period in 10 s: drift is not to be mistaken for a pulse.
-    drift = rng.uniform(*room.drift) * wander(rng, clock, 1 / 120, 0.1)
-    main, around = np.exp(drift), np.exp(0.6 * drift)  # what bounces about the room comes partly from elsewhere
+    # Slower than one period in 10 s, outside the band of the pulse.
+    drift = rng.uniform(*room.drift) * smooth_noise(rng, clock, 1 / 120, 0.1)
+    main, around = np.exp(drift), np.exp(0.6 * drift)  # ambient light comes partly from other sources
 
     direct, bounce = rng.uniform(*room.direct), rng.uniform(*room.bounce)
     side = rng.choice([-1, 1])
@@ -245,33 +245,33 @@ def _room(rng: np.random.Generator, clock: Floats, room: Room) -> list[Source]:
 
 
 def _pass_by(rng: np.random.Generator, clock: Floats, sources: list[Source]) -> list[Source]:
-    """People pass, at most three a minute: the main light dips for 0.5 to 2 s, the room's changes a little."""
-    starts, chances = draw_events(rng, clock, 5.0, 60 / rng.uniform(0.7, 3.0), 5)
-    rise, hold, fall, depth, around = chances.T
-    shade = swells(clock, starts, 0.2 + 0.4 * rise, 0.1 + 0.8 * hold, 0.2 + 0.4 * fall)
-    gains = 1 - shade @ (0.1 + 0.5 * depth), 1 + shade @ (0.25 * (around - 0.6))  # clothes also throw light back
+    """Add passers-by, at most three per minute: the main light dips for 0.5 to 2 s, ambient light changes slightly."""
+    starts, draws = draw_events(rng, clock, 5.0, 60 / rng.uniform(0.7, 3.0), 5)
+    rise, hold, fall, depth, around = draws.T
+    shade = transients(clock, starts, 0.2 + 0.4 * rise, 0.1 + 0.8 * hold, 0.2 + 0.4 * fall)
+    gains = 1 - shade @ (0.1 + 0.5 * depth), 1 + shade @ (0.25 * (around - 0.6))  # clothes also reflect light
     return [replace(source, level=source.level * gains[i > 0]) for i, source in enumerate(sources)]
 
 
 def _screen(rng: np.random.Generator, clock: Floats) -> Source:
-    """A screen before the face: a film's cuts, every 2.5 to 5 s (Cutting et al., i-Perception 2011), and its motion."""
+    """Screen in front of the face: cuts of a film every 2.5 to 5 s (Cutting et al., i-Perception 2011), and motion."""
     share = rng.uniform(0.05, 0.25)
-    within = 0.12 * wander(rng, clock, 0.1, 3.0)
-    starts, chances = draw_events(rng, clock, 0.6, rng.uniform(2.5, 5.0), 1)
-    shots = moves(clock, starts, 0.04, 0.2 + 0.8 * chances[:, 0])
+    within = 0.12 * smooth_noise(rng, clock, 0.1, 3.0)
+    starts, draws = draw_events(rng, clock, 0.6, rng.uniform(2.5, 5.0), 1)
+    shots = transitions(clock, starts, 0.04, 0.2 + 0.8 * draws[:, 0])
     level = share * shots * np.exp(within)
     return Source("screen", _towards(clock, rng.uniform(-15, 15), rng.uniform(-30, 5)), rng.uniform(0.2, 0.4), level)
 
 
 def _party(rng: np.random.Generator, clock: Floats) -> Source:
-    """A coloured light that pulses or swings at 0.7 to 3 Hz for a while: not to be taken for a pulse."""
+    """Coloured light that pulsates or swings at 0.7 to 3 Hz for a limited time, as a disturbance of the pulse."""
     spectrum = ("red", "green", "blue")[rng.integers(3)]
     share, hz, swing_deg = rng.uniform(0.05, 0.2), rng.uniform(0.7, 3.0), rng.uniform(15, 45)
     azimuth_deg, elevation_deg = rng.uniform(-70, 70), rng.uniform(-10, 50)
     swings = rng.random() < 0.5
-    wave = np.sin(2 * np.pi * (hz * clock + 0.1 * wander(rng, clock, 0.05, 0.5) + rng.random()))
-    starts, chances = draw_events(rng, clock, 25.0, 40.0, 1)
-    lit = swells(clock, starts, 1.0, 5 + 13 * chances[:, 0], 1.0).sum(axis=1)
-    direction = _towards(clock, azimuth_deg + swing_deg * swings * wave, elevation_deg)
-    level = share * lit * (1.0 if swings else 0.5 + 0.5 * wave)
+    oscillation = np.sin(2 * np.pi * (hz * clock + 0.1 * smooth_noise(rng, clock, 0.05, 0.5) + rng.random()))
+    starts, draws = draw_events(rng, clock, 25.0, 40.0, 1)
+    lit = transients(clock, starts, 1.0, 5 + 13 * draws[:, 0], 1.0).sum(axis=1)
+    direction = _towards(clock, azimuth_deg + swing_deg * swings * oscillation, elevation_deg)
+    level = share * lit * (1.0 if swings else 0.5 + 0.5 * oscillation)
     return Source(spectrum, direction, rng.uniform(0.1, 0.4), level)
