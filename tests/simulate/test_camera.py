@@ -54,7 +54,7 @@ def test_noise_is_the_statistics_of_photons():
         5 * 0.9 / (4 * 2.2**2) * (1 / 683 / 3.58e-19) * 1.6e-6**2 * 0.02 * 0.6,
         rel=0.01,
     )
-    averaging = NoiseField(np.random.default_rng(1), 1, binning).piece(0, 512, 512)[0].var(axis=(0, 1))
+    averaging = NoiseField(np.random.default_rng(1), 1, binning).crop(0, 512, 512)[0].var(axis=(0, 1))
     for grey in (0.2, 0.4, 0.8):
         seen = np.stack([linear(development(flat(grey, grey, grey), t)) for t in range(60)])
         assert seen.mean() == pytest.approx(0.8 * grey, rel=0.02)

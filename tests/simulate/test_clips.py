@@ -1,4 +1,4 @@
-"""Clips for training: the crop, its wave, and nothing on disk."""
+"""Training clips: the crop, its waveform, and no file on disk."""
 
 import hashlib
 import os
@@ -15,27 +15,27 @@ from simulated_people import needs_heads
 
 pytestmark = needs_heads
 
-# In a fresh process: one clip to load and compile what is needed, then another under watch.
-WATCHED = """
+# In a fresh process: one clip to load and compile what is needed, then another while file access is recorded.
+RECORDED = """
 import hashlib, os, sys
 from facepulse.simulate.clips import training_clip
 
 training_clip("complex", 0, 0, frames=3, size=48)
 written = []
 
-def watch(event, arguments):
+def record(event, arguments):
     if event == "open" and (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
         written.append(str(arguments[0]))
     elif event in ("os.mkdir", "os.rename", "subprocess.Popen"):
         written.append(event)
 
-sys.addaudithook(watch)
+sys.addaudithook(record)
 clip = training_clip("complex", 4, 9, frames=12, size=48)
 print(hashlib.sha256(clip.frames.tobytes() + clip.ppg.tobytes()).hexdigest(), *written)
 """
 
 
-def test_shape_type_and_truth():
+def test_shape_type_and_ground_truth():
     clip = training_clip("calm", 1, 2, frames=45, size=56, fps=25.0)
     assert clip.frames.shape == (45, 56, 56, 3)
     assert clip.frames.dtype == np.uint8
@@ -43,24 +43,24 @@ def test_shape_type_and_truth():
     assert clip.ppg.dtype == np.float32
     assert clip.fps == 25
     assert 40 < clip.bpm < 170
-    assert 0.7 < np.ptp(clip.ppg) < 1.8, "of two seconds, about 1 a beat"
+    assert 0.7 < np.ptp(clip.ppg) < 1.8, "about 1 peak to peak over two seconds"
     assert clip.attributes.light in ("Nature", "LED-high")
     spread = clip.frames.reshape(-1, 3).std(axis=0)
-    assert (spread > 10).all(), "a picture, not a plain field"
+    assert (spread > 10).all(), "an image, not a plain field"
 
 
-def test_the_same_bytes_in_a_fresh_process_and_no_file_touched(tmp_path: Path):
+def test_bytes_are_the_same_in_a_fresh_process_and_no_file_is_written(tmp_path: Path):
     clip = training_clip("complex", 4, 9, frames=12, size=48)
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     fresh = subprocess.run(
-        [sys.executable, "-c", WATCHED], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", RECORDED], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     expected = hashlib.sha256(clip.frames.tobytes() + clip.ppg.tobytes()).hexdigest()
     assert fresh.stdout.split() == [expected], "and nothing written"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_each_number_seed_and_split_is_another_clip():
+def test_index_seed_and_split_each_give_another_clip():
     first = training_clip("calm", 4, 9, frames=3, size=48)
     others = [
         training_clip("calm", 4, 10, frames=3, size=48),
@@ -71,26 +71,26 @@ def test_each_number_seed_and_split_is_another_clip():
 
 
 @pytest.mark.slow
-def test_green_falls_as_the_wave_rises():
+def test_green_falls_as_blood_volume_rises():
     band = butter(2, [0.7, 3.0], "band", fs=30, output="sos")
 
     def within(curve):
         return sosfiltfilt(band, curve)[8:-8]
 
     clips = [training_clip("calm", 0, index, frames=150, size=64) for index in (1, 3, 5, 7)]
-    # The middle of the face, so that no edge moves through it.
+    # The middle of the face, which no edge crosses.
     greens = [within(np.log(clip.frames[:, 19:46, 19:45, 1].mean(axis=(1, 2)))) for clip in clips]
-    waves = [within(clip.ppg) for clip in clips]
-    alike = np.corrcoef([-green for green in greens], waves)[: len(clips), len(clips) :]
+    waveforms = [within(clip.ppg) for clip in clips]
+    alike = np.corrcoef([-green for green in greens], waveforms)[: len(clips), len(clips) :]
     own, others = np.diag(alike), alike[~np.eye(len(clips), dtype=bool)]
     assert own.min() > 0.4, own
     assert np.median(own) > 0.6, own
     assert np.abs(others).mean() < 0.35, others
-    for green, wave in zip(greens, waves, strict=True):
-        assert 1e-3 < -np.polyfit(wave, green, 1)[0] < 2e-2, "a fraction of a percent to two, as faces show"
+    for green, waveform in zip(greens, waveforms, strict=True):
+        assert 1e-3 < -np.polyfit(waveform, green, 1)[0] < 2e-2, "between 0.1 and 2 %, as in real faces"
 
 
-def test_a_wider_margin_shows_more():
+def test_wider_margin_shows_less_skin():
     near, far = (training_clip("calm", 0, 3, frames=3, size=64, margin=margin).frames for margin in (0.0, 1.0))
 
     def skin(frames):

@@ -1,4 +1,4 @@
-"""Encodings: the same in memory as in files, key frames where asked, times that rise."""
+"""Encodings: in memory as in files, the requested key frames, increasing times."""
 
 import hashlib
 import subprocess
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facepulse.simulate.codec import PNG, RAW, REPEATABLE, Encoding, capture_times, draw_encoding, through_codec
+from facepulse.simulate.codec import REPEATABLE, Encoding, capture_times, draw_encoding, through_codec
 from facepulse.video.reader import open_video
 from facepulse.video.writer import VideoWriter
 
@@ -38,7 +38,7 @@ RATED = Encoding(
 
 
 def moving(frames: int = 40, height: int = 64, width: int = 96, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """A soft texture that moves, with noise, another one after a cut, and times that jitter."""
+    """Frames and times: a soft texture that moves, with noise, another one after a cut, at times with jitter."""
     rng = np.random.default_rng(seed)
     texture = cv2.GaussianBlur(rng.normal(120, 300, (height, width, 3)).astype(np.float32), (0, 0), 5)
     texture = [texture, 240 - texture[::-1]]
@@ -57,7 +57,7 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 @pytest.mark.parametrize(
     "encoding", [h264(), h264(bf="3"), RATED, mjpeg()], ids=["crf", "B-frames", "bit rate", "mjpeg"]
 )
-def test_memory_gives_what_a_written_file_gives(tmp_path, encoding):
+def test_encoding_in_memory_equals_a_written_file(tmp_path, encoding):
     frames, times = moving()
     path = tmp_path / f"v{encoding.suffix}"
     with VideoWriter(path, 96, 64, **encoding.writer_arguments()) as writer:
@@ -76,7 +76,7 @@ def test_memory_gives_what_a_written_file_gives(tmp_path, encoding):
     [([h264(10), h264(20), h264(30), h264(40)], 37), ([mjpeg(2), mjpeg(5), mjpeg(10)], 36)],
     ids=["crf", "q"],
 )
-def test_quality_falls_as_asked(encodings, least):
+def test_quality_decreases_with_stronger_compression(encodings, least):
     frames, times = moving()
     quality = [psnr(through_codec(frames, times, encoding), frames) for encoding in encodings]
     assert quality[0] > least
@@ -84,16 +84,8 @@ def test_quality_falls_as_asked(encodings, least):
     assert quality[-1] > 26
 
 
-def test_lossless_codecs_change_nothing():
-    frames, times = moving(3)
-    for encoding in (PNG, RAW):
-        result = through_codec(frames, times, encoding)
-        np.testing.assert_array_equal(result, frames)
-        assert result is not frames
-
-
 @pytest.mark.parametrize("encoding", [h264(), mjpeg()], ids=["h264", "mjpeg"])
-def test_odd_sizes_come_back_as_they_were(encoding):
+def test_odd_sizes_are_kept(encoding):
     frames, times = moving(6, height=51, width=63)
     result = through_codec(frames, times, encoding)
     assert result.shape == frames.shape
@@ -106,7 +98,7 @@ def digest() -> str:
     return hashlib.sha256(b"".join(decoded)).hexdigest()
 
 
-def test_the_same_bytes_again_and_in_a_fresh_process():
+def test_bytes_are_the_same_again_and_in_a_fresh_process():
     command = [sys.executable, "-c", "from test_codec import digest; print(digest())"]
     fresh = subprocess.run(
         command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
@@ -115,7 +107,7 @@ def test_the_same_bytes_again_and_in_a_fresh_process():
 
 
 @given(SEEDS, st.floats(0.5, 30), st.sampled_from([24.0, 25.0, 30.0, 60.0]), st.sampled_from(["calm", "complex"]))
-def test_capture_times_rise_from_0_at_the_asked_rate(seed, seconds, fps, quality):
+def test_capture_times_increase_from_0_at_the_requested_rate(seed, seconds, fps, quality):
     rng = np.random.default_rng(seed)
     encoding = draw_encoding(rng, quality)
     times = capture_times(rng, seconds, fps, encoding)
@@ -140,7 +132,7 @@ def test_capture_times_rise_from_0_at_the_asked_rate(seed, seconds, fps, quality
     ],
     ids=["steady", "jitter", "drop", "swing"],
 )
-def test_mean_rate_drops_and_jitter(encoding):
+def test_mean_rate_drops_and_jitter_follow_the_encoding(encoding):
     times = capture_times(np.random.default_rng(0), 400, 30, encoding)
     periods = np.diff(times)
     assert len(times) / 400 == pytest.approx(30 * (1 - encoding.drop), rel=0.01)
@@ -151,7 +143,7 @@ def test_mean_rate_drops_and_jitter(encoding):
     assert within.std() == pytest.approx(expected, rel=0.35, abs=1e-9)
 
 
-def test_drawn_encodings_are_of_their_quality():
+def test_drawn_encodings_are_in_the_range_of_their_quality():
     drawn = {
         quality: [draw_encoding(np.random.default_rng(s), quality) for s in range(300)]
         for quality in ("calm", "complex")
@@ -173,8 +165,8 @@ def test_drawn_encodings_are_of_their_quality():
     assert small == draw_encoding(np.random.default_rng(0), "complex", width=64, height=64)
 
 
-def test_what_is_shrunk_was_coded_at_its_full_size():
-    """Twelve pixels in one halve the errors 1.8 times: so much finer is the coding of the one."""
+def test_downscaled_frames_have_the_compression_errors_of_the_full_size():
+    """The mean of twelve pixels has 12 ** -0.5 of their errors, so its quantisation is finer by 1.8 octaves."""
     for seed in range(40):
         full, half, small = (
             draw_encoding(np.random.default_rng(seed), "complex", width=width, height=height)
@@ -186,7 +178,7 @@ def test_what_is_shrunk_was_coded_at_its_full_size():
             assert 18 <= float(full.options["crf"]) <= 30
             assert float(half.options["crf"]) == pytest.approx(float(full.options["crf"]) - 6, abs=0.11)
             assert float(small.options["crf"]) == pytest.approx(float(full.options["crf"]) - 10.8, abs=0.11)
-        elif "b" in full.options:  # of four times fewer pixels, each with twice the bits
+        elif "b" in full.options:  # a quarter of the pixels, each with twice the bits
             assert int(half.options["b"]) == pytest.approx(int(full.options["b"]) / 2, rel=1e-3)
         else:
             assert int(small.options["qmax"]) == max(2, round(int(full.options["qmax"]) / 12**0.5))
@@ -195,10 +187,10 @@ def test_what_is_shrunk_was_coded_at_its_full_size():
     assert calm.options == calmer.options
 
 
-def test_part_of_a_picture_is_coded_as_all_of_it_was():
-    """A quarter of the picture, each pixel of it four of the picture's: half the errors, so twice the bits of each."""
+def test_crop_has_the_compression_errors_of_the_whole_frame():
+    """Each pixel of the crop is the mean of four of the frame: half the errors, so twice the bits of each pixel."""
     crf, rated, q = (
-        replace(encoding, key_interval=15).of_part(share=1 / 16, coarser=4)
+        replace(encoding, key_interval=15).for_crop(share=1 / 16, binning=4)
         for encoding in (h264(18), RATED, Encoding("mjpeg", {"qmin": "8", "qmax": "8"}, "yuvj422p"))
     )
     assert float(crf.options["crf"]) == 12
@@ -206,11 +198,11 @@ def test_part_of_a_picture_is_coded_as_all_of_it_was():
         name: max(int(RATED.options[name]) // 8, 8000) for name in ("b", "bufsize")
     }
     assert q.options == {"qmin": "4", "qmax": "4"}
-    assert h264(18.0).of_part(share=0.25, coarser=1) == h264(18.0), "smaller, not finer"
-    assert float(h264(3).of_part(share=0.25, coarser=4).options["crf"]) == 0, "there is nothing finer than that"
+    assert h264(18.0).for_crop(share=0.25, binning=1) == h264(18.0), "smaller, not finer"
+    assert float(h264(3).for_crop(share=0.25, binning=4).options["crf"]) == 0, "the smallest crf is 0"
 
 
-def test_a_bit_rate_is_kept():
+def test_quality_follows_the_bit_rate():
     frames, times = moving(120)
     poor, rich = (
         through_codec(frames, times, replace(RATED, options=RATED.options | rate))
@@ -222,6 +214,6 @@ def test_a_bit_rate_is_kept():
     assert psnr(rich, frames) > psnr(poor, frames) + 3
 
 
-def test_impossible_times_are_refused():
+def test_length_of_zero_is_refused():
     with pytest.raises(ValueError, match="above zero"):
-        capture_times(np.random.default_rng(0), 0, 30, RAW)
+        capture_times(np.random.default_rng(0), 0, 30, Encoding("mjpeg"))

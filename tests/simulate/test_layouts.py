@@ -16,7 +16,8 @@ from scipy.io import loadmat, whosmat
 from facepulse._files import remove_partial
 from facepulse.errors import UsageError
 from facepulse.simulate.codec import Encoding
-from facepulse.simulate.layouts import LAYOUTS, Slot, store
+from facepulse.simulate.layouts import LAYOUTS, store
+from facepulse.simulate.presets import Slot
 from facepulse.video.reader import open_video
 from stand_in_recording import StandInAttributes, StandInRecording, contents
 

@@ -1,4 +1,4 @@
-"""Noise from a field: what averaging leaves of a mosaic's noise, and nothing that stays or repeats."""
+"""Noise from a field: statistics of an averaged mosaic, without fixed pattern or repetition."""
 
 import cv2
 import numpy as np
@@ -19,19 +19,19 @@ def binned_mosaic(side: int, rng) -> np.ndarray:
 def test_binned_noise_has_the_variance_and_the_correlation_of_an_averaged_mosaic(side):
     rng = np.random.default_rng(0)
     expected = binned_mosaic(side, rng)
-    made, _ = NoiseField(rng, 1, binning=side**2).piece(0, 512, 512)
+    made, _ = NoiseField(rng, 1, binning=side**2).crop(0, 512, 512)
     for channel in range(3):
         a, b = expected[..., channel], made[..., channel]
         assert b.var() == pytest.approx(a.var(), rel=0.12)
         for step in (1, 2):
-            wanted = (a[:, step:] * a[:, :-step]).mean() / a.var()
-            assert (b[:, step:] * b[:, :-step]).mean() / b.var() == pytest.approx(wanted, abs=0.06)
-            assert (b[step:] * b[:-step]).mean() / b.var() == pytest.approx(wanted, abs=0.06)
+            expected_correlation = (a[:, step:] * a[:, :-step]).mean() / a.var()
+            assert (b[:, step:] * b[:, :-step]).mean() / b.var() == pytest.approx(expected_correlation, abs=0.06)
+            assert (b[step:] * b[:-step]).mean() / b.var() == pytest.approx(expected_correlation, abs=0.06)
 
 
 def test_magnified_noise_is_coarser_and_heavy_binning_leaves_little():
     coarse, fine, finer = (
-        NoiseField(np.random.default_rng(0), 1, binning).piece(0, 256, 256)[0] for binning in (0.25, 100, 400)
+        NoiseField(np.random.default_rng(0), 1, binning).crop(0, 256, 256)[0] for binning in (0.25, 100, 400)
     )
     assert (coarse[:, 1:] * coarse[:, :-1]).mean() / coarse.var() > 0.7
     samples = np.array([4, 2, 4]) / 100  # of each colour in a pixel
@@ -41,10 +41,10 @@ def test_magnified_noise_is_coarser_and_heavy_binning_leaves_little():
 
 
 @pytest.mark.parametrize("binning", [None, 9.0])
-def test_frames_are_independent_and_no_pixel_keeps_a_mean(binning):
+def test_frames_are_independent_and_pixels_have_no_fixed_mean(binning):
     frames = 400
     noise = NoiseField(np.random.default_rng(1), frames, binning)
-    video = np.stack([piece * sign for piece, sign in (noise.piece(t, 64, 64) for t in range(frames))])
+    video = np.stack([crop * sign for crop, sign in (noise.crop(t, 64, 64) for t in range(frames))])
     assert video.mean(axis=0).std() == pytest.approx(video.std() / np.sqrt(frames), rel=0.15)
     means = video.reshape(frames, 64, 64, -1)[:, 16:48, 16:48].mean(axis=(1, 2))
     assert np.abs((means[1:] * means[:-1]).mean(axis=0) / (means**2).mean(axis=0)).max() < 4 / np.sqrt(frames)
@@ -52,16 +52,16 @@ def test_frames_are_independent_and_no_pixel_keeps_a_mean(binning):
         assert means.std() == pytest.approx(1 / 32, rel=0.25)
 
 
-def test_pieces_that_share_most_of_the_field_do_not_share_their_mean():
+def test_crops_that_share_most_of_the_field_have_independent_means():
     noise = NoiseField(np.random.default_rng(4), 300, None)
-    means = np.array([piece.mean() * sign for piece, sign in (noise.piece(t, 320, 320) for t in range(300))])
+    means = np.array([crop.mean() * sign for crop, sign in (noise.crop(t, 320, 320) for t in range(300))])
     assert means.std() == pytest.approx(1 / 320, rel=0.35)
     assert abs((means[1:] * means[:-1]).mean() / (means**2).mean()) < 4 / np.sqrt(300)
 
 
-def test_a_piece_depends_on_the_index_alone():
+def test_crop_depends_on_the_index_alone():
     one, other = (NoiseField(np.random.default_rng(2), 5, 4.0) for _ in range(2))
-    forwards = [one.piece(t, 20, 30)[0].copy() for t in range(5)]
+    forwards = [one.crop(t, 20, 30)[0].copy() for t in range(5)]
     for t in reversed(range(5)):
-        np.testing.assert_array_equal(other.piece(t, 20, 30)[0], forwards[t])
+        np.testing.assert_array_equal(other.crop(t, 20, 30)[0], forwards[t])
     assert not np.array_equal(forwards[0], forwards[1])

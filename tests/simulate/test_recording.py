@@ -18,11 +18,11 @@ from facepulse.simulate.appearance import paint
 from facepulse.simulate.codec import Encoding, through_codec
 from facepulse.simulate.figure import build_figure
 from facepulse.simulate.head import head_mesh
-from facepulse.simulate.layouts import LAYOUTS, Slot
+from facepulse.simulate.layouts import LAYOUTS
 from facepulse.simulate.light import LIGHTINGS
 from facepulse.simulate.look import draw_look
 from facepulse.simulate.motion import FACE_HEIGHT_M, MOTIONS
-from facepulse.simulate.presets import BPM_LIMITS, PRESETS
+from facepulse.simulate.presets import BPM_LIMITS, PRESETS, Slot
 from facepulse.simulate.recording import make_recording
 from facepulse.simulate.render import Pose, Renderer
 from simulated_people import SCALE, marked, middle, needs_heads, surface

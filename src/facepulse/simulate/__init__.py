@@ -1,1 +1,1 @@
-"""Simulated face videos with a known pulse, from physics: three-dimensional heads whose skin changes with its blood."""
+"""Simulated face videos with a known pulse: rendered heads whose skin reflectance follows a blood volume pulse."""

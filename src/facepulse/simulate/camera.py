@@ -233,7 +233,7 @@ class Development:
         variance: Any = cv2.transform(value, np.column_stack([np.diag(self._share[index]), self._floor[index]]))
         if self._mosaic:
             value, variance = _mosaic(value), _mosaic(variance)
-        noise, sign = self._noise.piece(index, *value.shape[:2])
+        noise, sign = self._noise.crop(index, *value.shape[:2])
         value += cv2.multiply(cv2.sqrt(variance), noise, scale=sign)
         digits: Any = cv2.addWeighted(value, 65535 - BLACK, value, 0, BLACK, dtype=cv2.CV_16U)
         if self._mosaic:

@@ -1,7 +1,7 @@
-"""Training clips straight from the simulator: crops of a face and the wave of its blood, without a file in between.
+"""Training clips straight from the simulator: crops of a face and the BVP waveform, without a file in between.
 
-Only the crop is rendered, at its final size, and then encoded and decoded as the whole video would be. What a data
-set's preparation does to a recording (a square around the face, one size, a uniform clock) is thus done from the start.
+Only the crop is rendered, at its final size, and then encoded and decoded as the whole video would be. The result has
+the form of a prepared recording: a square around the face, a fixed size, a uniform clock.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facepulse._types import Floats32, Frames
 from facepulse.simulate.codec import through_codec
 from facepulse.simulate.recording import Attributes, Recording, make_recording
 from facepulse.simulate.render import View
@@ -18,18 +18,18 @@ from facepulse.simulate.render import View
 
 @dataclass(frozen=True)
 class TrainingClip:
-    """One clip with its truth.
+    """One clip with its ground truth.
 
     Attributes:
         frames: uint8 (T, size, size, 3), RGB.
         ppg: float32 (T,) blood volume of the face at the frames' times, systole upwards, about 1 peak to peak.
-        fps: rate of the frames in Hz.
+        fps: frame rate in Hz.
         bpm: mean heart rate over the clip.
-        attributes: what is known of the recording.
+        attributes: labels of the recording.
     """
 
-    frames: NDArray[np.uint8]
-    ppg: NDArray[np.float32]
+    frames: Frames
+    ppg: Floats32
     fps: float
     bpm: float
     attributes: Attributes
@@ -46,25 +46,25 @@ def training_clip(
     fps: float = 30.0,
     margin: float = 0.25,
 ) -> TrainingClip:
-    """Simulate one clip: the same arguments give the same bytes, in any process and any order.
+    """Simulate one clip; the same arguments give the same bytes in any process and in any order.
 
     Args:
-        preset: a key of `presets.PRESETS`.
+        preset: key of `presets.PRESETS`.
         seed: of the set of clips.
         index: of the clip in the set, from 0.
-        split: whose people.
+        split: subset from which the person is drawn, one of `head.SPLITS`.
         frames: length T.
         size: side of the crop in pixels.
         fps: rate in Hz.
-        margin: widening of the face box to each side, as a fraction of its size, as in `clip.crop`.
+        margin: widening of the face box to each side, as a fraction of its size, as in `faces.crops`.
     """
     times = np.arange(frames) / fps
     recording = make_recording(preset, seed, index, split=split, seconds=frames / fps, times=times)
     view = _crop(recording, size, margin, np.random.default_rng([*recording.entropy, 20]))
-    pictures = np.stack(list(recording.render(view)))
-    encoding = recording.encoding.of_part(size * size / (recording.width * recording.height), view.binning)
+    rendered = np.stack(list(recording.render(view)))
+    encoding = recording.encoding.for_crop(size * size / (recording.width * recording.height), view.binning)
     return TrainingClip(
-        frames=through_codec(pictures, times, encoding),
+        frames=through_codec(rendered, times, encoding),
         ppg=recording.heartbeat.volume(times).astype(np.float32),
         fps=fps,
         bpm=recording.bpm,
@@ -73,7 +73,7 @@ def training_clip(
 
 
 def _crop(recording: Recording, size: int, margin: float, rng: np.random.Generator) -> View:
-    """The view of a box around the face, placed and sized about as exactly as a detector does it."""
+    """View of a box around the face, with about the position and size errors of a detector."""
     x, y, side, _ = recording.face_box()
     middle = np.array([x, y]) + side / 2 + rng.normal(0.0, 0.03 * side, 2)
     wide = side * (1 + 2 * margin) * float(np.exp(rng.normal(0.0, 0.06)))

@@ -1,4 +1,4 @@
-"""How a recording is stored: codec, strength, key frames, lost frames, and when frames are taken at all."""
+"""Storage of a recording: codec, compression, key frames, lost frames, and the capture times of the frames."""
 
 from __future__ import annotations
 
@@ -14,33 +14,32 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from facepulse._types import Floats, Frames
 
-TIME_BASE = Fraction(1, 60000)  # as VideoWriter has it in MP4
-LOSSLESS = ("png", "rawvideo")
-# Pixels that cameras take, of which data sets keep fewer. MMPD's phones took 1280x720, made 320x240 (issue 149 of
-# rPPG-Toolbox). PURE's faces are half as large as lens, pixels and distance would have them (its page: 4.8 mm, 1.1 m,
-# 100 pixels; of 4.4 um), so that each of its pixels is four of the sensor's; and so it is, about, with a webcam whose
-# sensor has 1080 rows.
+TIME_BASE = Fraction(1, 60000)  # the one of VideoWriter in MP4
+# Pixels per frame that cameras take; the datasets keep fewer. MMPD's phones took 1280x720, stored as 320x240 (issue 149
+# of rPPG-Toolbox). PURE's faces are half as large as lens, pixels and distance imply (its page: 4.8 mm, 1.1 m, 100
+# pixels; of 4.4 um), so that each of its pixels is four of the sensor's. About the same holds for a webcam whose sensor
+# has 1080 rows.
 TAKEN_PIXELS = {"calm": 1280 * 960, "complex": 1280 * 720}
-# One thread and no AVX-512: x264 writes other bytes with another number of threads, and its code for AVX-512 every few
-# runs. A processor without AVX2 has no AVX-512 either, and must not be told to use AVX2.
-_AVX2 = 11  # cv2.checkHardwareSupport's number of it
+# One thread and no AVX-512: the bytes of x264 depend on the number of threads, and its code for AVX-512 gives other
+# bytes every few runs. A processor without AVX2 has no AVX-512 either, and would crash with AVX2 code.
+_AVX2 = 11  # its number in cv2.checkHardwareSupport
 REPEATABLE = {"threads": "1"} | ({"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(_AVX2) else {})
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How frames become a file.
+    """Encoding of frames in a file.
 
     Attributes:
-        codec: FFmpeg's name of the encoder, or "png" for one image file a frame.
+        codec: FFmpeg's name of the encoder.
         options: of the encoder.
-        pixel_format: FFmpeg's name of what is encoded.
-        fps: nominal rate.
-        key_interval: frames from one key frame to the next, the encoder's choice where None.
+        pixel_format: FFmpeg's name of the encoded format.
+        fps: nominal frame rate.
+        key_interval: frames from one key frame to the next; the encoder's choice if None.
         drop: share of frames that are lost before they are stored.
         jitter_s: SD of a frame's delay, seconds.
-        rate_swing: SD of the slow changes of the frame rate, relative: variable frame rate.
-        shrunk: pixels that the camera took to one that is kept, their mean.
+        rate_swing: SD of the slow changes of the frame rate, relative (variable frame rate).
+        shrunk: pixels of the camera per pixel of the frame, which is their mean.
     """
 
     codec: str
@@ -55,19 +54,19 @@ class Encoding:
 
     @property
     def suffix(self) -> str:
-        """Of a file with such a stream in it that keeps the frames' times."""
-        return {"png": ".png", "rawvideo": ".avi", "mjpeg": ".mov"}.get(self.codec, ".mp4")
+        """Suffix of a file format that stores such a stream with the frames' times."""
+        return ".mov" if self.codec == "mjpeg" else ".mp4"
 
-    def of_part(self, share: float, coarser: float) -> Encoding:
-        """For part of the picture, so that its errors are those that it would have if all of it had been encoded.
+    def for_crop(self, share: float, binning: float) -> Encoding:
+        """Encoding of a crop with the same errors that the crop would have if the whole frame were encoded.
 
         Args:
-            share: of the picture's pixels that are encoded.
-            coarser: pixels of the picture to one of those.
+            share: pixels of the crop as a fraction of those of the frame.
+            binning: pixels of the frame per pixel of the crop.
         """
-        finer = _finer(coarser)
+        finer = _finer(binning)
         options = dict(self.options)
-        for name in _RATES & options.keys():  # a bit rate is for all of the picture
+        for name in _RATES & options.keys():  # a bit rate is for the whole frame
             options[name] = str(max(round(finer * share * int(options[name])), 8000))
         for name in _QS & options.keys():
             options[name] = _divided_q(int(options[name]), finer)
@@ -76,7 +75,7 @@ class Encoding:
         return replace(self, options=options)
 
     def writer_arguments(self) -> dict[str, Any]:
-        """Arguments of `VideoWriter`, besides the path and the size, for this encoding."""
+        """Arguments of `VideoWriter` for this encoding, besides the path and the size."""
         return {
             "fps": self.fps,
             "codec": self.codec,
@@ -91,10 +90,10 @@ _QS = {"qmin", "qmax"}
 
 
 def _finer(pixels: float) -> float:
-    """Steps of a pixel of which each is the mean of some others, against theirs.
+    """Factor by which quantisation is finer for a pixel that is the mean of some others.
 
-    It has 1 / sqrt(n) of their errors, where these are independent: as if it had been coded in steps so much finer, at
-    so many times the bits.
+    It has 1 / sqrt(n) of their errors if these are independent, as if it had been encoded in steps finer by that
+    factor, at that many times the bits.
     """
     return float(np.sqrt(pixels))
 
@@ -104,25 +103,21 @@ def _divided_q(q: float, finer: float) -> str:
 
 
 def _divided_crf(crf: float, finer: float) -> str:
-    return f"{max(crf - 6 * float(np.log2(finer)), 0):.1f}"  # half the step is 6 less
-
-
-PNG = Encoding("png", pixel_format="rgb24")  # PURE
-RAW = Encoding("rawvideo", pixel_format="bgr24")  # UBFC-rPPG
+    return f"{max(crf - 6 * float(np.log2(finer)), 0):.1f}"  # half the quantisation step is 6 less
 
 
 def draw_encoding(
     rng: np.random.Generator, quality: Literal["calm", "complex"], *, width: int = 640, height: int = 480
 ) -> Encoding:
-    """Draw an encoding: calm ones keep most of the pulse, complex ones are what phones and webcams write.
+    """Draw an encoding: calm ones keep most of the pulse, complex ones are those of phones and webcams.
 
     Args:
         rng: source of the choices.
-        quality: "calm": H.264 of crf 2 to 10 or MJPEG of q 2, at 30 fps, near the uncompressed pictures of real sets
-            in files of bearable size. "complex": what is left in frames of this size of a video of `TAKEN_PIXELS` in
-            H.264 of crf 18 to 30 or of a phone's bit rate, or in MJPEG of q 3 to 10; at 24 to 30 fps, with lost and
-            late frames and variable rates.
-        width: pixels of the frames to encode; a bit rate is meant for them.
+        quality: "calm": H.264 of crf 2 to 10 or MJPEG of q 2, at 30 fps, close to the uncompressed frames of the real
+            datasets at a moderate file size. "complex": errors of a video of `TAKEN_PIXELS`, scaled down to frames of
+            this size, in H.264 of crf 18 to 30 or of a phone's bit rate, or in MJPEG of q 3 to 10; at 24 to 30 fps,
+            with lost and late frames and variable rates.
+        width: pixels of the frames to encode; a bit rate refers to them.
         height: pixels.
     """
     calm = quality == "calm"
@@ -131,19 +126,19 @@ def draw_encoding(
     fps = 30.0 if calm else float(rng.choice([24, 25, 30000 / 1001, 30, 30, 30]))
     if rng.random() < 0.25:
         q = "2" if calm else _divided_q(int(rng.integers(3, 11)), finer)
-        options, pixel_format, key_interval = {"qmin": q, "qmax": q}, "yuvj422p", None  # as webcams send it
+        options, pixel_format, key_interval = {"qmin": q, "qmax": q}, "yuvj422p", None  # the format of webcams
     else:
-        # Phones' encoders use no B-frames; what software has encoded again does.
+        # Phones' encoders use no B-frames; software that encodes again does.
         options = {"preset": "veryfast", "bf": "0" if rng.random() < 0.6 else "3", **REPEATABLE}
         if calm or rng.random() < 0.6:
             options["crf"] = _divided_crf(rng.uniform(2, 10) if calm else rng.uniform(18, 30), finer)
         else:
-            # Android's camcorder profiles: 12 Mbit/s for 720p, 17 to 20 for 1080p, 0.25 to 0.45 bits a pixel; apps
-            # and messengers write down to a fifth of it.
+            # Android's camcorder profiles: 12 Mbit/s for 720p, 17 to 20 for 1080p, 0.25 to 0.45 bits per pixel; apps
+            # and messengers go down to a fifth of it.
             bit_rate = round(finer * np.exp(rng.uniform(np.log(0.08), np.log(0.45))) * width * height * fps)
             options |= {"b": str(bit_rate), "maxrate": str(3 * bit_rate // 2), "bufsize": str(bit_rate)}
         pixel_format = "yuv420p"
-        # One second is what most phones take; others lie about evenly on the scale of octaves.
+        # Most phones use one second; the others are about evenly spread over octaves.
         key_s = 1.0 if rng.random() < 0.4 else float(np.exp(rng.uniform(np.log(0.5), np.log(10))))
         key_interval = max(1, round(key_s * fps))
     return Encoding(
@@ -160,27 +155,27 @@ def draw_encoding(
 
 
 def capture_times(rng: np.random.Generator, seconds: float, fps: float, encoding: Encoding) -> Floats:
-    """When the frames that get stored are taken.
+    """Draw the capture times of the frames that are stored.
 
     Args:
         rng: source of jitter and losses.
         seconds: length; no frame is taken at or after it.
         fps: mean rate before losses.
-        encoding: its drop, jitter_s and rate_swing.
+        encoding: gives drop, jitter_s and rate_swing.
 
     Returns:
-        (T,) float64, seconds, increasing, from exactly 0: about fps * (1 - drop) a second.
+        (T,) float64, seconds, increasing, from exactly 0; about fps * (1 - drop) frames per second.
     """
     if seconds <= 0 or fps <= 0:
         raise ValueError(f"seconds and fps must be above zero, not {seconds:g} and {fps:g}")
     ticks = np.arange(int(np.ceil(seconds * fps)) + 1) / fps
-    # The period wanders from knot to knot, every few seconds, as exposure makes it on phones.
+    # The period drifts between knots every few seconds, as on phones, where it follows the exposure.
     knots_s = np.arange(0, seconds + 10, 4.0)
     swing = np.interp(ticks, knots_s, rng.normal(0, encoding.rate_swing, len(knots_s)))
     periods = np.exp(swing.clip(-0.5, 0.5))[:-1]
     times = np.concatenate([[0.0], np.cumsum(periods / periods.mean() / fps)])
     times += rng.normal(0, encoding.jitter_s, len(times)).clip(-0.2 / fps, 0.2 / fps)  # periods stay above half
-    # Losses come in runs of two on average, as a busy processor makes them.
+    # Losses come in runs of two on average, as on a busy processor.
     starts = rng.random(len(times)) < encoding.drop / (2 - encoding.drop)
     runs = rng.geometric(0.5, len(times))
     lost = np.zeros(len(times), bool)
@@ -192,18 +187,16 @@ def capture_times(rng: np.random.Generator, seconds: float, fps: float, encoding
 
 
 def through_codec(frames: Frames, times: Floats, encoding: Encoding) -> Frames:
-    """Encode and decode in memory: what is left of the frames in a file that `VideoWriter` writes.
+    """Encode and decode in memory, with the same result as a file of `VideoWriter` that is read again.
 
     Args:
         frames: uint8 (T, H, W, 3), RGB.
         times: (T,) seconds, increasing.
-        encoding: how.
+        encoding: the encoding.
 
     Returns:
-        uint8 (T, H, W, 3); sizes that the codec cannot have are filled up by a repeated edge and cut again.
+        uint8 (T, H, W, 3). Odd sizes, which the codecs do not support, are padded with the edge and cropped again.
     """
-    if encoding.codec in LOSSLESS:
-        return frames.copy()
     height, width = frames.shape[1:3]
     margin = [(0, 0), (0, height % 2), (0, width % 2), (0, 0)]
     padded = np.pad(frames, margin, mode="edge") if height % 2 or width % 2 else frames
@@ -216,32 +209,32 @@ def through_codec(frames: Frames, times: Floats, encoding: Encoding) -> Frames:
 
     def decode(packet: Any) -> None:
         nonlocal count
-        for picture in decoder.decode(packet):
-            rgb = to_rgb.reformat(picture, format="rgb24", threads=1)
+        for decoded in decoder.decode(packet):
+            rgb = to_rgb.reformat(decoded, format="rgb24", threads=1)
             result[count] = rgb.to_ndarray()[:height, :width]
             count += 1
 
     for image, time in zip(padded, times, strict=True):
-        picture = to_yuv.reformat(
+        frame = to_yuv.reformat(
             av.VideoFrame.from_ndarray(np.ascontiguousarray(image)),
             format=encoding.pixel_format,
             dst_colorspace=Colorspace.ITU601,
             dst_color_range=color_range,
             threads=1,
         )
-        picture.pts, picture.time_base = round(time / TIME_BASE), TIME_BASE
-        for packet in encoder.encode(picture):
+        frame.pts, frame.time_base = round(time / TIME_BASE), TIME_BASE
+        for packet in encoder.encode(frame):
             decode(packet)
     for packet in encoder.encode(None):
         decode(packet)
     decode(None)
     if count != len(frames):
-        raise ValueError(f"{encoding.codec}: {len(frames)} frames went in, {count} came out")
+        raise ValueError(f"{encoding.codec}: {len(frames)} frames were encoded, {count} were decoded")
     return result
 
 
 def _encoder(encoding: Encoding, width: int, height: int) -> tuple[Any, ColorRange]:
-    """An open encoder, set as `VideoWriter` sets it, and its range of levels."""
+    """Open an encoder with the settings of `VideoWriter`; return it and its range of levels."""
     full_range = encoding.pixel_format.startswith("yuvj") or encoding.codec == "mjpeg"
     color_range = ColorRange.JPEG if full_range else ColorRange.MPEG
     context: Any = av.CodecContext.create(encoding.codec, "w")
@@ -253,6 +246,6 @@ def _encoder(encoding: Encoding, width: int, height: int) -> tuple[Any, ColorRan
         context.gop_size = encoding.key_interval
         if encoding.codec == "libx264":
             context.options = {"sc_threshold": "0"} | context.options
-    context.flags |= Flags.global_header  # as MP4 and MOV want it; in the stream, headers would cost of the bit rate
+    context.flags |= Flags.global_header  # as in MP4 and MOV; headers in the stream would take some of the bit rate
     context.open()
     return context, color_range

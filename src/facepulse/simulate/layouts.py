@@ -1,4 +1,4 @@
-"""How recordings lie on disk: in layouts of our own, or in those of three public datasets, for the loaders of these.
+"""Layouts of recordings on disk: two of the project's own, and those of three public datasets for their loaders.
 
 * PURE: Stricker et al., IEEE RO-MAN 2014, "Non-contact video-based pulse rate measurement on a mobile service robot".
 * UBFC-rPPG: Bobbia et al., Pattern Recognition Letters 2019, "Unsupervised skin tissue segmentation for remote
@@ -19,64 +19,37 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from facepulse._files import atomic_path
+from facepulse._types import Floats, Frames, Image
 from facepulse.errors import UsageError
+from facepulse.simulate.presets import Slot
 from facepulse.video.writer import VideoWriter
 
 if TYPE_CHECKING:
     from facepulse.simulate.recording import Recording
 
-Frames = Iterator[NDArray[np.uint8]]
-About = Mapping[str, Any]  # what was asked for: preset, seed, version, ...
-
-
-@dataclass(frozen=True)
-class Slot:
-    """The place of one recording in a layout, and what follows from its number there; None: the preset draws it.
-
-    Attributes:
-        path: of its file or folder, relative to the root.
-        subject: number of the person, from 1.
-        light: in MMPD's terms.
-        motion: a key of `facepulse.simulate.motion.MOTIONS`.
-        exercise: whether the heart recovers from exercise.
-        width: of the picture in pixels.
-        height: of the picture in pixels.
-        fps: nominal frames a second.
-        face: side of the face's box in pixels, at most; then the picture ends a little beyond the face.
-    """
-
-    path: PurePosixPath
-    subject: int
-    light: str | None = None
-    motion: str | None = None
-    exercise: bool | None = None
-    width: int | None = None
-    height: int | None = None
-    fps: float | None = None
-    face: int | None = None
+About = Mapping[str, Any]  # the settings of the run: preset, seed, version, ...
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One way in which recordings lie on disk.
+    """One arrangement of recordings on disk.
 
     Attributes:
-        name: its key in `LAYOUTS`.
-        slot: from the number of a recording, from 0, to its place.
-        write: writes a recording's frames and reference to the path given, as a file or a folder.
-        bytes_per_pixel: roughly, in each frame; None where a codec makes that little.
+        name: key in `LAYOUTS`.
+        slot: maps the number of a recording, from 0, to its place.
+        write: writes a recording's frames and reference to a path, as a file or a folder.
+        bytes_per_pixel: approximate, per frame; None if a codec makes the size small.
     """
 
     name: str
     slot: Callable[[int], Slot]
-    write: Callable[[Recording, Frames, Path, About], None]
+    write: Callable[[Recording, Iterator[Image], Path, About], None]
     bytes_per_pixel: float | None = None
 
     def expected_bytes(self, seconds: float) -> float | None:
-        """About how large a recording of that length is; None where a codec makes it small."""
+        """Approximate size of a recording of a length; None if a codec makes it small."""
         slot = self.slot(0)
         if self.bytes_per_pixel is None or slot.width is None or slot.height is None or slot.fps is None:
             return None
@@ -86,18 +59,18 @@ class Layout:
 def store(
     layout: Layout, recording: Recording, slot: Slot, root: Path, about: About, on_frame: Callable[[], None]
 ) -> None:
-    """Write a recording, which appears at its place once it is whole.
+    """Write a recording, which appears at its place once it is complete.
 
     Args:
         layout: one of `LAYOUTS`.
         recording: to write.
-        slot: where in the layout.
-        root: of the layout, a folder that exists.
-        about: what was asked for, to be kept beside the recording where the layout has a place for it.
+        slot: place in the layout.
+        root: folder of the layout; exists.
+        about: settings of the run, kept beside the recording if the layout has a place for them.
         on_frame: called after each frame.
     """
 
-    def counted() -> Frames:
+    def counted() -> Iterator[Image]:
         for _, frame in zip(recording.times, recording.frames(), strict=True):
             yield frame
             on_frame()
@@ -106,20 +79,20 @@ def store(
         layout.write(recording, counted(), path, about)
 
 
-# --- native: a video as a user has it, the reference with its own clock, and all that is known
+# --- native: a video as a user has it, the reference with its own clock, and the description
 
 
 def _native_slot(index: int) -> Slot:
     return Slot(PurePosixPath(f"simulated-{index:05d}"), subject=index + 1)
 
 
-def write_video(recording: Recording, frames: Frames, folder: Path) -> Path:
-    """Write a recording's frames as the video that it is to be, in its encoding and with its times.
+def write_video(recording: Recording, frames: Iterator[Image], folder: Path) -> Path:
+    """Write frames as a video with a recording's encoding and times.
 
     Args:
-        recording: to write.
-        frames: its frames, one a time.
-        folder: that exists.
+        recording: the recording.
+        frames: its frames, one per time.
+        folder: folder of the video; exists.
 
     Returns:
         The file, `video` with the encoding's suffix.
@@ -131,7 +104,7 @@ def write_video(recording: Recording, frames: Frames, folder: Path) -> Path:
     return video
 
 
-def _write_native(recording: Recording, frames: Frames, path: Path, about: About) -> None:
+def _write_native(recording: Recording, frames: Iterator[Image], path: Path, about: About) -> None:
     path.mkdir()
     write_video(recording, frames, path)
     reference = np.stack([recording.reference_times, recording.reference_ppg, recording.reference_bpm], axis=1)
@@ -153,9 +126,9 @@ def _write_native(recording: Recording, frames: Frames, path: Path, about: About
     (path / "recording.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
 
-# --- close-up: as native, but no more of the picture than a crop of the face needs, at a third of the work
+# --- close-up: as native, but no more of the frame than a crop of the face needs, at a third of the computation
 
-# A crop with the field's margin then has 120 pixels, and networks here read 128 or fewer.
+# A crop with the usual margin then has 120 pixels; the networks take 128 or fewer.
 _CLOSE_UP_FACE = 80
 
 
@@ -163,7 +136,7 @@ def _close_up_slot(index: int) -> Slot:
     return replace(_native_slot(index), face=_CLOSE_UP_FACE)
 
 
-# --- PURE: a folder of PNG pictures, and a JSON with what the finger clip sent
+# --- PURE: a folder of PNG images, and a JSON file with the packets of the finger clip
 
 _PURE_MOTIONS = (
     "Stationary",
@@ -184,23 +157,23 @@ def _pure_slot(index: int) -> Slot:
     return Slot(path, subject + 1, motion=_PURE_MOTIONS[setup], width=640, height=480, fps=30.0)
 
 
-def _write_pure(recording: Recording, frames: Frames, path: Path, about: About) -> None:
-    pictures = path / path.name
-    pictures.mkdir(parents=True)
+def _write_pure(recording: Recording, frames: Iterator[Image], path: Path, about: About) -> None:
+    images = path / path.name
+    images.mkdir(parents=True)
     rng = np.random.default_rng([recording.seed, zlib.crc32(path.name.encode())])
     epoch_ns = _PURE_EPOCH_NS + int(rng.integers(0, 30 * 24 * 3600 * 10**9))
     stamps = [epoch_ns + round(time * 1e9) for time in recording.times.tolist()]
     for frame, stamp in zip(frames, stamps, strict=True):
         _, png = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        (pictures / f"Image{stamp}.png").write_bytes(png.tobytes())  # unlike cv2.imwrite, it says why it fails
+        (images / f"Image{stamp}.png").write_bytes(png.tobytes())  # unlike cv2.imwrite, raises an error with the reason
 
-    # The clip has a clock of its own: it starts a little after the camera, and its packets arrive unevenly.
+    # The clip has a clock of its own: it starts shortly after the camera, and its packets arrive unevenly.
     first = max(float(recording.reference_times[0]), float(recording.times[0])) + rng.uniform(2e-3, 30e-3)
     last = min(float(recording.reference_times[-1]), float(recording.times[-1]) + 0.03)
     times = np.arange(first, last, 1.0 / (_PURE_HZ * rng.uniform(0.998, 1.002)))
-    ppg = np.interp(times, recording.reference_times, recording.reference_ppg)
-    waveform = np.interp(ppg, (ppg.min(), ppg.max()), (10, 110))  # the clip sends seven bits
-    bpm = np.interp(times, recording.reference_times, recording.reference_bpm)
+    ppg = _at(recording, times, recording.reference_ppg)
+    waveform = np.interp(ppg, (ppg.min(), ppg.max()), (10, 110))  # the clip has seven bits
+    bpm = _at(recording, times, recording.reference_bpm)
     saturation = int(rng.integers(96, 100))
     packets = [
         {
@@ -215,32 +188,34 @@ def _write_pure(recording: Recording, frames: Frames, path: Path, about: About) 
     (path / f"{path.name}.json").write_text(json.dumps(content), encoding="utf-8")
 
 
-# --- UBFC-rPPG, dataset 2: an uncompressed AVI, and a text with three lines of one number a frame
+# --- UBFC-rPPG, dataset 2: an uncompressed AVI, and a text with three lines of one number per frame
 
 _UBFC_IDS = (1, 3, 4, 5, 8, *range(9, 19), 20, *range(22, 28), *range(30, 50))
 
 
 def _ubfc_slot(index: int) -> Slot:
     subject = _UBFC_IDS[index] if index < len(_UBFC_IDS) else _UBFC_IDS[-1] + 1 + index - len(_UBFC_IDS)
-    # Real ones run at 29.3 to 29.97 frames a second, no two alike: multiples of the golden ratio fill a range evenly.
+    # Real ones have 29.3 to 29.97 frames per second, all different: multiples of the golden ratio fill a range evenly.
     fps = 29.3 + 0.67 * (index * 0.6180339887 % 1.0)
     return Slot(PurePosixPath(f"subject{subject}"), subject, width=640, height=480, fps=fps)
 
 
-def _write_ubfc(recording: Recording, frames: Frames, path: Path, about: About) -> None:
+def _write_ubfc(recording: Recording, frames: Iterator[Image], path: Path, about: About) -> None:
     path.mkdir()
-    # An AVI only counts frames; when they were taken stands in the text.
+    # An AVI only counts frames; their times are in the text.
     fps = _mean_fps(recording.times)
     with VideoWriter(
         path / "vid.avi", recording.width, recording.height, fps=fps, codec="rawvideo", pixel_format="bgr24"
     ) as writer:
         for index, frame in enumerate(frames):
             writer.write(frame, index / fps)
-    lines = np.stack([*_reference_at(recording, recording.times), recording.times])
+    times = recording.times
+    ppg, bpm = (_at(recording, times, values) for values in (recording.reference_ppg, recording.reference_bpm))
+    lines = np.stack([ppg, bpm, times])
     np.savetxt(path / "ground_truth.txt", lines, fmt="%16.7e", delimiter="")
 
 
-# --- MMPD: one MATLAB file a recording, twenty a subject
+# --- MMPD: one MATLAB file per recording, twenty per subject
 
 _MMPD_MOTIONS = ("Stationary", "Rotation", "Talking", "Walking")
 _MMPD_CONDITIONS = (
@@ -257,39 +232,38 @@ def _mmpd_slot(index: int) -> Slot:
     return Slot(path, subject, *_MMPD_CONDITIONS[number], width=320, height=240, fps=30.0)
 
 
-def _write_mmpd(recording: Recording, frames: Frames, path: Path, about: About) -> None:
-    from scipy.io import savemat  # a third of a second, for this layout alone
+def _write_mmpd(recording: Recording, frames: Iterator[Image], path: Path, about: About) -> None:
+    from scipy.io import savemat  # takes a third of a second and is needed for this layout alone
 
-    who = recording.attributes
-    # As 8-bit numbers, a fourth of what is in the file: 7 MB for each second of 320x240 pixels.
+    labels = recording.attributes
+    # 8-bit numbers, a quarter of the size in the file: 7 MB per second of 320x240 pixels.
     video = np.empty((len(recording.times), recording.height, recording.width, 3), np.uint8)
     if 4 * video.size >= 2**31:
         raise UsageError(
-            f"a MATLAB file holds less than 2 GB, and {recording.seconds:g} s are more: ask for 75 s at most"
+            f"a MATLAB file holds less than 2 GB, and {recording.seconds:g} s take more: give 75 s at most"
         )
     for index, frame in enumerate(frames):
         video[index] = frame
-    ppg, _ = _reference_at(recording, recording.times)
-    labels: dict[str, Any] = {
-        "GT_ppg": ppg[np.newaxis],
-        "light": who.light,
-        "motion": f"{who.motion} (after exercise)" if who.exercise else who.motion,
-        "exercise": str(who.exercise),
-        "skin_color": np.array([[who.skin_color]]),
-        "gender": who.gender,
-        "glasser": str(who.glasser),
-        "hair_cover": str(who.hair_cover),
-        "makeup": str(who.makeup),
+    variables: dict[str, Any] = {
+        "GT_ppg": _at(recording, recording.times, recording.reference_ppg)[np.newaxis],
+        "light": labels.light,
+        "motion": f"{labels.motion} (after exercise)" if labels.exercise else labels.motion,
+        "exercise": str(labels.exercise),
+        "skin_color": np.array([[labels.skin_color]]),
+        "gender": labels.gender,
+        "glasser": str(labels.glasser),
+        "hair_cover": str(labels.hair_cover),
+        "makeup": str(labels.makeup),
     }
-    savemat(path, labels, do_compression=True)
+    savemat(path, variables, do_compression=True)
     with path.open("r+b") as file:
-        # The standard header carries the date: the same seed would give other bytes.
+        # The standard header contains the date: the same seed would give other bytes.
         file.write(f"MATLAB 5.0 MAT-file, simulated by facepulse {about['version']}".ljust(116).encode())
         file.seek(0, os.SEEK_END)
         _append_array(file, "video", video)
 
 
-def _append_array(file: Any, name: str, values: NDArray[np.uint8]) -> None:
+def _append_array(file: Any, name: str, values: Frames) -> None:
     """Append 0..255 as single-precision 0..1 to a MATLAB file (format 5), compressed, without a second copy in memory.
 
     `scipy.io.savemat` would take nine times as much. The tags are those of "MAT-File Format", The MathWorks.
@@ -308,7 +282,7 @@ def _append_array(file: Any, name: str, values: NDArray[np.uint8]) -> None:
     padding = -size % 8
     packer = zlib.compressobj(level=1)
     start = file.tell()
-    file.write(struct.pack("<2I", 15, 0))  # compressed, of a length that is known at the end
+    file.write(struct.pack("<2I", 15, 0))  # compressed; the length is filled in at the end
     file.write(packer.compress(struct.pack("<2I", 14, len(head) + size + padding) + head))  # an array
     for channel in range(values.shape[3]):  # MATLAB's first index runs fastest
         for column in range(values.shape[2]):
@@ -319,20 +293,16 @@ def _append_array(file: Any, name: str, values: NDArray[np.uint8]) -> None:
     file.write(struct.pack("<2I", 15, length))
 
 
-# --- all of them
+# --- all layouts
 
 
-def _mean_fps(times: NDArray[np.float64]) -> float:
+def _mean_fps(times: Floats) -> float:
     return float((len(times) - 1) / (times[-1] - times[0]))
 
 
-def _reference_at(recording: Recording, times: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """PPG and heart rate at other times, (T,) each."""
-    ppg, bpm = (
-        np.interp(times, recording.reference_times, values)
-        for values in (recording.reference_ppg, recording.reference_bpm)
-    )
-    return ppg, bpm
+def _at(recording: Recording, times: Floats, values: Floats) -> Floats:
+    """Values of the reference, (R,), interpolated at other times, (T,)."""
+    return np.asarray(np.interp(times, recording.reference_times, values))
 
 
 LAYOUTS: dict[str, Layout] = {
