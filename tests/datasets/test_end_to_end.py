@@ -9,6 +9,7 @@ import dataset_writers as writers
 from facepulse.datasets import DATASETS
 from facepulse.datasets.cache import open_cache
 from facepulse.datasets.preparation import prepare
+from facepulse.evaluation.report import to_text, write_report
 from facepulse.evaluation.run import evaluate
 from facepulse.simulate.layouts import LAYOUTS, store
 from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames
@@ -69,6 +70,6 @@ def test_from_a_root_to_a_number(dataset: str, tmp_path: Path, monkeypatch: pyte
     assert not evaluation.failed
     errors = [abs(row["bpm"] - row["reference_bpm"]) for row in evaluation.to_dict()["recordings"]]
     assert max(errors) < 3.0
-    assert ("simulated" in str(evaluation).lower()) == is_simulated
-    for path in evaluation.write(tmp_path / "out"):
+    assert ("simulated" in to_text(evaluation).lower()) == is_simulated
+    for path in write_report(evaluation, tmp_path / "out"):
         assert path.stat().st_size > 100

@@ -1,8 +1,8 @@
-"""The page that reports share: it parses, fetches nothing, believes no text and draws in its own ink."""
+"""HTML pages of reports: they parse, load nothing, escape text and draw in the page's text colour."""
 
 from matplotlib.axes import Axes
 
-from facepulse.evaluation.html import INK, figure, page, table, terms
+from facepulse.evaluation.html import INK, definitions, figure, page, table
 from parsed_page import Page
 
 EVIL = "<b>x</b>&\"'$^_$"
@@ -14,9 +14,9 @@ def draw(axes: Axes) -> None:
     axes.legend()
 
 
-def test_a_page_is_its_sections_in_order_and_fetches_nothing() -> None:
+def test_page_holds_its_sections_in_order_and_loads_nothing() -> None:
     text = page(
-        "Title", ["<h1>First</h1>", "", terms({"protocol": "toolbox"}), table(["a"], [["1"]]), figure(draw, "c")]
+        "Title", ["<h1>First</h1>", "", definitions({"protocol": "toolbox"}), table(["a"], [["1"]]), figure(draw, "c")]
     )
     parsed = Page(text)
     assert [tag for tag in parsed.tags if tag in {"h1", "dl", "table", "figure"}] == ["h1", "dl", "table", "figure"]
@@ -31,14 +31,14 @@ def test_a_page_is_its_sections_in_order_and_fetches_nothing() -> None:
     assert "prefers-color-scheme: dark" in text
 
 
-def test_text_is_text_and_not_tags() -> None:
-    parsed = Page(page(EVIL, [terms({EVIL: EVIL}), table([EVIL], [[EVIL, EVIL]]), figure(draw, EVIL)]))
+def test_text_is_escaped() -> None:
+    parsed = Page(page(EVIL, [definitions({EVIL: EVIL}), table([EVIL], [[EVIL, EVIL]]), figure(draw, EVIL)]))
     assert "b" not in parsed.tags
-    assert parsed.text.count(EVIL) == 7, "title, two of a term, three of a table and a caption"
+    assert parsed.text.count(EVIL) == 7, "title, two of a definition, three of a table and a caption"
     assert ("aria-label", EVIL) in parsed.attributes
 
 
-def test_every_mark_that_a_figure_refers_to_is_in_it() -> None:
+def test_every_mark_that_a_figure_refers_to_exists() -> None:
     parsed = Page(figure(draw, "caption"))
     there = {value for name, value in parsed.attributes if name == "id"}
     wanted = {value[1:] for name, value in parsed.attributes if name == "xlink:href"}
@@ -47,9 +47,9 @@ def test_every_mark_that_a_figure_refers_to_is_in_it() -> None:
     assert wanted <= there
 
 
-def test_figures_are_drawn_in_the_pages_own_ink_and_always_alike() -> None:
+def test_figures_use_the_text_colour_of_the_page_and_are_reproducible() -> None:
     text = figure(draw, "caption")
     assert INK not in text
     assert "currentColor" in text
-    assert "across" in Page(text).text, "words stay words"
+    assert "across" in Page(text).text, "text is not converted to paths"
     assert figure(draw, "caption") == text

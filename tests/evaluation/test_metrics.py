@@ -1,4 +1,4 @@
-"""Metrics against plain loops, textbook cases and rPPG-Toolbox's own figures for one network on UBFC-rPPG."""
+"""Metrics against plain loops, textbook cases and rPPG-Toolbox's values for one network on UBFC-rPPG."""
 
 import csv
 
@@ -19,7 +19,7 @@ needs_ubfc = pytest.mark.skipif(not UBFC.is_dir(), reason=f"sample data {UBFC} i
 
 @pytest.fixture(scope="module")
 def subjects():
-    """Per subject: estimated waveform, reference waveform, and the row of published figures."""
+    """Estimated waveform, reference waveform and published values per subject."""
     signals = np.load(UBFC / "signals.npz")
     with (UBFC / "per_subject.csv").open() as file:
         rows = {row["subject"]: row for row in csv.DictReader(file)}
@@ -33,7 +33,7 @@ def subjects():
 
 @needs_ubfc
 @pytest.mark.parametrize("name", BAND)
-def test_every_subject_agrees_with_the_toolbox(subjects, name):
+def test_values_of_every_subject_equal_the_toolbox(subjects, name):
     protocol = PROTOCOLS[name]
     for subject, (estimate, reference, row) in subjects.items():
         reference_bpm = heart_rate(reference, 30, protocol)
@@ -71,7 +71,7 @@ def test_every_subject_agrees_with_the_toolbox(subjects, name):
         ),
     ],
 )
-def test_summary_and_standard_errors_agree_with_the_toolbox(subjects, name, mae, rmse, mape, r, snr, cross):
+def test_summary_and_standard_errors_equal_the_toolbox(subjects, name, mae, rmse, mape, r, snr, cross):
     protocol = PROTOCOLS[name]
     pairs = [(heart_rate(label, 30, protocol), heart_rate(x, 30, protocol)) for x, label, _ in subjects.values()]
     snrs = [snr_db(x, 30, bpm, protocol) for (x, _, _), (bpm, _) in zip(subjects.values(), pairs, strict=True)]
@@ -90,7 +90,7 @@ def test_summary_and_standard_errors_agree_with_the_toolbox(subjects, name, mae,
 
 
 @needs_ubfc
-def test_the_papers_protocol(subjects):
+def test_errors_under_the_protocol_of_the_paper(subjects):
     protocol = PROTOCOLS["paper"]
     errors = heart_rate_errors(
         [heart_rate(label, 30, protocol) for _, label, _ in subjects.values()],
@@ -114,7 +114,7 @@ def test_the_papers_protocol(subjects):
         ("toolbox", 10, True, 279, (1.6633, 7.5654)),
     ],
 )
-def test_windows_agree_with_the_toolbox(subjects, name, seconds, tails, n, values):
+def test_errors_of_windows_equal_the_toolbox(subjects, name, seconds, tails, n, values):
     protocol = PROTOCOLS[name]
     length = 30 * seconds
     windows = [
@@ -133,21 +133,21 @@ def test_windows_agree_with_the_toolbox(subjects, name, seconds, tails, n, value
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), length=st.integers(3, 200))
-def test_macc_equals_the_loop(seed, length):
+def test_macc_equals_a_plain_loop(seed, length):
     rng = np.random.default_rng(seed)
     a, b = rng.normal(size=(2, length))
     loop = max(abs(np.corrcoef(a, np.roll(b, lag))[0, 1]) for lag in range(length - 1))
     assert macc(a, b) == pytest.approx(loop, abs=1e-12)
 
 
-def test_macc_is_blind_to_delay_sign_and_scale():
+def test_macc_ignores_delay_sign_and_scale():
     t = np.arange(300) / 30
     wave = np.sin(2 * np.pi * 1.2 * t) + 0.3 * np.sin(2 * np.pi * 2.4 * t)
     assert macc(wave, -3 * np.roll(wave, 7) + 5) == pytest.approx(1)
     assert macc(wave, np.ones(300)) == 0
 
 
-def test_errors_by_hand():
+def test_errors_equal_a_calculation_by_hand():
     errors = heart_rate_errors([60, 80, 100], [63, 76, 100])
     assert errors.mae.value == pytest.approx(7 / 3)
     assert errors.mae.standard_error == pytest.approx(np.std([3, 4, 0]) / 3**0.5)
@@ -157,7 +157,7 @@ def test_errors_by_hand():
     assert str(errors.mae) == "2.33 ± 0.98"
 
 
-def test_too_few_entries_give_none_and_never_nan():
+def test_too_few_entries_give_none_instead_of_nan():
     one = heart_rate_errors([60], [62])
     assert one.mae == Estimate(2, None)
     assert one.rmse == Estimate(2, None)
@@ -167,7 +167,7 @@ def test_too_few_entries_give_none_and_never_nan():
     assert "±" in str(one.mae)
 
 
-def test_limits_of_agreement_by_hand():
+def test_limits_of_agreement_equal_a_calculation_by_hand():
     limits = bland_altman([60, 70, 80, 90], [61, 73, 79, 93])  # differences 1, 3, -1, 3
     deviation = (((1 - 1.5) ** 2 + (3 - 1.5) ** 2 + (-1 - 1.5) ** 2 + (3 - 1.5) ** 2) / 3) ** 0.5
     assert limits.bias == pytest.approx(1.5)
@@ -176,18 +176,18 @@ def test_limits_of_agreement_by_hand():
 
 
 def people(rng, count, entries):
-    """Values that resemble each other within a person, around 0; whose each is."""
+    """Values around 0 that are correlated within a person, and the person of each."""
     values = rng.normal(0, 2, (count, 1)) + rng.normal(0, 1, (count, entries))
     return values.ravel(), [f"p{person}" for person in range(count) for _ in range(entries)]
 
 
-def test_the_interval_holds_for_other_people():
+def test_interval_over_subjects_has_the_nominal_coverage():
     rng = np.random.default_rng(0)
     covered = [low <= 0 <= high for low, high in (mean(*people(rng, 30, 6)).interval for _ in range(400))]
     assert 0.89 < np.mean(covered) < 0.97
 
 
-def test_an_interval_that_takes_entries_for_people_is_too_narrow():
+def test_interval_over_entries_is_too_narrow():
     rng = np.random.default_rng(0)
     covered = []
     for _ in range(200):
@@ -197,7 +197,7 @@ def test_an_interval_that_takes_entries_for_people_is_too_narrow():
     assert np.mean(covered) < 0.75
 
 
-def test_more_recordings_of_the_same_people_do_not_shrink_the_interval():
+def test_repeated_recordings_of_the_same_people_do_not_shrink_the_interval():
     rng = np.random.default_rng(1)
     reference = rng.uniform(50, 120, 12)
     estimate = reference + rng.normal(0, 6, 12)
@@ -211,7 +211,7 @@ def test_more_recordings_of_the_same_people_do_not_shrink_the_interval():
         assert getattr(thrice, figure).standard_error < getattr(once, figure).standard_error
 
 
-def test_intervals_equal_a_plain_bootstrap_and_are_the_same_every_time():
+def test_intervals_equal_a_plain_bootstrap_and_are_reproducible():
     rng = np.random.default_rng(2)
     reference = rng.uniform(50, 120, 40)
     estimate = reference + rng.normal(0, 8, 40)
@@ -229,7 +229,7 @@ def test_intervals_equal_a_plain_bootstrap_and_are_the_same_every_time():
     assert found == pytest.approx(expected, rel=0.05)
 
 
-def test_of_two_people_nothing_is_learned_about_others():
+def test_two_subjects_give_no_interval():
     assert mean([1, 2, 3, 4], ["a", "a", "b", "b"]).interval is None
     assert mean([1, 2, 3, 4], ["a", "a", "b", "c"]).interval is not None
     assert mean([1, 2, 3, 4]).interval is None
@@ -250,6 +250,6 @@ def test_of_two_people_nothing_is_learned_about_others():
         (lambda: bland_altman([60, 70], [60]), "reference_bpm holds 2 values and estimated_bpm 1"),
     ],
 )
-def test_bad_arguments_are_named(call, named):
+def test_wrong_arguments_are_named(call, named):
     with pytest.raises(ValueError, match=named):
         call()

@@ -1,4 +1,4 @@
-"""The page of an evaluation: it parses, holds the figures, fetches nothing and believes no name."""
+"""HTML page of an evaluation: it parses, holds the values, loads nothing and escapes every name."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from facepulse.datasets.cache import open_cache
-from facepulse.evaluation.report import report
+from facepulse.evaluation.report import terms, to_html
 from facepulse.evaluation.result import Evaluation, Failure
 from facepulse.evaluation.run import evaluate
-from facepulse.evaluation.summary import figures
+from facepulse.evaluation.summary import format_summary
 from parsed_page import Page
 from small_cache import FOUR, SmallRecording, write_cache
 
@@ -24,24 +24,24 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     )
 
 
-def test_a_report_holds_tables_and_figures(evaluation: Evaluation) -> None:
-    page = Page(report(evaluation))
-    said = " ".join(page.text)
+def test_report_holds_tables_and_figures(evaluation: Evaluation) -> None:
+    page = Page(to_html(evaluation))
+    text = " ".join(page.text)
     for summary in evaluation.summaries.values():
-        for figure in figures(summary).values():
-            assert figure in said
-    for term in evaluation.terms.values():
-        assert term in said
-    assert "Not a medical device" in said
-    assert "simulated recordings" in said
-    assert "11-a: 80.0 bpm, reference 95.0 bpm" in said
+        for figure in format_summary(summary).values():
+            assert figure in text
+    for term in terms(evaluation).values():
+        assert term in text
+    assert "Not a medical device" in text
+    assert "simulated recordings" in text
+    assert "11-a: 80.0 bpm, reference 95.0 bpm" in text
     assert [value for name, value in page.attributes if name == "class"].count("note") == 1
     # Two figures for recordings and two for windows, two of quality, and the waveforms of the four worst.
     assert page.tags.count("svg") == 10
 
 
-def test_a_report_fetches_nothing(evaluation: Evaluation) -> None:
-    text = report(evaluation)
+def test_report_loads_nothing(evaluation: Evaluation) -> None:
+    text = to_html(evaluation)
     page = Page(text)
     for name, value in page.attributes:
         if name in {"href", "src", "xlink:href", "srcset", "action", "data"}:
@@ -53,7 +53,7 @@ def test_a_report_fetches_nothing(evaluation: Evaluation) -> None:
     assert "url(http" not in text
 
 
-def test_names_are_text_and_not_tags(evaluation: Evaluation) -> None:
+def test_names_are_escaped(evaluation: Evaluation) -> None:
     rows = tuple(replace(row, recording=EVIL, subject=EVIL) for row in evaluation.recordings)
     windows = tuple(replace(row, recording=EVIL, subject=EVIL) for row in evaluation.windows)
     evil = replace(
@@ -66,23 +66,25 @@ def test_names_are_text_and_not_tags(evaluation: Evaluation) -> None:
         traces={EVIL: next(iter(evaluation.traces.values()))},
         sha256={EVIL: ""},
     )
-    page = Page(report(evil))
+    page = Page(to_html(evil))
     assert "b" not in page.tags
     assert sum(EVIL in text for text in page.text) > 10
 
 
-def test_a_report_without_references_has_no_errors_and_one_of_failures_alone_has_nothing_else(
+def test_report_without_references_has_no_errors_and_of_failures_only_their_reasons(
     evaluation: Evaluation, tmp_path: Path
 ) -> None:
     silent = [SmallRecording(f"{n}", f"{n}", reference_bpm=None, attributes={"light": n}) for n in range(3)]
-    page = Page(report(evaluate("POS", open_cache(write_cache(tmp_path, silent)))))
+    page = Page(to_html(evaluate("POS", open_cache(write_cache(tmp_path, silent)))))
     assert "No recording has a reference" in " ".join(page.text)
     assert "svg" not in page.tags
     failed = replace(evaluation, recordings=(), windows=(), failed=(Failure("1", "1", "gone"),), traces={})
-    assert "gone" in Page(report(failed)).text
+    assert "gone" in Page(to_html(failed)).text
 
 
-def test_the_waveform_of_a_reference_that_is_only_a_heart_rate_is_the_estimate_alone(tmp_path: Path) -> None:
-    page = Page(report(evaluate("POS", open_cache(write_cache(tmp_path, [SmallRecording("1", "1", device_bpm=60.0)])))))
+def test_plot_shows_the_estimate_only_if_the_reference_is_a_heart_rate(tmp_path: Path) -> None:
+    page = Page(
+        to_html(evaluate("POS", open_cache(write_cache(tmp_path, [SmallRecording("1", "1", device_bpm=60.0)]))))
+    )
     assert "estimate" in page.text
-    assert page.text.count("reference") == 1, "among the terms, and in no legend"
+    assert page.text.count("reference") == 1, "in the terms, not in a legend"

@@ -1,4 +1,4 @@
-"""Evaluation of small caches whose crops carry a known pulse, and the verb `evaluate` as a user meets it."""
+"""Evaluation of small caches whose crops carry a known pulse, and the command `facepulse evaluate`."""
 
 import csv
 import json
@@ -13,6 +13,7 @@ from facepulse import cli
 from facepulse.datasets.cache import FRAMES, LABELS, PreparedRecording, open_cache
 from facepulse.errors import UsageError
 from facepulse.evaluation.metrics import macc
+from facepulse.evaluation.report import terms, to_text, write_report
 from facepulse.evaluation.result import Selection
 from facepulse.evaluation.run import choose, evaluate
 from facepulse.rppg.classical import CLASSICAL
@@ -53,7 +54,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_known_pulse_is_read_under_every_protocol(four: Path, protocol: str) -> None:
+def test_known_heart_rate_is_estimated_under_every_protocol(four: Path, protocol: str) -> None:
     evaluation = evaluate("POS", open_cache(four), protocol=protocol)
     assert [row.recording for row in evaluation.recordings] == ["1-a", "1-b", "2-a", "10-a"]
     # A bin of the periodogram over the padded twelve seconds is 3.5 bpm wide.
@@ -70,14 +71,14 @@ def test_a_known_pulse_is_read_under_every_protocol(four: Path, protocol: str) -
 
 
 @pytest.mark.parametrize("protocol", ["facepulse", "toolbox"])
-def test_crops_at_another_rate_keep_their_own_clock(tmp_path: Path, protocol: str) -> None:
+def test_crops_of_another_frame_rate_keep_their_times(tmp_path: Path, protocol: str) -> None:
     recordings = open_cache(write_cache(tmp_path, [SmallRecording("slow", "1", 75.0)], fps=20.0))
     [row] = evaluate("POS", recordings, protocol=protocol).recordings
     assert row.bpm == pytest.approx(75.0, abs=2.4)
     assert row.end_s == pytest.approx(12.0)
 
 
-def test_a_row_is_what_the_protocol_says_of_the_same_samples(four: Path) -> None:
+def test_row_equals_the_protocol_applied_to_the_same_samples(four: Path) -> None:
     recording = open_cache(four)[2]
     row = evaluate("GREEN", [recording], protocol="toolbox").windows[0]
     protocol = PROTOCOLS["toolbox"]
@@ -91,7 +92,7 @@ def test_a_row_is_what_the_protocol_says_of_the_same_samples(four: Path) -> None
     assert row.macc == macc(*(filtered(wave, 30.0, protocol) for wave in (estimate, reference)))
 
 
-def test_a_reference_that_beats_otherwise_is_an_error(one) -> None:
+def test_reference_of_another_rate_gives_an_error(one) -> None:
     [row] = one(reference_bpm=50.0).recordings
     assert row.error == pytest.approx(25.0, abs=0.3)
     assert row.snr_db < 0 < row.own_snr_db
@@ -108,55 +109,55 @@ def test_networks_are_evaluated_from_weights_and_exported(four: Path, trained, k
     assert len(evaluation.coverage) == 10
 
 
-def spans(rows) -> list[tuple[float, float]]:
+def ends(rows) -> list[tuple[float, float]]:
     return [(round(row.start_s, 6), round(row.end_s, 6)) for row in rows]
 
 
-def test_windows_lie_side_by_side_and_never_across_a_gap(one) -> None:
+def test_windows_are_adjacent_and_never_cross_a_gap(one) -> None:
     evaluation = one(seconds=(14.0, 4.0, 23.0))
-    # The parts begin at 0, 14 + 3 and 14 + 4 + 2 x 3 s; the second is too short for a heart rate.
-    assert spans(evaluation.windows) == [(0, 10), (24, 34), (34, 44)]
-    assert spans(evaluation.recordings) == [(24, 47)]
+    # The segments begin at 0, 14 + 3 and 14 + 4 + 2 x 3 s; the second is too short for a heart rate.
+    assert ends(evaluation.windows) == [(0, 10), (24, 34), (34, 44)]
+    assert ends(evaluation.recordings) == [(24, 47)]
     assert len(evaluation.traces["only"].times) == 23 * 30
 
 
 def test_samples_without_a_reference_are_left_out(one) -> None:
     evaluation = one(seconds=(30.0,), hole=(12.0, 13.0))
-    assert spans(evaluation.windows) == [(0, 10), (13, 23)]
-    assert spans(evaluation.recordings) == [(13, 30)]
+    assert ends(evaluation.windows) == [(0, 10), (13, 23)]
+    assert ends(evaluation.recordings) == [(13, 30)]
     assert max(abs(row.error) for row in evaluation.windows) < 0.5
 
 
-def test_a_recording_shorter_than_a_window_is_one(one) -> None:
-    assert spans(one(seconds=(7.0,)).windows) == [(0, 7)]
+def test_recording_shorter_than_a_window_is_one_window(one) -> None:
+    assert ends(one(seconds=(7.0,)).windows) == [(0, 7)]
 
 
-def test_the_length_of_windows_is_the_callers(one) -> None:
+def test_window_length_is_an_argument(one) -> None:
     assert len(one(seconds=(30.0,), window_s=5.0).windows) == 6
 
 
-def test_where_only_the_device_gave_a_heart_rate_its_mean_is_the_reference(one) -> None:
+def test_mean_of_the_devices_heart_rate_is_the_reference_without_a_ppg(one) -> None:
     evaluation = one(device_bpm=70.0)
     [row] = evaluation.recordings
     assert (row.reference, row.reference_bpm, row.macc) == ("bpm", 70.0, None)
     assert row.error == pytest.approx(5.0, abs=0.2)
     assert evaluation.summaries["recordings"].macc is None
-    assert evaluation.terms["reference"] == "the mean of the heart rate that the device gave"
+    assert terms(evaluation)["reference"] == "the mean of the heart rate that the device gave"
 
 
 @pytest.mark.parametrize("kind", [{"reference_bpm": None}, {"device_bpm": 0.0}, {"reference_bpm": 0.0}])
-def test_without_a_reference_there_are_heart_rates_and_no_errors(one, tmp_path: Path, kind) -> None:
+def test_heart_rates_without_a_reference_have_no_errors(one, tmp_path: Path, kind) -> None:
     evaluation = one(**kind)
     [row] = evaluation.recordings
     assert row.bpm == pytest.approx(75.0, abs=0.2)
     assert (row.reference, row.reference_bpm, row.error, row.snr_db, row.macc) == (None,) * 5
     assert evaluation.summaries == {"recordings": None, "windows": None}
-    assert "no recording has a reference" in str(evaluation)
-    assert [path.name for path in sorted(evaluation.write(tmp_path / "out"))] == FILES
+    assert "no recording has a reference" in to_text(evaluation)
+    assert [path.name for path in sorted(write_report(evaluation, tmp_path / "out"))] == FILES
 
 
-def damaged(folder: Path) -> None:
-    """Three recordings of four: one that is cut, one whose labels were changed, one without frames."""
+def damage(folder: Path) -> None:
+    """Damage three of four recordings: cut frames, changed labels, missing frames."""
     frames = folder / "1-a" / FRAMES
     frames.write_bytes(frames.read_bytes()[:10_000])
     labels = dict(np.load(folder / "1-b" / LABELS))
@@ -164,21 +165,21 @@ def damaged(folder: Path) -> None:
     (folder / "2-a" / FRAMES).unlink()
 
 
-def test_what_cannot_be_evaluated_is_named_with_its_reason_and_the_rest_is_evaluated(tmp_path: Path) -> None:
+def test_failures_are_named_with_their_reason_and_the_rest_is_evaluated(tmp_path: Path) -> None:
     folder = write_cache(tmp_path, [*FOUR, SmallRecording("short", "5", seconds=(4.9, 3.0))])
-    damaged(folder)
+    damage(folder)
     evaluation = evaluate("POS", open_cache(folder))
     assert [row.recording for row in evaluation.recordings] == ["10-a"]
     reasons = {failure.recording: failure.reason for failure in evaluation.failed}
     assert list(reasons) == ["1-a", "1-b", "2-a", "short"]
     assert all("\n" not in reason and "prepare" in reason for reason in list(reasons.values())[:3])
-    assert reasons["short"].endswith("holds no face with a reference for 5 s without a break; leave it out")
+    assert reasons["short"].endswith("holds no face with a reference for 5 s without a gap; leave it out")
     assert list(evaluation.sha256) == ["1-a", "1-b", "2-a", "10-a", "short"]
     assert len(evaluation.to_dict()["failed"]) == 4
-    assert "4 of 5: 1-a 1-b 2-a short" in str(evaluation)
+    assert "4 of 5: 1-a 1-b 2-a short" in to_text(evaluation)
 
 
-def test_strata_are_of_attributes_that_tell_kinds_apart(tmp_path: Path) -> None:
+def test_strata_are_of_attributes_with_two_to_twelve_values(tmp_path: Path) -> None:
     recordings = [
         SmallRecording(
             f"r{n}", f"s{n}", 60.0 + n, seconds=(5.0,), attributes={"light": "AB"[n % 2], "all": "same", "age": n}
@@ -186,24 +187,24 @@ def test_strata_are_of_attributes_that_tell_kinds_apart(tmp_path: Path) -> None:
         for n in range(13)
     ]
     strata = evaluate("POS", open_cache(write_cache(tmp_path, recordings))).strata
-    assert list(strata) == ["light"], "one value is no kind, and thirteen are too many"
+    assert list(strata) == ["light"], "neither one value nor thirteen"
     assert {value: summaries["recordings"].n for value, summaries in strata["light"].items()} == {"A": 7, "B": 6}
     assert strata["light"]["A"]["windows"].subjects == 7
 
 
-def test_progress_is_told_after_every_recording(four: Path) -> None:
-    told: list[tuple[float, float | None]] = []
-    evaluate("POS", open_cache(four), progress=lambda done, total: told.append((done, total)))
-    assert told == [(n, 4) for n in range(5)]
+def test_progress_is_called_for_every_recording(four: Path) -> None:
+    calls: list[tuple[float, float | None]] = []
+    evaluate("POS", open_cache(four), progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(n, 4) for n in range(5)]
 
 
-def test_what_is_written_is_the_same_every_time_and_holds_everything(four: Path, tmp_path: Path) -> None:
+def test_files_are_reproducible_and_complete(four: Path, tmp_path: Path) -> None:
     recordings, selection = choose(open_cache(four), "all", "test", {})
     evaluation = evaluate("POS", recordings, selection=selection)
     first, second = tmp_path / "first", tmp_path / "second"
-    evaluation.write(first)
-    evaluate("POS", recordings, selection=selection).write(second)
-    assert sorted(path.name for path in first.iterdir()) == FILES, "and nothing half-written beside them"
+    write_report(evaluation, first)
+    write_report(evaluate("POS", recordings, selection=selection), second)
+    assert sorted(path.name for path in first.iterdir()) == FILES, "no temporary files remain"
     for name in FILES:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
@@ -224,22 +225,22 @@ def test_what_is_written_is_the_same_every_time_and_holds_everything(four: Path,
     assert table[0]["reference"] == "ppg"
 
 
-def test_a_name_that_is_no_text_does_not_keep_files_from_being_written(one, tmp_path: Path) -> None:
+def test_attributes_that_are_not_valid_text_are_written_escaped(one, tmp_path: Path) -> None:
     evaluation = one(attributes={"light": "caf\udce9", "pulse": "=1+1"})
-    evaluation.write(tmp_path / "out")
+    write_report(evaluation, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "result.json").read_text())["recordings"][0]["attributes"]["light"]
 
 
-def test_simulated_recordings_are_called_so(four: Path, tmp_path: Path) -> None:
+def test_simulated_recordings_are_marked(four: Path, tmp_path: Path) -> None:
     assert not evaluate("POS", open_cache(four)).simulated
     simulated = evaluate("POS", open_cache(write_cache(tmp_path, FOUR[:1], dataset="simulated")))
-    assert "note      simulated recordings: they show that methods work" in str(simulated)
-    told = [replace(recording, details={"simulated": True}) for recording in open_cache(four)]
-    assert evaluate("POS", told).simulated
+    assert "note      simulated recordings: they show that methods work" in to_text(simulated)
+    flagged = [replace(recording, details={"simulated": True}) for recording in open_cache(four)]
+    assert evaluate("POS", flagged).simulated
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"protocol": "new"}, "no protocol is called 'new': choose one of paper, toolbox-2023"),
         ({"window_s": 4.0}, "the windows can be 5 s long or longer, not 4 s"),
@@ -248,13 +249,13 @@ def test_simulated_recordings_are_called_so(four: Path, tmp_path: Path) -> None:
         ({"model": "nonsense"}, "no model is called 'nonsense'"),
     ],
 )
-def test_a_wrong_argument_is_named(four: Path, options, said: str) -> None:
+def test_wrong_argument_is_named(four: Path, options, message: str) -> None:
     arguments = {"model": "POS", "recordings": open_cache(four)[:1], **options}
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         evaluate(arguments.pop("model"), arguments.pop("recordings"), **arguments)
 
 
-def test_two_datasets_are_not_one_table(four: Path, tmp_path: Path) -> None:
+def test_two_datasets_are_refused(four: Path, tmp_path: Path) -> None:
     other = open_cache(write_cache(tmp_path, FOUR[:1], dataset="other"))
     with pytest.raises(UsageError, match=r"several datasets or caches \(other, small\): evaluate one at a time"):
         evaluate("POS", [*open_cache(four), *other])
@@ -264,7 +265,7 @@ def names(recordings: list[PreparedRecording]) -> list[str]:
     return [recording.name for recording in recordings]
 
 
-def test_a_filter_is_laid_over_the_split_and_moves_nobody(four: Path) -> None:
+def test_filter_is_applied_after_the_split(four: Path) -> None:
     recordings = open_cache(four)
     chosen, selection = choose(recordings, "pure-60-40", "test", {"light": ("dim",)})
     assert names(chosen) == ["10-a"]
@@ -272,7 +273,7 @@ def test_a_filter_is_laid_over_the_split_and_moves_nobody(four: Path) -> None:
     assert selection == Selection("pure-60-40", "test", {"light": ("dim",)}, ids)
 
 
-def test_one_fold_of_several_is_chosen_by_its_number(four: Path) -> None:
+def test_fold_is_chosen_by_its_number(four: Path) -> None:
     recordings = open_cache(four)
     assert names(choose(recordings, "leave-one-out/2", "test", {})[0]) == ["2-a"]
     assert names(choose(recordings, "leave-one-out/2", "train", {})[0]) == ["1-a", "1-b", "10-a"]
@@ -281,7 +282,7 @@ def test_one_fold_of_several_is_chosen_by_its_number(four: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("split", "subset", "where", "said"),
+    ("split", "subset", "where", "message"),
     [
         ("80-20", "test", {}, "the split 80-20 has no subset 'test': choose train or validation"),
         ("nonsense", "test", {}, "no split is called 'nonsense'"),
@@ -289,12 +290,12 @@ def test_one_fold_of_several_is_chosen_by_its_number(four: Path) -> None:
         ("all", "test", {"light": ("dim",), "skin_color": ("7",)}, "no recording has skin_color=7"),
     ],
 )
-def test_a_choice_that_cannot_be_made_is_named(four: Path, split: str, subset: str, where, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_impossible_choice_is_named(four: Path, split: str, subset: str, where, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         choose(open_cache(four), split, subset, where)
 
 
-def test_the_verb_prints_a_table_and_writes_four_files(run, four: Path, tmp_path: Path) -> None:
+def test_command_prints_a_table_and_writes_four_files(run, four: Path, tmp_path: Path) -> None:
     code, out, err = run("POS", "--data", four.parent, "--protocol", "toolbox")
     assert (code, err) == (0, "")
     lines = out.splitlines()
@@ -309,7 +310,7 @@ def test_the_verb_prints_a_table_and_writes_four_files(run, four: Path, tmp_path
     assert f"  wrote {folder.relative_to(tmp_path)}/report.html" in lines
 
 
-def test_the_verb_takes_filters_folds_and_a_folder(run, four: Path, tmp_path: Path) -> None:
+def test_command_takes_filters_folds_and_a_folder(run, four: Path, tmp_path: Path) -> None:
     arguments = ("--where", "light=bright,dim", "--where", "skin_color=5", "--window", "6", "--out", tmp_path / "here")
     assert run("chrom", "--data", four, *arguments)[0] == 0
     result = json.loads((tmp_path / "here" / "result.json").read_text(encoding="utf-8"))
@@ -320,9 +321,9 @@ def test_the_verb_takes_filters_folds_and_a_folder(run, four: Path, tmp_path: Pa
     assert (tmp_path / "evaluations" / "POS-small-leave-one-out_3-train-facepulse").is_dir()
 
 
-def test_the_verb_ends_with_three_where_a_recording_failed(run, tmp_path: Path) -> None:
+def test_command_exits_with_three_if_a_recording_failed(run, tmp_path: Path) -> None:
     folder = write_cache(tmp_path / "cache")
-    damaged(folder)
+    damage(folder)
     code, out, err = run("POS", "--data", folder, "--out", tmp_path / "out")
     assert code == 3
     assert "failed    3 of 4: 1-a 1-b 2-a" in out
@@ -331,7 +332,7 @@ def test_the_verb_ends_with_three_where_a_recording_failed(run, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("POS", "--where", "light"), "--where takes KEY=VALUE,VALUE or mmpd-simple, not 'light'"),
         (("POS", "--where", "mmpd-simple"), "no recording has light=LED-low"),
@@ -340,29 +341,29 @@ def test_the_verb_ends_with_three_where_a_recording_failed(run, tmp_path: Path) 
         (("POS", "--out", "file.txt"), "give the name of a folder"),
     ],
 )
-def test_wrong_usage_is_one_line_and_leaves_nothing_behind(run, four: Path, tmp_path: Path, arguments, said) -> None:
+def test_wrong_usage_is_one_line_and_writes_nothing(run, four: Path, tmp_path: Path, arguments, message) -> None:
     code, out, err = run(*arguments, "--data", four)
     assert (code, out) == (2, "")
-    assert said in err
+    assert message in err
     assert len(err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_no_cache_is_one_line(run, tmp_path: Path) -> None:
+def test_folder_that_is_no_cache_is_one_line(run, tmp_path: Path) -> None:
     code, _, err = run("POS", "--data", tmp_path / "nothing")
     assert code == 3
     assert "no such folder; give one that `facepulse prepare --cache` wrote" in err
 
 
-def test_the_verb_knows_every_protocol() -> None:
+def test_command_accepts_every_protocol() -> None:
     assert set(get_args(get_type_hints(cli.bench.evaluate)["protocol"])) == set(PROTOCOLS)
 
 
-def test_the_pulse_of_the_small_cache_is_upright() -> None:
+def test_systole_of_the_small_cache_points_up() -> None:
     assert wave(60.0, np.array([0.25]))[0] > 0.9
 
 
-def test_a_missing_last_frame_does_not_cost_a_window(tmp_path):
+def test_window_is_kept_if_its_last_frame_is_missing(tmp_path):
     write_cache(tmp_path, [SmallRecording("a", "1", seconds=(599 / 30,)), SmallRecording("b", "2", seconds=(19.5,))])
     windows = evaluate("POS", open_cache(tmp_path), window_s=10.0).windows
     assert [(row.recording, round(row.start_s), round(row.end_s, 1)) for row in windows] == [

@@ -1,11 +1,11 @@
-"""What rows of heart rates amount to, against hand-made rows."""
+"""Summaries of heart rates, on hand-made rows."""
 
 from dataclasses import replace
 
 import pytest
 
 from facepulse.evaluation import metrics
-from facepulse.evaluation.summary import Row, confidence, coverage_curve, figures, reliability, summarised
+from facepulse.evaluation.summary import Row, confidence, coverage_curve, format_summary, reliability, summarise
 
 ROW = Row(
     recording="1",
@@ -38,12 +38,12 @@ def rows(errors, qualities=None, subjects=None):
     ]
 
 
-def test_a_summary_holds_every_figure() -> None:
+def test_summary_holds_every_metric() -> None:
     varied = [
         replace(row, reference_bpm=50.0 + 10 * n, bpm=50.0 + 10 * n + row.error)
         for n, row in enumerate(rows([0, 4, 8, -6]))
     ]
-    summary = summarised(varied)
+    summary = summarise(varied)
     assert (summary.n, summary.subjects) == (4, 4)
     assert summary.mae == metrics.mean([0, 4, 8, 6], ["0", "1", "2", "3"])
     assert summary.mae.interval is not None
@@ -51,32 +51,32 @@ def test_a_summary_holds_every_figure() -> None:
     assert summary.snr_db.value == 3.0
     assert summary.macc.value == pytest.approx(0.9)
     assert summary.agreement == metrics.bland_altman([50, 60, 70, 80], [50, 64, 78, 74])
-    assert figures(summary)["MAE, bpm"] == str(summary.mae)
+    assert format_summary(summary)["MAE, bpm"] == str(summary.mae)
 
 
-def test_rows_without_a_reference_do_not_count() -> None:
+def test_rows_without_a_reference_are_skipped() -> None:
     unknown = replace(ROW, reference=None, reference_bpm=None, error=None, snr_db=None, macc=None)
-    assert summarised([unknown]) is None
-    assert summarised([unknown, *rows([3])]).n == 1
+    assert summarise([unknown]) is None
+    assert summarise([unknown, *rows([3])]).n == 1
     assert coverage_curve([unknown]) == []
     assert reliability([unknown]) == []
 
 
-def test_a_reference_of_heart_rates_alone_leaves_only_the_correlation_of_waves_unknown() -> None:
-    summary = summarised([replace(row, reference="bpm", macc=None) for row in rows([1, 2, 3])])
+def test_only_macc_is_unknown_if_the_reference_is_a_heart_rate() -> None:
+    summary = summarise([replace(row, reference="bpm", macc=None) for row in rows([1, 2, 3])])
     assert summary.macc is None
-    assert figures(summary)["MACC"] == "unknown"
+    assert format_summary(summary)["MACC"] == "unknown"
     assert summary.mae.value == 2.0
 
 
-def test_a_single_row_has_a_summary() -> None:
-    summary = summarised(rows([3]))
+def test_single_row_has_a_summary_without_agreement_and_correlation() -> None:
+    summary = summarise(rows([3]))
     assert summary.agreement is None
     assert summary.pearson is None
-    assert figures(summary)["bias, bpm"] == "unknown"
+    assert format_summary(summary)["bias, bpm"] == "unknown"
 
 
-def test_the_least_trusted_are_rejected_first() -> None:
+def test_rows_of_the_lowest_quality_are_rejected_first() -> None:
     errors = [0, 1, 2, 3, 4, 5, 6, 7, 8, 29]
     qualities = [0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.1]
     curve = coverage_curve(reversed(rows(errors, qualities)))
@@ -87,7 +87,7 @@ def test_the_least_trusted_are_rejected_first() -> None:
     assert curve[0].within_5_bpm == pytest.approx(60.0)
 
 
-def test_where_there_is_no_quality_windows_are_rejected_by_their_own_snr() -> None:
+def test_rows_without_quality_are_rejected_by_their_own_snr() -> None:
     without = rows([9, 0, 3])
     assert confidence(without) == "own_snr_db"
     assert confidence(rows([1], [0.5])) == "quality"
@@ -96,14 +96,14 @@ def test_where_there_is_no_quality_windows_are_rejected_by_their_own_snr() -> No
     assert reliability(without) == []
 
 
-def test_reliability_counts_what_is_right_in_each_tenth_of_quality() -> None:
+def test_reliability_is_the_fraction_within_5_bpm_in_each_tenth_of_quality() -> None:
     bins = reliability(rows([0, 9, -5, 5.1, 0], [0.91, 1.0, 0.55, 0.58, 0.0]))
     assert [(entry.low, entry.high, entry.n) for entry in bins] == [(0.0, 0.1, 1), (0.5, 0.6, 2), (0.9, 1.0, 2)]
     assert [entry.within_5_bpm for entry in bins] == [1.0, 0.5, 0.5]
     assert [entry.quality for entry in bins] == pytest.approx([0.0, 0.565, 0.955])
 
 
-def test_a_row_as_plain_values_has_six_digits() -> None:
+def test_row_as_plain_values_has_six_decimals() -> None:
     values = replace(ROW, bpm=61.23456789, macc=None).to_dict()
     assert values["bpm"] == 61.234568
     assert values["macc"] is None

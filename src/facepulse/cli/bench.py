@@ -167,6 +167,7 @@ def evaluate(
     """
     from facepulse.datasets.cache import open_cache
     from facepulse.evaluation.predictors import find_predictor
+    from facepulse.evaluation.report import to_text, write_report
     from facepulse.evaluation.run import choose
     from facepulse.evaluation.run import evaluate as run
     from facepulse.rppg.protocols import PROTOCOLS
@@ -180,8 +181,8 @@ def evaluate(
     check_folder(out)
     with progress_bar("evaluating", "recordings") as progress:
         evaluation = run(reader, recordings, protocol=protocol, window_s=window, selection=selection, progress=progress)
-    print(printable(str(evaluation)))
-    for path in evaluation.write(out):
+    print(printable(to_text(evaluation)))
+    for path in write_report(evaluation, out):
         print(f"  wrote {path}")
     for failure in evaluation.failed:
         say(failure.reason)

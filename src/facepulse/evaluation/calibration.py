@@ -36,7 +36,7 @@ def fit_logistic(
     features, labels = np.asarray(evidence, float), np.asarray(correct, bool)
 
     def penalised_loss(coefficients: Floats) -> float:
-        log_odds = known + features @ coefficients
+        log_odds = np.asarray(known, float) + features @ coefficients
         loss = np.mean(np.logaddexp(0, log_odds) - labels * log_odds)
         return float(loss + RIDGE * np.sum(coefficients**2))
 

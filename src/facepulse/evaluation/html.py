@@ -1,4 +1,4 @@
-"""One self-contained HTML page of tables and figures, in light and dark, with nothing fetched."""
+"""Self-contained HTML pages of tables and SVG figures, in light and dark, that load nothing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-# Readable on white and on black alike. Text and axes get the page's own colour, for which INK holds the place.
+# Readable on white and on black. INK is a placeholder that the page replaces by its own text colour.
 ESTIMATE, REFERENCE, LINE, INK = "#d1365b", "#3f8fd2", "#8b929c", "#010203"
 
 STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text
+    "svg.fonttype": "none",  # text as text, not as paths
     "svg.hashsalt": "facepulse",  # the same figure gives the same bytes
     "font.family": "sans-serif",
     "font.size": 9,
@@ -57,11 +57,11 @@ details { margin-top: 1rem }
 
 
 def page(title: str, sections: Iterable[str]) -> str:
-    """The frame of a page.
+    """Build a page.
 
     Args:
-        title: plain text, for the tab of the browser.
-        sections: HTML of the body, in order; empty ones are left out.
+        title: title of the page, plain text.
+        sections: HTML of the body, in order; empty ones are skipped.
 
     Returns:
         HTML.
@@ -75,14 +75,14 @@ def page(title: str, sections: Iterable[str]) -> str:
     )
 
 
-def terms(entries: Mapping[str, str]) -> str:
-    """Under which terms the figures of a page hold, as HTML: each name with its text, both plain."""
+def definitions(entries: Mapping[str, str]) -> str:
+    """Format names and their texts, both plain, as a definition list."""
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries.items())
     return f"<dl>{listed}</dl>"
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table as HTML.
+    """Format a table as HTML.
 
     Args:
         heads: plain text of the head of each column.
@@ -94,22 +94,22 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def figure(draw: Callable[[Axes], None], caption: str, width: float = 4.6, height: float = 3.6) -> str:
-    """A drawing as SVG in the page's own ink, with its caption, as HTML.
+    """Draw a figure as SVG in the page's text colour, with its caption, as HTML.
 
     Args:
-        draw: draws into the axes that it is given.
+        draw: function that draws into the axes passed to it.
         caption: plain text.
-        width: of the drawing, in inches of 72 points; the page scales it to the width that there is.
-        height: likewise.
+        width: width of the drawing in inches of 72 points; the page scales it to the available width.
+        height: height of the drawing in inches.
     """
     with rc_context(STYLE):
         drawing = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(drawing)
         draw(drawing.add_subplot())
         text = StringIO()
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        drawing.savefig(text, format="svg", transparent=True, metadata=nothing)
+        no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        drawing.savefig(text, format="svg", transparent=True, metadata=no_metadata)
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)  # names of groups, the same in every figure; nothing refers to them
+    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)  # ids of groups, equal in every figure and referenced by nothing
     return f"<figure role='img' aria-label='{escape(caption)}'>{svg}<figcaption>{escape(caption)}</figcaption></figure>"

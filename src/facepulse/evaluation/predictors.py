@@ -1,4 +1,4 @@
-"""From prepared crops to waveforms: classical methods as run time or as the literature reads them, and networks."""
+"""Models on prepared crops: networks, and classical methods as run time or as the literature applies them."""
 
 from __future__ import annotations
 
@@ -29,68 +29,68 @@ CHUNK = 256  # frames at a time, so that memory does not grow with length
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
-    """The pulse in a segment.
+class Prediction:
+    """Waveforms of a segment.
 
     Attributes:
-        waveform: (T,).
-        regions: (K, T), the waveforms of those regions of the face that have to agree on a heart rate; None where the
-            waveform alone is read.
-        colours: (T, K, 3), the regions' own; None where nobody looked.
+        waveform: (T,) BVP of the face.
+        regions: (K, T) BVP of K facial regions, from whose cross-spectra the heart rate is estimated; None if it is
+            estimated from `waveform` alone.
+        rgb: (T, K, 3) traces of the regions for the colour test; None for no test.
     """
 
     waveform: Floats
     regions: Floats | None = None
-    colours: Floats | None = None
+    rgb: Floats | None = None
 
-    def cut(self, begin: int, end: int) -> Reading:
-        """The samples from `begin` to before `end`."""
-        return Reading(
+    def cut(self, begin: int, end: int) -> Prediction:
+        """Return the samples from `begin` up to, not including, `end`."""
+        return Prediction(
             self.waveform[begin:end],
             None if self.regions is None else self.regions[:, begin:end],
-            None if self.colours is None else self.colours[begin:end],
+            None if self.rgb is None else self.rgb[begin:end],
         )
 
     def heart_rate(self, fps: float, protocol: Protocol) -> tuple[float, float | None]:
-        """Bpm, and how far to trust it (0..1; None where there are no regions to agree)."""
+        """Estimate the heart rate in bpm and its quality, 0..1; the quality is None without regions."""
         if self.regions is None:
             return heart_rate(self.waveform, fps, protocol), None
-        agreement = estimate_rate([self.regions], fps, protocol)
-        if self.colours is not None:
-            agreement = with_color_test(agreement, [self.colours], fps, protocol)
-        return agreement.bpm, calibrated_quality(agreement)
+        estimate = estimate_rate([self.regions], fps, protocol)
+        if self.rgb is not None:
+            estimate = with_color_test(estimate, [self.rgb], fps, protocol)
+        return estimate.bpm, calibrated_quality(estimate)
 
 
 class Predictor(Interface):
-    """A model that reads prepared recordings."""
+    """Model that predicts waveforms from prepared crops."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name of the model."""
 
     @property
-    def how(self) -> str:
-        """How it reads, in one line."""
+    def description(self) -> str:
+        """Input and method, in one line."""
 
     @property
     def card(self) -> Mapping[str, Any] | None:
-        """The model card of a network."""
+        """The model card of a network; None for a classical method."""
 
     def check(self, settings: CacheSettings) -> None:
-        """Make sure that it can read crops which were made this way; raises `UsageError`."""
+        """Raise `UsageError` if the model cannot take crops that were prepared with these settings."""
 
-    def read(self, frames: Frames, settings: CacheSettings) -> Reading:
-        """Crops of a segment, uint8 (T, size, size, 3), at least five seconds, to the pulse in it."""
+    def predict(self, frames: Frames, settings: CacheSettings) -> Prediction:
+        """Predict the waveforms of a segment of at least five seconds from its crops, uint8 (T, size, size, 3)."""
 
 
 def find_predictor(model: str, protocol: Protocol) -> Predictor:
-    """The reader that a name or a path stands for.
+    """Find the predictor of a name or path.
 
     Args:
         model: a key of `facepulse.rppg.classical.CLASSICAL`, a name of `facepulse.list_models()`, or a file of weights
             (.safetensors) or of an exported network (.onnx).
-        protocol: decides from what a classical method reads: under `facepulse` from the skin in four regions of the
-            face, as run time does; under all others from the mean colour of the whole crop, as the literature does.
+        protocol: determines the input of a classical method: under `facepulse` the skin pixels of four facial regions,
+            as at run time; under all others the mean RGB of the whole crop, as in the literature.
 
     Raises:
         UsageError: it is none of these, or the file cannot be loaded.
@@ -103,77 +103,76 @@ def find_predictor(model: str, protocol: Protocol) -> Predictor:
         return NetworkPredictor(engine)
     raise UsageError(
         f"no model is called {model!r}: give a classical method ({', '.join(CLASSICAL)}), a .safetensors or .onnx "
-        "file, "
-        f"or the name of weights ({', '.join(list_models()) or 'none in this installation'})"
+        f"file, or the name of weights ({', '.join(list_models()) or 'none in this installation'})"
     )
 
 
 @dataclass(frozen=True)
 class _ClassicalPredictor:
-    """What both ways to read by a classical method have in common."""
+    """Common part of the predictors of classical methods."""
 
     method: ClassicalMethod
 
     @property
     def name(self) -> str:
-        """The method's."""
+        """Name of the method."""
         return self.method.name
 
     @property
     def card(self) -> None:
-        """Methods have none."""
+        """None: classical methods have no model card."""
 
     def check(self, settings: CacheSettings) -> None:
-        """Crops of any size do."""
+        """Accept crops of any size."""
 
 
 @dataclass(frozen=True)
 class RegionPredictor(_ClassicalPredictor):
-    """A classical method on the skin of the face and of its regions, as `facepulse measure` reads it.
+    """A classical method on the skin pixels of the face and of its regions, as in `facepulse measure`.
 
-    Only the rhythm of a codec's key frames stays in: crops do not know where those were.
+    Unlike there, the rhythm of a codec's key frames is not removed: prepared crops have no key-frame times.
     """
 
-    how: str = "skin of the face, heart rate where four regions agree"
+    description: str = "skin of the face, heart rate from the cross-spectra of four regions"
 
-    def read(self, frames: Frames, settings: CacheSettings) -> Reading:
-        """See `Predictor.read`."""
+    def predict(self, frames: Frames, settings: CacheSettings) -> Prediction:
+        """See `Predictor.predict`."""
         trace = SkinTrace()
         for start in range(0, len(frames), CHUNK):
             chunk = within_margin(frames[start : start + CHUNK], settings.margin)
             trace.push(FaceClip(chunk, start / settings.fps, settings.fps, segment=0))
-        [part] = trace.segments
-        waves = region_waveforms(self.method, part.rgb, settings.fps)
-        return Reading(waves[0], waves[1:], part.rgb[:, 1:])
+        [segment] = trace.segments
+        waveforms = region_waveforms(self.method, segment.rgb, settings.fps)
+        return Prediction(waveforms[0], waveforms[1:], segment.rgb[:, 1:])
 
 
 @dataclass(frozen=True)
 class ClassicalPredictor(_ClassicalPredictor):
-    """A classical method on the mean colour of whole crops, with hair and background, as in the literature's tables."""
+    """A classical method on the mean RGB of whole crops, with hair and background, as in tables of the literature."""
 
-    how: str = "mean colour of the whole crop"
+    description: str = "mean RGB of the whole crop"
 
-    def read(self, frames: Frames, settings: CacheSettings) -> Reading:
-        """See `Predictor.read`."""
+    def predict(self, frames: Frames, settings: CacheSettings) -> Prediction:
+        """See `Predictor.predict`."""
         chunks = (frames[start : start + CHUNK] for start in range(0, len(frames), CHUNK))
         rgb = np.concatenate([chunk.mean(axis=(1, 2), dtype=np.float64) for chunk in chunks])
-        return Reading(self.method.waveform(rgb, settings.fps))
+        return Prediction(self.method.waveform(rgb, settings.fps))
 
 
 @dataclass(frozen=True)
 class NetworkPredictor:
-    """A network on windows of the length, size, margin and rate that it was trained on, joined by overlap-add."""
+    """A network on windows of the length, size, margin and frame rate of its training, joined by overlap-add."""
 
     engine: Engine
 
     @property
     def name(self) -> str:
-        """What its weights are called."""
+        """Name of the weights."""
         return self.engine.card.name
 
     @property
-    def how(self) -> str:
-        """Its input, and what runs it."""
+    def description(self) -> str:
+        """Input of the network, and the engine that runs it."""
         card = self.engine.card
         return (
             f"{card.network} in half-overlapping windows of {card.frames} frames of {card.size} px, margin "
@@ -186,7 +185,7 @@ class NetworkPredictor:
         return asdict(self.engine.card)
 
     def check(self, settings: CacheSettings) -> None:
-        """See `Predictor.check`: the rate has to be the network's own, and crops can only lose pixels."""
+        """See `Predictor.check`: the frame rate has to match exactly, and crops are only scaled down."""
         card = self.engine.card
         side = settings.size - 2 * margin_edge(settings.size, settings.margin, card.margin)
         if settings.fps != card.fps:
@@ -197,13 +196,13 @@ class NetworkPredictor:
             problem = f"of {card.size} px at margin {card.margin:g}, but they have {side} px there"
         else:
             return
-        raise UsageError(f"{card.name} reads crops {problem}: prepare the recordings anew for it")
+        raise UsageError(f"{card.name} takes crops {problem}: prepare the recordings again for it")
 
-    def read(self, frames: Frames, settings: CacheSettings) -> Reading:
-        """See `Predictor.read`."""
+    def predict(self, frames: Frames, settings: CacheSettings) -> Prediction:
+        """See `Predictor.predict`."""
         card = self.engine.card
         crops = within_margin(frames, settings.margin, card.margin)
         if crops.shape[1] != card.size:
-            to = (card.size, card.size)
-            crops = np.stack([cv2.resize(frame, to, interpolation=cv2.INTER_AREA) for frame in crops])
-        return Reading(self.engine(crops).astype(np.float64))
+            size = (card.size, card.size)
+            crops = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in crops])
+        return Prediction(self.engine(crops).astype(np.float64))

@@ -1,4 +1,4 @@
-"""What an evaluation is: heart rates with their errors and under which terms they hold, as text and as files."""
+"""Result of an evaluation: heart rates with their errors, their summaries, and all of it as JSON and CSV."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from textwrap import wrap
 from typing import Any, Literal
 
+from facepulse import __version__
 from facepulse._files import atomic_write
 from facepulse._types import Floats
 from facepulse.datasets.cache import CacheSettings
@@ -25,14 +25,13 @@ from facepulse.evaluation.summary import (
     Summary,
     confidence,
     coverage_curve,
-    figures,
     reliability,
-    summarised,
+    summarise,
 )
 
 Level = Literal["recordings", "windows"]
 
-STRATA = range(2, 13)  # an attribute with more values than this says who, not what kind
+STRATA = range(2, 13)  # numbers of values; an attribute with more of them identifies recordings, not conditions
 RECORDING_ROWS = "a recording's row is over its longest segment with a reference"
 PACKAGES = ("numpy", "scipy", "opencv-python-headless", "openvino", "torch")
 
@@ -48,12 +47,12 @@ class Failure:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Waveforms of one segment, filtered under the protocol, for the eye.
+    """Waveforms of one segment, filtered under the protocol, for plots.
 
     Attributes:
         times: (T,) seconds from the first frame of the video.
-        estimate: (T,).
-        reference: (T,); None without a reference PPG.
+        estimate: (T,) waveform of the model.
+        reference: (T,) reference PPG; None without one.
     """
 
     times: Floats
@@ -63,12 +62,12 @@ class Trace:
 
 @dataclass(frozen=True)
 class Selection:
-    """How the recordings were chosen.
+    """Choice of the recordings.
 
     Attributes:
-        split: one of `facepulse.datasets.splits.SPLITS`, with the number of the fold where it has several.
+        split: one of `facepulse.datasets.splits.SPLITS`, with the number of the fold if it has several.
         subset: subset of the split that was evaluated.
-        where: attribute to wanted values, by which the subset was filtered.
+        where: attribute to accepted values, the filter of the subset.
         ids: names of the recordings of every subset, before the filter.
     """
 
@@ -80,27 +79,27 @@ class Selection:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model on recordings of one dataset under one protocol.
+    """Evaluation of one model on recordings of one dataset under one protocol.
 
     Attributes:
-        model: what it is called.
-        how: how it reads, in one line.
+        model: name of the model.
+        description: input and method of the model, in one line.
         card: the model card of a network; None for a classical method.
-        protocol: from waveform to bpm, in one line; it names the protocol first.
-        dataset: its key in `facepulse.datasets.DATASETS`.
-        settings: how the crops were made.
-        simulated: whether the recordings show no real person.
-        selection: how the recordings were chosen; None where the caller did it.
-        sha256: recording to the hash of its arrays; all that were asked for, in their order.
+        protocol: steps from waveform to bpm, in one line that begins with the protocol's name.
+        dataset: key in `facepulse.datasets.DATASETS`.
+        settings: settings with which the crops were prepared.
+        simulated: True if the recordings show no real person.
+        selection: choice of the recordings; None if the caller chose them.
+        sha256: recording to the hash of its arrays, for all recordings passed, in their order.
         window_s: length of the windows.
-        recordings: a row each, over its longest segment with a reference.
-        windows: rows of windows that do not overlap, within such segments.
+        recordings: one row per recording, over its longest segment with a reference.
+        windows: rows of windows that do not overlap, within segments with a reference.
         failed: recordings that could not be evaluated.
-        traces: recording to waveforms, of the segment that its row is over; not in the files.
+        traces: recording to waveforms of the segment of its row; not written to files.
     """
 
     model: str
-    how: str
+    description: str
     card: Mapping[str, Any] | None
     protocol: str
     dataset: str
@@ -116,12 +115,12 @@ class Evaluation:
 
     @cached_property
     def summaries(self) -> dict[Level, Summary | None]:
-        """Over recordings and over windows; None where none has a reference."""
-        return {"recordings": summarised(self.recordings), "windows": summarised(self.windows)}
+        """Metrics over recordings and over windows; None if none has a reference."""
+        return {"recordings": summarise(self.recordings), "windows": summarise(self.windows)}
 
     @cached_property
     def strata(self) -> dict[str, dict[str, dict[Level, Summary | None]]]:
-        """Attribute to value to summaries, for every attribute that has two to twelve values here."""
+        """Attribute to value to summaries, for every attribute with two to twelve values."""
         values: dict[str, set[str]] = {}
         for row in self.recordings:
             for attribute, value in row.attributes.items():
@@ -129,8 +128,8 @@ class Evaluation:
         return {
             attribute: {
                 value: {
-                    "recordings": summarised(_of(self.recordings, attribute, value)),
-                    "windows": summarised(_of(self.windows, attribute, value)),
+                    "recordings": summarise(_with_value(self.recordings, attribute, value)),
+                    "windows": summarise(_with_value(self.windows, attribute, value)),
                 }
                 for value in sorted(found, key=natural_sort_key)
             }
@@ -140,19 +139,19 @@ class Evaluation:
 
     @cached_property
     def coverage(self) -> list[Coverage]:
-        """Error of the windows against how many are kept, the most trusted first."""
+        """Errors of the windows against the percentage kept, highest confidence first."""
         return coverage_curve(self.windows)
 
     @cached_property
     def reliability(self) -> list[ReliabilityBin]:
-        """Share of windows that are right, by quality; empty where the model gives none."""
+        """Fraction of windows within 5 bpm, by quality; empty if the model gives no quality."""
         return reliability(self.windows)
 
     def to_dict(self) -> dict[str, Any]:
-        """All but the waveforms, as plain values that `json.dumps` takes. The same evaluation gives the same values."""
+        """Return all but the waveforms as plain values for `json.dumps`; equal evaluations give equal values."""
         return {
             "model": self.model,
-            "how": self.how,
+            "how": self.description,
             "card": self.card,
             "protocol": self.protocol,
             "dataset": self.dataset,
@@ -180,96 +179,20 @@ class Evaluation:
             "versions": _versions(),
         }
 
-    def write(self, folder: str | Path) -> list[Path]:
-        """Write `recordings.csv`, `windows.csv`, `result.json` and `report.html`, each whole or not at all.
 
-        Args:
-            folder: where to write; made if missing.
-
-        Returns:
-            The four files.
-
-        Raises:
-            UsageError: the folder cannot be written.
-        """
-        from facepulse.evaluation.report import report  # matplotlib takes 0.4 s to import: only who writes pays for it
-
-        folder = Path(folder)
-        recordings, windows, result, page = (
-            folder / name for name in ("recordings.csv", "windows.csv", "result.json", "report.html")
-        )
-        _write_table(recordings, self.recordings)
-        _write_table(windows, self.windows)
-        with atomic_write(result) as temporary:
-            text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
-            temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-        with atomic_write(page) as temporary:
-            temporary.write_text(report(self), encoding="utf-8", errors="backslashreplace")
-        return [recordings, windows, result, page]
-
-    def __str__(self) -> str:
-        """The summary that the command line prints."""
-        people = len({row.subject for row in self.recordings})
-        lines = [f"{self.model} on {self.dataset}: {len(self.recordings)} recordings of {people} people"]
-        terms = self.terms
-        if self.failed:
-            names = " ".join(failure.recording for failure in self.failed)
-            terms["failed"] = f"{len(self.failed)} of {len(self.sha256)}: {names}"
-        for name, text in terms.items():
-            lines += wrap(text, 120, initial_indent=f"  {name:9} ", subsequent_indent=12 * " ", break_long_words=False)
-        tables = [(level, summary) for level, summary in self.summaries.items() if summary is not None]
-        if not tables:
-            lines.append("  no recording has a reference: there are heart rates, but no errors")
-            return "\n".join(lines)
-        heads = [f"{summary.n} {self.level_name(level)} of {summary.subjects} people" for level, summary in tables]
-        columns = [figures(summary) for _, summary in tables]
-        width = max(len(text) for text in (*heads, *(text for column in columns for text in column.values())))
-        for name, *texts in [("", *heads), *((name, *(column[name] for column in columns)) for name in columns[0])]:
-            lines.append(f"  {name:16}" + "  ".join(f"{text:{width}}" for text in texts).rstrip())
-        return "\n".join(lines)
-
-    @property
-    def terms(self) -> dict[str, str]:
-        """Under what terms the figures hold, a line each."""
-        made = self.settings
-        terms = {
-            "reads": self.how,
-            "protocol": self.protocol,
-            "data": f"{self.dataset}, crops of {made.size} px at margin {made.margin:g} and {made.fps:g} fps, boxes by "
-            f"{made.detector}, clocks {'aligned' if made.align else 'as they are'}",
-        }
-        if self.simulated:
-            terms["note"] = "simulated recordings: they show that methods work, not how accurate they are on people"
-        if self.selection is not None:
-            filters = "; ".join(f"{key}={','.join(values)}" for key, values in self.selection.where.items())
-            terms["split"] = f"{self.selection.split}, {self.selection.subset}{f', where {filters}' if filters else ''}"
-        terms["ids"] = " ".join(self.sha256)
-        terms["whole"] = RECORDING_ROWS
-        terms["reference"] = self._reference()
-        return terms
-
-    def level_name(self, level: Level) -> str:
-        """`recordings`, or `windows of 10 s`."""
-        return level if level == "recordings" else f"windows of {self.window_s:g} s"
-
-    def _reference(self) -> str:
-        kinds = [row.reference for row in self.recordings]
-        said = {
-            "ppg": "the reference PPG by the same protocol over the same samples",
-            "bpm": "the mean of the heart rate that the device gave",
-            None: "nothing",
-        }
-        counted = [(kinds.count(kind), text) for kind, text in said.items() if kind in kinds]
-        if len(counted) == 1:
-            return counted[0][1]
-        return "; ".join(f"{count} recordings: {text}" for count, text in counted)
-
-
-def _of(rows: Iterable[Row], attribute: str, value: str) -> list[Row]:
+def _with_value(rows: Iterable[Row], attribute: str, value: str) -> list[Row]:
     return [row for row in rows if attribute in row.attributes and str(row.attributes[attribute]) == value]
 
 
-def _write_table(path: Path, rows: Sequence[Row]) -> None:
+def write_json(evaluation: Evaluation, path: Path) -> None:
+    """Write `Evaluation.to_dict` as JSON, atomically."""
+    text = json.dumps(evaluation.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
+    with atomic_write(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+
+
+def write_csv(rows: Sequence[Row], path: Path) -> None:
+    """Write one line per row as CSV, atomically, with a column per field and per attribute."""
     attributes = sorted({attribute for row in rows for attribute in row.attributes})
     columns = [name for name in Row.__dataclass_fields__ if name != "attributes"]
     with (
@@ -284,9 +207,7 @@ def _write_table(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _versions() -> dict[str, str]:
-    import facepulse
-
-    found = {"facepulse": facepulse.__version__, "python": platform.python_version()}
+    found = {"facepulse": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)

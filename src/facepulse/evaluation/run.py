@@ -1,4 +1,4 @@
-"""Evaluate: any model on prepared recordings under a named protocol, heart rate by heart rate against its reference."""
+"""Evaluation of a model on prepared recordings under a named protocol: each heart rate against its reference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from facepulse.datasets import splits
 from facepulse.datasets.cache import PreparedRecording
 from facepulse.errors import FacepulseError, TooShortError, UsageError
 from facepulse.evaluation import metrics
-from facepulse.evaluation.predictors import Predictor, Reading, find_predictor
+from facepulse.evaluation.predictors import Prediction, Predictor, find_predictor
 from facepulse.evaluation.result import Evaluation, Failure, Selection, Trace
 from facepulse.evaluation.summary import Row
 from facepulse.pipeline.extract import MINIMUM_S
@@ -35,28 +35,28 @@ def evaluate(
     selection: Selection | None = None,
     progress: Callable[[float, float | None], None] | None = None,
 ) -> Evaluation:
-    """Run a model on prepared recordings and set its heart rates beside their references.
+    """Run a model on prepared recordings and compare its heart rates with their references.
 
-    Waveforms are read part by part, never across a gap. Estimate and reference go through the same protocol over the
-    same samples, where the reference has no hole: a whole recording over its longest such segment, and windows of
-    `window_s` that do not overlap; a rest that is shorter by over 0.2 s is left out. A recording without a segment of
-    that length is one window. Where only the device's own heart rate is known, the reference is its mean over the
-    window.
+    Waveforms are predicted segment by segment, never across a gap. Estimate and reference go through the same protocol
+    over the same samples, wherever the reference has no hole: a whole recording over its longest such segment, and
+    windows of `window_s` that do not overlap; a remainder that is shorter by more than 0.2 s is left out. A recording
+    without a segment of that length is one window. If only the device's own heart rate is known, the reference is its
+    mean over the window.
 
     Args:
         model: a classical method, the name or path of weights, an exported network (see
-            `facepulse.evaluation.predictors.find_predictor`), or whatever else reads crops.
-        recordings: of one dataset, prepared in one way.
-        protocol: a key of `facepulse.rppg.spectrum.PROTOCOLS`.
+            `facepulse.evaluation.predictors.find_predictor`), or any other predictor.
+        recordings: recordings of one dataset, prepared with the same settings.
+        protocol: a key of `facepulse.rppg.protocols.PROTOCOLS`.
         window_s: length of the windows in seconds, at least 5.
-        selection: how the recordings were chosen, to be kept with the result.
-        progress: called with the number of recordings done and of all.
+        selection: choice of the recordings, to be kept with the result.
+        progress: called with the number of recordings done and in total.
 
     Returns:
         The evaluation. A recording that cannot be evaluated (damaged, too short) is among its `failed`.
 
     Raises:
-        UsageError: an argument is out of its range, the model cannot be loaded, or it cannot read such crops.
+        UsageError: an argument is out of its range, the model cannot be loaded, or it cannot take such crops.
     """
     if protocol not in PROTOCOLS:
         raise UsageError(f"no protocol is called {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
@@ -69,8 +69,8 @@ def evaluate(
         raise UsageError(f"the recordings are of several datasets or caches ({names}): evaluate one at a time")
     recipe = PROTOCOLS[protocol]
     settings = recordings[0].settings
-    reader = find_predictor(model, recipe) if isinstance(model, str) else model
-    reader.check(settings)
+    predictor = find_predictor(model, recipe) if isinstance(model, str) else model
+    predictor.check(settings)
 
     wholes: list[Row] = []
     windows: list[Row] = []
@@ -80,7 +80,7 @@ def evaluate(
         if progress is not None:
             progress(done, len(recordings))
         try:
-            segments = _segments(recording, reader)
+            segments = _predict_segments(recording, predictor)
             longest = max(segments, key=len)
             whole = longest.row(recording, recipe)
             within = [window.row(recording, recipe) for window in _windows(segments, window_s)]
@@ -97,9 +97,9 @@ def evaluate(
     if progress is not None:
         progress(len(recordings), len(recordings))
     return Evaluation(
-        model=reader.name,
-        how=reader.how,
-        card=reader.card,
+        model=predictor.name,
+        description=predictor.description,
+        card=predictor.card,
         protocol=str(recipe),
         dataset=recordings[0].dataset,
         settings=settings,
@@ -117,13 +117,14 @@ def evaluate(
 def choose(
     recordings: Sequence[PreparedRecording], split: str, subset: str, where: Mapping[str, tuple[str, ...]]
 ) -> tuple[list[PreparedRecording], Selection]:
-    """One subset of a split, filtered, and a note of how it was chosen.
+    """Choose one subset of a split, filtered by attributes, and record the choice.
 
     Args:
-        recordings: to choose from.
-        split: one of `facepulse.datasets.splits.SPLITS`, with the number of the fold where it has several: `5-fold/2`.
+        recordings: recordings to choose from.
+        split: one of `facepulse.datasets.splits.SPLITS`, with the number of the fold if it has several: `5-fold/2`.
         subset: `train`, `validation` or `test`.
-        where: attribute to wanted values. The filter is laid over the split: it moves nobody to another subset.
+        where: attribute to accepted values. The split is made before the filter, which moves no subject to another
+            subset.
 
     Raises:
         UsageError: there is no such split, fold, subset, attribute or value, or nothing is left.
@@ -135,38 +136,39 @@ def choose(
         raise UsageError(f"the split {split} has no subset {subset!r}: choose {' or '.join(found[split].subsets)}")
     chosen = splits.filter_by_attributes(found[split].subsets[subset], where)
     if not chosen:
-        raise UsageError(f"no recording in {subset} of {split} has all that is wanted: want less at a time")
+        raise UsageError(f"no recording in {subset} of {split} has all of these attributes: ask for fewer at a time")
     return chosen, Selection(split, subset, where, found[split].names())
 
 
 @dataclass(frozen=True, eq=False)
-class _Segment:
-    """Consecutive crops as a model reads them, beside their reference.
+class _PredictedSegment:
+    """Prediction for consecutive crops, with their reference.
 
     Attributes:
         start_s: time of the first crop in seconds from the first frame of the video.
-        fps: rate in Hz.
-        reading: what the model makes of them.
-        reference: (T,) PPG or bpm at each crop's time; NaN without a reference.
-        kind: which of the two.
+        fps: frame rate in Hz.
+        prediction: waveforms of the model.
+        reference: (T,) PPG or bpm at the time of each crop; NaN without a reference.
+        kind: kind of the reference.
     """
 
     start_s: float
     fps: float
-    reading: Reading
+    prediction: Prediction
     reference: Floats
     kind: Literal["ppg", "bpm"] | None
 
     def __len__(self) -> int:
         return len(self.reference)
 
-    def cut(self, begin: int, end: int) -> _Segment:
-        """The crops from `begin` to before `end`."""
+    def cut(self, begin: int, end: int) -> _PredictedSegment:
+        """Return the crops from `begin` up to, not including, `end`."""
         start_s = self.start_s + begin / self.fps
-        return _Segment(start_s, self.fps, self.reading.cut(begin, end), self.reference[begin:end], self.kind)
+        prediction = self.prediction.cut(begin, end)
+        return _PredictedSegment(start_s, self.fps, prediction, self.reference[begin:end], self.kind)
 
     def reference_bpm(self, protocol: Protocol) -> float | None:
-        """None without a reference, or where its PPG is flat: a sensor that has come off."""
+        """Compute the reference heart rate; None without a reference, or if its PPG is constant (a detached sensor)."""
         if self.kind == "bpm":
             return float(self.reference.mean())
         if self.kind == "ppg" and np.ptp(self.reference) > 0:
@@ -174,16 +176,16 @@ class _Segment:
         return None
 
     def row(self, recording: PreparedRecording, protocol: Protocol) -> Row:
-        """Heart rate, reference and errors."""
-        wave, fps = self.reading.waveform, self.fps
-        bpm, quality = self.reading.heart_rate(fps, protocol)
+        """Compute heart rate, reference and errors."""
+        waveform, fps = self.prediction.waveform, self.fps
+        bpm, quality = self.prediction.heart_rate(fps, protocol)
         reference_bpm = self.reference_bpm(protocol)
         error = reference_snr_db = macc = None
         if reference_bpm is not None:
             error = bpm - reference_bpm
-            reference_snr_db = snr_db(wave, fps, reference_bpm, protocol)
+            reference_snr_db = snr_db(waveform, fps, reference_bpm, protocol)
             if self.kind == "ppg":
-                macc = metrics.macc(filtered(wave, fps, protocol), filtered(self.reference, fps, protocol))
+                macc = metrics.macc(filtered(waveform, fps, protocol), filtered(self.reference, fps, protocol))
         return Row(
             recording=recording.name,
             subject=recording.subject,
@@ -197,20 +199,20 @@ class _Segment:
             snr_db=reference_snr_db,
             macc=macc,
             quality=quality,
-            own_snr_db=snr_db(wave, fps, bpm, protocol),
+            own_snr_db=snr_db(waveform, fps, bpm, protocol),
         )
 
     def trace(self, protocol: Protocol) -> Trace:
-        """The waveforms, for the eye."""
+        """Filter the waveforms, for plots."""
         return Trace(
             self.start_s + np.arange(len(self)) / self.fps,
-            filtered(self.reading.waveform, self.fps, protocol),
+            filtered(self.prediction.waveform, self.fps, protocol),
             filtered(self.reference, self.fps, protocol) if self.kind == "ppg" else None,
         )
 
 
-def _segments(recording: PreparedRecording, reader: Predictor) -> list[_Segment]:
-    """The recording as the model reads it, part by part, cut where its reference has holes.
+def _predict_segments(recording: PreparedRecording, predictor: Predictor) -> list[_PredictedSegment]:
+    """Run the model on every segment of a recording, and cut the segments at holes of the reference.
 
     Raises:
         FacepulseError: its files are not as they were prepared, or no segment is long enough.
@@ -220,42 +222,42 @@ def _segments(recording: PreparedRecording, reader: Predictor) -> list[_Segment]
     reference, kind = _reference(recording)
     known = np.isfinite(reference) if kind else np.ones(len(times), np.bool_)
     shortest = math.ceil(MINIMUM_S * fps)
-    found = []
+    segments = []
     for start, stop in _runs(recording.segment):
         inside = [run for run in _runs(known[start:stop]) if known[start + run[0]] and run[1] - run[0] >= shortest]
         if inside:
-            reading = reader.read(frames[start:stop], recording.settings)
-            part = _Segment(float(times[start]), fps, reading, reference[start:stop], kind)
-            found += [part.cut(*run) for run in inside]
-    if not found:
-        what = "face with a reference" if kind else "face"
-        raise TooShortError(f"{recording.path}: holds no {what} for {MINIMUM_S:g} s without a break; leave it out")
-    return found
+            prediction = predictor.predict(frames[start:stop], recording.settings)
+            whole = _PredictedSegment(float(times[start]), fps, prediction, reference[start:stop], kind)
+            segments += [whole.cut(*run) for run in inside]
+    if not segments:
+        missing = "face with a reference" if kind else "face"
+        raise TooShortError(f"{recording.path}: holds no {missing} for {MINIMUM_S:g} s without a gap; leave it out")
+    return segments
 
 
-def _windows(segments: Sequence[_Segment], seconds: float) -> list[_Segment]:
-    """Windows side by side within the segments; the longest segment where none holds a window."""
+def _windows(segments: Sequence[_PredictedSegment], seconds: float) -> list[_PredictedSegment]:
+    """Cut the segments into adjacent windows; the longest segment is the only window if all are shorter."""
     windows = []
     for segment in segments:
         length = round(seconds * segment.fps)
-        # Two windows fit into 20 s also where the last frame is missing.
+        # Two windows fit into 20 s even if the last frame is missing.
         last = len(segment) - length + round(ROUNDING_S * segment.fps)
         windows += [segment.cut(begin, min(begin + length, len(segment))) for begin in range(0, last + 1, length)]
     return windows or [max(segments, key=len)]
 
 
 def _reference(recording: PreparedRecording) -> tuple[Floats, Literal["ppg", "bpm"] | None]:
-    """Its PPG, or else the device's heart rate, at every crop, NaN where it has none; and which of the two it is."""
+    """Return PPG, or else the device's heart rate, at every crop (NaN where unknown), and which of the two it is."""
     if recording.ppg is not None and np.isfinite(recording.ppg).any():
         return recording.ppg.astype(np.float64), "ppg"
     if recording.bpm is not None:
         bpm = recording.bpm.astype(np.float64)
-        bpm[~(bpm > 0)] = np.nan  # a device that has lost the pulse says 0
+        bpm[~(bpm > 0)] = np.nan  # devices report 0 when they lose the pulse
         if np.isfinite(bpm).any():
             return bpm, "bpm"
     return np.full(len(recording.times), np.nan), None
 
 
 def _runs(values: NDArray[np.generic]) -> list[tuple[int, int]]:
-    """Begin and end of every run of one value."""
+    """Return begin and end of every run of equal values."""
     return list(pairwise([0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]))

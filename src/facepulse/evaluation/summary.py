@@ -1,4 +1,4 @@
-"""Heart rates beside their references, and what many of them amount to."""
+"""Heart rates beside their references, and summaries of many of them."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from facepulse.evaluation import metrics
 from facepulse.evaluation.metrics import CLOSE_BPM, Estimate, LimitsOfAgreement
 
 COVERAGES = range(100, 0, -10)  # percent
-BINS = 10  # of quality, for its reliability
+BINS = 10  # of quality, for the reliability diagram
 
 Confidence = Literal["quality", "own_snr_db"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One heart rate beside its reference: of a recording or of a window.
+    """Estimated heart rate of a recording or of a window, beside its reference.
 
     Attributes:
-        recording: its name.
-        subject: whose it is.
+        recording: name of the recording.
+        subject: name of the subject.
         attributes: light, motion, ... of the recording.
         start_s: seconds from the first frame of the video.
         end_s: seconds from the first frame of the video.
-        reference: what the reference heart rate is from: the PPG, by the same estimator over the same samples; the
-            mean of the device's own bpm; or None where there is nothing to compare with.
+        reference: source of the reference heart rate: the PPG, by the same protocol over the same samples; the mean of
+            the device's own bpm; or None without a reference.
         reference_bpm: None without a reference.
-        bpm: as estimated.
+        bpm: estimated heart rate.
         error: bpm minus reference; None without a reference.
-        snr_db: of the waveform at the reference heart rate; None without a reference.
-        macc: of the filtered waveform with the filtered reference; None without a reference PPG.
-        quality: 0..1, how far the model itself trusts the bpm; None where it does not say.
-        own_snr_db: of the waveform at its own heart rate, which needs no reference.
+        snr_db: SNR of the waveform at the reference heart rate; None without a reference.
+        macc: MACC of the filtered waveform and the filtered reference; None without a reference PPG.
+        quality: 0..1, the model's own confidence in the bpm; None if it gives none.
+        own_snr_db: SNR of the waveform at the estimated heart rate, which needs no reference.
     """
 
     recording: str
@@ -55,25 +55,25 @@ class Row:
     own_snr_db: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The row as plain values, to six digits after the point; attributes are a dictionary of their own."""
+        """Return the row as plain values, rounded to six decimals; attributes are a nested dictionary."""
         values = asdict(self)
         return {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What rows with a reference amount to.
+    """Metrics over rows with a reference.
 
     Attributes:
         n: number of rows.
-        subjects: number of people.
+        subjects: number of subjects.
         mae: bpm.
         rmse: bpm.
         mape: percent.
-        pearson: None where it cannot be had.
-        within_5_bpm: share of heart rates that are at most 5 bpm off, percent.
-        snr_db: of the waveform at the reference heart rate.
-        macc: None without reference waveforms.
+        pearson: None if it is undefined.
+        within_5_bpm: percentage of heart rates with an error of at most 5 bpm.
+        snr_db: mean SNR of the waveform at the reference heart rate.
+        macc: mean MACC; None without reference waveforms.
         agreement: bias and limits of agreement; None for a single row.
     """
 
@@ -91,14 +91,14 @@ class Summary:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What is left when the least trusted windows are rejected.
+    """Errors of the windows that remain if those of the lowest quality are rejected.
 
     Attributes:
-        percent: of all windows are kept, the most trusted ones.
-        n: how many that are.
-        threshold: the lowest quality (or SNR of its own, dB) among them.
-        mae: of them, bpm.
-        within_5_bpm: percent of them.
+        percent: percentage of windows kept, those of the highest quality (or own SNR).
+        n: number of windows kept.
+        threshold: lowest quality (or own SNR, dB) among them.
+        mae: their mean absolute error, bpm.
+        within_5_bpm: percentage of them within 5 bpm.
     """
 
     percent: int
@@ -110,14 +110,14 @@ class Coverage:
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Windows of about one quality. An honest quality is about the share of them that is right.
+    """Windows of similar quality. A calibrated quality equals the fraction of them within 5 bpm.
 
     Attributes:
-        low: of the quality.
-        high: of the quality.
+        low: lower limit of the quality.
+        high: upper limit of the quality.
         n: number of windows.
-        quality: mean.
-        within_5_bpm: share of the windows, 0..1.
+        quality: their mean quality.
+        within_5_bpm: fraction of them within 5 bpm, 0..1.
     """
 
     low: float
@@ -127,8 +127,8 @@ class ReliabilityBin:
     within_5_bpm: float
 
 
-def summarised(rows: Iterable[Row]) -> Summary | None:
-    """What rows amount to; None where none has a reference."""
+def summarise(rows: Iterable[Row]) -> Summary | None:
+    """Summarise the rows that have a reference; None if there are none."""
     rows = [row for row in rows if row.error is not None]
     if not rows:
         return None
@@ -136,7 +136,7 @@ def summarised(rows: Iterable[Row]) -> Summary | None:
     reference = np.array([row.reference_bpm for row in rows], np.float64)
     estimated = np.array([row.bpm for row in rows])
     errors = metrics.heart_rate_errors(reference, estimated, subjects)
-    with_wave = [(row.macc, row.subject) for row in rows if row.macc is not None]
+    maccs = [(row.macc, row.subject) for row in rows if row.macc is not None]
     return Summary(
         n=len(rows),
         subjects=len(set(subjects)),
@@ -146,13 +146,13 @@ def summarised(rows: Iterable[Row]) -> Summary | None:
         pearson=errors.pearson,
         within_5_bpm=metrics.mean(100.0 * (np.abs(estimated - reference) <= metrics.CLOSE_BPM), subjects),
         snr_db=metrics.mean([row.snr_db for row in rows if row.snr_db is not None], subjects),
-        macc=metrics.mean([m for m, _ in with_wave], [s for _, s in with_wave]) if with_wave else None,
+        macc=metrics.mean(*zip(*maccs, strict=True)) if maccs else None,
         agreement=metrics.bland_altman(reference, estimated),
     )
 
 
-def figures(summary: Summary) -> dict[str, str]:
-    """A summary as tables print it: name with unit to figure with standard error and 95 % interval."""
+def format_summary(summary: Summary) -> dict[str, str]:
+    """Format a summary for tables: name with unit to value with standard error and 95 % interval."""
     limits = summary.agreement
     return {
         "MAE, bpm": str(summary.mae),
@@ -169,37 +169,36 @@ def figures(summary: Summary) -> dict[str, str]:
 
 
 def confidence(rows: Iterable[Row]) -> Confidence:
-    """What rows are rejected by: their quality, or where the model gives none, the SNR of their own."""
+    """Return the field by which rows are rejected: quality, or the own SNR if the model gives no quality."""
     return "own_snr_db" if any(row.quality is None for row in rows) else "quality"
 
 
 def coverage_curve(rows: Iterable[Row]) -> list[Coverage]:
-    """Error against how many rows are kept, the most trusted first; empty without references."""
+    """Compute errors against the percentage of rows kept, highest confidence first; empty without references."""
     rows = [row for row in rows if row.error is not None]
     if not rows:
         return []
-    trust = np.array([getattr(row, confidence(rows)) for row in rows], np.float64)
-    best_first = np.argsort(-trust, kind="stable")
+    values = np.array([getattr(row, confidence(rows)) for row in rows], np.float64)
+    best_first = np.argsort(-values, kind="stable")
     errors = np.abs(np.array([row.error for row in rows], np.float64))[best_first]
     curve = []
     for percent in COVERAGES:
         n = ceil(len(rows) * percent / 100)
         kept = errors[:n]
-        right = 100 * float((kept <= CLOSE_BPM).mean())
-        curve.append(Coverage(percent, n, float(trust[best_first[n - 1]]), float(kept.mean()), right))
+        correct = 100 * float((kept <= CLOSE_BPM).mean())
+        curve.append(Coverage(percent, n, float(values[best_first[n - 1]]), float(kept.mean()), correct))
     return curve
 
 
 def reliability(rows: Iterable[Row]) -> list[ReliabilityBin]:
-    """Share of rows that are right in each tenth of quality that holds any; empty where there is no quality."""
+    """Compute the fraction of rows within 5 bpm in each non-empty tenth of quality; empty without qualities."""
     pairs = [(row.quality, abs(row.error)) for row in rows if row.quality is not None and row.error is not None]
     bins = []
     for number in range(BINS):
-        inside = [
-            pair for pair in pairs if min(int(pair[0] * BINS), BINS - 1) == number
-        ]  # the last holds its upper end
+        # The last bin includes its upper end.
+        inside = [pair for pair in pairs if min(int(pair[0] * BINS), BINS - 1) == number]
         if inside:
             quality, error = np.transpose(inside)
-            right = float((error <= CLOSE_BPM).mean())
-            bins.append(ReliabilityBin(number / BINS, (number + 1) / BINS, len(inside), float(quality.mean()), right))
+            correct = float((error <= CLOSE_BPM).mean())
+            bins.append(ReliabilityBin(number / BINS, (number + 1) / BINS, len(inside), float(quality.mean()), correct))
     return bins

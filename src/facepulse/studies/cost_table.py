@@ -69,7 +69,7 @@ class CostTable:
                 cost_figure(self.costs, self.maes, tested),
                 f"<h2>As published</h2>{html.table(PUBLISHED_HEADS, _published())}",
                 "<h2>Terms</h2>",
-                html.terms(self.terms),
+                html.definitions(self.terms),
             ],
         )
         paths = [folder / f"cost.{ending}" for ending in ("md", "html", "csv")]

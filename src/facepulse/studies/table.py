@@ -134,7 +134,7 @@ class Table:
             html.figure(partial(_draw, lines=self.lines), "MAE with its interval; published figures as crosses", 7, 4),
             f"<h2>Failed</h2>{html.table(['row', 'why'], failures)}" if failures else "",
             "<h2>Terms</h2>",
-            html.terms(self._all_terms()),
+            html.definitions(self._all_terms()),
         ]
         return html.page(title, sections)
 
