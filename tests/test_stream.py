@@ -140,7 +140,15 @@ def test_memory_does_not_grow_with_the_stream(frames, trained) -> None:
         rows = sum(len(part.rgb) for part in face.skin.segments)
         samples = sum(len(part.waveform) for part in face.waveform.segments)
         windows, boxes = face.waveform._stream._windows, watched._boxes[track.identity]
-        return [track.sightings, len(track.segments), rows, samples, len(windows), len(boxes), len(watched._times)]
+        return [
+            track.detection_count,
+            len(track.segments),
+            rows,
+            samples,
+            len(windows),
+            len(boxes),
+            len(watched._times),
+        ]
 
     assert kept(4) == pytest.approx(kept(2), abs=35)
     assert kept(4)[:2] == [2, 1]

@@ -1,4 +1,4 @@
-"""Detectors on a real face, under what makes faces hard to find, and on pictures without one."""
+"""Detectors on a real face, in conditions that make detection hard, and on images without a face."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from facepulse.faces.tracking import Box, Detection
 from shared_data import SHARED_DATA
 
 REAL_FACE = SHARED_DATA / "evm_face" / "face.mp4"
-# Read off the pictures: he hardly moves.
+# Measured by eye in the frames; the head hardly moves.
 LANDMARKS = {"right eye": (168, 222), "left eye": (318, 238), "nose": (232, 318), "mouth": (222, 400)}
 
 
 @pytest.fixture(scope="module")
 def faces() -> list[Image]:
-    """A frame a second of the real face."""
+    """One frame per second of the real face."""
     if not REAL_FACE.is_file():
         pytest.skip("the sample video ../shared/data/evm_face/face.mp4 is not here")
     with av.open(str(REAL_FACE)) as container:
@@ -30,7 +30,7 @@ def faces() -> list[Image]:
 
 
 def put(face: Image, width: int, degrees: float = 0.0) -> Image:
-    """A 640x480 picture with the real face in its middle on plain grey, about so wide in pixels, tilted."""
+    """Image of 640x480 pixels with the real face in its middle on grey, about `width` pixels wide and tilted."""
     height, full_width = face.shape[:2]
     mask = np.zeros((height, full_width), np.float32)
     cv2.ellipse(mask, ((236, 280), (460, 560), 0), 1.0, -1)
@@ -65,11 +65,11 @@ def test_real_face_is_found_with_eyes_nose_and_mouth_inside(name: str, faces: li
 
 
 def test_both_detectors_give_nearly_the_same_square(faces: list[Image]) -> None:
-    # A box that jumps when one detector stands in for the other would move the signal with it.
+    # A box that jumps when one detector replaces the other would shift the trace.
     haar, rfb = HaarDetector(), RfbDetector()
     for width in (300, 200, 120):
-        picture = put(faces[0], width)
-        one, other = haar(picture)[0].box, rfb(picture)[0].box
+        image = put(faces[0], width)
+        one, other = haar(image)[0].box, rfb(image)[0].box
         assert one.width == pytest.approx(one.height)
         assert other.width == pytest.approx(other.height)
         assert other.side == pytest.approx(one.side, rel=0.15)
@@ -78,30 +78,30 @@ def test_both_detectors_give_nearly_the_same_square(faces: list[Image]) -> None:
 
 @pytest.mark.parametrize("name", DETECTORS)
 @pytest.mark.parametrize("width", [300, 100, 50])
-def test_large_and_small_faces(name: str, width: int, faces: list[Image]) -> None:
+def test_large_and_small_faces_are_found(name: str, width: int, faces: list[Image]) -> None:
     assert_found(DETECTORS[name]()(put(faces[0], width)), 320, 240, width)
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-def test_face_in_the_dark(name: str, faces: list[Image]) -> None:
+def test_face_in_low_light_is_found(name: str, faces: list[Image]) -> None:
     noise = np.random.default_rng(0).normal(0, 2, (480, 640, 3))
     dark = np.clip(put(faces[0], 200) * 0.12 + noise, 0, 255).astype(np.uint8)
     assert_found(DETECTORS[name]()(dark), 320, 240, 200)
 
 
-def test_tilted_head_is_found_by_the_network_and_so_by_auto(faces: list[Image]) -> None:
+def test_tilted_head_is_found_by_the_network_and_by_auto(faces: list[Image]) -> None:
     for degrees in (-35, 35):
-        picture = put(faces[0], 200, degrees)
-        assert HaarDetector()(picture) == []  # else the next lines would not show what auto adds
+        image = put(faces[0], 200, degrees)
+        assert HaarDetector()(image) == []  # otherwise the next lines would not test what `auto` adds
         for name in ("rfb", "auto"):
-            assert_found(DETECTORS[name]()(picture), 320, 240, 200)
+            assert_found(DETECTORS[name]()(image), 320, 240, 200)
 
 
-def test_portrait_format_and_hanging_over_the_edge(faces: list[Image]) -> None:
-    picture = put(faces[0], 200)
+def test_face_in_a_portrait_frame_is_found(faces: list[Image]) -> None:
+    image = put(faces[0], 200)
     for name in DETECTORS:
         detect = DETECTORS[name]()
-        tall = detect(np.ascontiguousarray(np.pad(picture, ((320, 320), (0, 0), (0, 0)), mode="edge")[:, 140:500]))
+        tall = detect(np.ascontiguousarray(np.pad(image, ((320, 320), (0, 0), (0, 0)), mode="edge")[:, 140:500]))
         assert tall[0].box.centre == pytest.approx((180, 560), abs=25)
 
 
@@ -112,7 +112,7 @@ def test_no_face_in_noise_clouds_gradients_or_darkness(name: str) -> None:
     ramp = np.linspace(0, 255, 640)[None, :, None]
     clouds = [cv2.GaussianBlur(rng.normal(0, 1, (480, 640, 3)), (0, 0), width) for width in (5, 15, 40, 80)]
     stripes = 128 + 100 * np.sin(np.arange(480) / 9)[:, None, None]
-    pictures = [
+    images = [
         rng.uniform(0, 256, (480, 640, 3)),
         np.clip(rng.normal(8, 6, (480, 640, 3)), 0, 255),
         np.zeros((480, 640, 3)),
@@ -121,25 +121,25 @@ def test_no_face_in_noise_clouds_gradients_or_darkness(name: str) -> None:
         np.broadcast_to(stripes, (480, 640, 3)),
         *(255 * (cloud - cloud.min()) / np.ptp(cloud) for cloud in clouds),
     ]
-    for number, picture in enumerate(pictures):
-        assert detect(picture.astype(np.uint8)) == [], f"picture {number}"
+    for number, image in enumerate(images):
+        assert detect(image.astype(np.uint8)) == [], f"image {number}"
 
 
 @pytest.mark.parametrize("name", DETECTORS)
 @pytest.mark.parametrize(("seed", "blur"), [(6, 15), (20, 7), (57, 25), (8, 15), (58, 25)])
-def test_clouds_with_a_faint_likeness_of_a_face_stay_below_the_threshold(name: str, seed: int, blur: int) -> None:
-    # Chosen because one of the detectors has a candidate in each, with a low score.
+def test_clouds_that_resemble_a_face_score_below_the_threshold(name: str, seed: int, blur: int) -> None:
+    # Chosen because one of the detectors has a candidate with a low score in each.
     cloud = cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 1, (480, 640, 3)), (0, 0), blur)
     assert DETECTORS[name]()((255 * (cloud - cloud.min()) / np.ptp(cloud)).astype(np.uint8)) == []
 
 
 @pytest.mark.parametrize("name", DETECTORS)
 @pytest.mark.parametrize("shape", [(1, 1), (5, 3), (23, 641), (2000, 3), (3, 2000)])
-def test_tiny_and_odd_pictures_have_no_face(name: str, shape: tuple[int, int]) -> None:
+def test_tiny_and_elongated_images_have_no_face(name: str, shape: tuple[int, int]) -> None:
     assert DETECTORS[name]()(np.full((*shape, 3), 90, np.uint8)) == []
 
 
-def test_opencv_without_cascades_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_opencv_without_cascades_raises_a_one_line_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(FacepulseError, match=r"no_such_cascade\.xml.*install 'opencv-python-headless>=4"):
         load_cascade("no_such_cascade.xml")
     monkeypatch.setattr(cv2.data, "haarcascades", f"{tmp_path}/")
@@ -150,7 +150,7 @@ def test_opencv_without_cascades_is_told_in_one_line(monkeypatch: pytest.MonkeyP
         HaarDetector()
 
 
-def test_missing_network_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_network_raises_a_one_line_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(detectors, "__file__", str(tmp_path / "__init__.py"))
     with pytest.raises(FacepulseError, match=r"rfb_320\.onnx is missing.*reinstall"):
         RfbDetector()
@@ -162,14 +162,14 @@ def test_network_comes_with_its_licence() -> None:
     assert "Linzaer" in text
 
 
-def test_best_of_each_face_keeps_neighbours_and_drops_what_lies_on_a_better_box() -> None:
+def test_best_of_each_face_keeps_neighbours_and_drops_overlapping_boxes() -> None:
     face, neighbour = Detection(Box(100, 100, 100, 100), 0.9), Detection(Box(205, 100, 90, 90), 0.6)
     shifted, nested = Detection(Box(120, 110, 110, 110), 0.8), Detection(Box(150, 140, 30, 30), 0.7)
     faint = Detection(Box(400, 100, 100, 100), 0.4)
     assert best_of_each_face([nested, neighbour, faint, shifted, face], min_score=0.5) == [face, neighbour]
 
 
-def test_brighten_leaves_a_bright_picture_and_lifts_a_dark_one() -> None:
+def test_brighten_changes_dark_images_only() -> None:
     ramp = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
     assert np.abs(brighten(ramp).astype(int) - ramp).max() <= 8
     assert brighten(ramp // 10).max() == 255

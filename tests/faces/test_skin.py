@@ -1,4 +1,4 @@
-"""Skin of any tone in any light is found, and which cells count never shows in the trace."""
+"""Traces of skin of any tone in any light, without artefacts of the segmentation."""
 
 from itertools import pairwise
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facepulse.faces.crops import ClipBuilder, FaceClip
-from facepulse.faces.skin import REGIONS, SkinTrace, TraceSegment
+from facepulse.faces.skin import REGIONS, SkinTrace, TraceSegment, _to_cells
 from facepulse.faces.tracking import Box
 from facepulse.rppg.classical import CLASSICAL
 from facepulse.video.reader import open_video
@@ -38,7 +38,7 @@ SKIN = FACE * (1 - HAIR) * (1 - EYES) * (1 - LIPS)
 
 
 def paint(tone: tuple[float, ...], light: tuple[float, ...] = (1, 1, 1), background: float = 140) -> np.ndarray:
-    """A face box with shaded skin, hair, eyes, lips and a grey background, float64 (SIZE, SIZE, 3)."""
+    """Crop of a face with shaded skin, hair, eyes, lips and a grey background, float64 (SIZE, SIZE, 3)."""
     skin = np.array(tone, dtype=np.float64)
     shade = 1 + 0.12 * np.linspace(1, -1, SIZE)[None, :, None]
     image = (1 - FACE) * background + FACE * skin * shade
@@ -61,6 +61,13 @@ def traced(frames: np.ndarray, splits: list[int] | None = None) -> SkinTrace:
     return skin
 
 
+def skin_fraction(frames: np.ndarray) -> float:
+    """Fraction of the face that the segmentation counts as skin, 0..1, mean over the frames."""
+    trace = SkinTrace()
+    averages = trace._running_average(np.stack([_to_cells(frame) for frame in frames]), FPS)
+    return float((trace._skin(averages) @ trace._face).mean() / trace._face.sum())
+
+
 def face_trace(frames: np.ndarray) -> np.ndarray:
     return traced(frames).segments[0].rgb[:, 0]
 
@@ -72,20 +79,20 @@ def flicker_strength(rgb: np.ndarray) -> float:
 
 @pytest.mark.parametrize("light", LIGHTS.values(), ids=LIGHTS.keys())
 @pytest.mark.parametrize("tone", TONES.values(), ids=TONES.keys())
-def test_skin_of_any_tone_in_any_light(tone: tuple[int, ...], light: tuple[float, ...]) -> None:
+def test_trace_is_the_mean_of_skin_of_any_tone_in_any_light(tone: tuple[int, ...], light: tuple[float, ...]) -> None:
     image = paint(tone, light)
     frames = filmed(np.repeat(image[None], 20, axis=0))
     skin = traced(frames)
     expected = (image * SKIN).sum(axis=(0, 1)) / SKIN.sum()
     np.testing.assert_allclose(skin.segments[0].rgb[-1, 0], expected, rtol=0.05)
-    assert 0.4 < skin.skin_fraction < 1.0
-    assert np.abs(image.mean(axis=(0, 1)) / expected - 1).max() > 0.08  # what the plain mean of the box would read
+    assert 0.4 < skin_fraction(frames) < 1.0
+    assert np.abs(image.mean(axis=(0, 1)) / expected - 1).max() > 0.08  # error of the plain mean of the box
 
 
 @pytest.mark.parametrize("tone", TONES.values(), ids=TONES.keys())
 @pytest.mark.parametrize("thing", [HAIR, EYES, LIPS, BEARD, 1 - FACE], ids=["hair", "eyes", "lips", "beard", "behind"])
-def test_what_is_not_skin_hardly_counts(tone: tuple[int, ...], thing: np.ndarray) -> None:
-    """It flickers by a fifth, which the mean of the box shows at least ten times as strongly as the trace."""
+def test_flicker_outside_the_skin_is_suppressed_tenfold(tone: tuple[int, ...], thing: np.ndarray) -> None:
+    """The part flickers by a fifth; the mean of the box shows it at least ten times as strongly as the trace."""
     image = paint(tone)
     if thing is BEARD:
         image = image * (1 - BEARD) + BEARD * np.array(tone) * [0.35, 0.4, 0.45]
@@ -95,8 +102,8 @@ def test_what_is_not_skin_hardly_counts(tone: tuple[int, ...], thing: np.ndarray
 
 
 @pytest.mark.parametrize("highlight", [(255, 255, 255), (255, 204, 176)], ids=["white", "red clipped"])
-def test_highlights_are_left_out(highlight: tuple[int, ...]) -> None:
-    """Where a channel is clipped it cannot beat, even if the colour is still near the skin's."""
+def test_highlights_are_excluded(highlight: tuple[int, ...]) -> None:
+    """A clipped channel has no pulse, even if the colour is still close to that of skin."""
     patch = mask(0.5, 0.26, 0.3, 0.07)
     flicker = 1 - 0.1 * (1 + np.sin(2 * np.pi * 1.5 * np.arange(120) / FPS))[:, None] * [0, 1, 1]
     image = paint(TONES["light"]) * (1 - patch)
@@ -106,7 +113,7 @@ def test_highlights_are_left_out(highlight: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("tone", TONES.values(), ids=TONES.keys())
 def test_weights_do_not_follow_the_pulse(tone: tuple[int, ...]) -> None:
-    """The pulse comes out in its own strength and shape: no gain, no harmonic of its own making."""
+    """The trace has the amplitude and shape of the pulse: no gain and no added harmonics."""
     t = np.arange(300) / FPS
     beat = 0.02 * np.sin(2 * np.pi * 1.2 * t)
     images = paint(tone) * (1 + SKIN * (beat[:, None] * [0.4, 1.0, 0.7])[:, None, None, :])
@@ -118,7 +125,7 @@ def test_weights_do_not_follow_the_pulse(tone: tuple[int, ...]) -> None:
     assert (second < 0.04 * first).all()
 
 
-def test_the_first_second_is_as_steady_as_the_rest() -> None:
+def test_first_second_is_as_steady_as_the_rest() -> None:
     frames = filmed(np.repeat(paint(TONES["medium"])[None], 150, axis=0), noise=5.0)
     trace = face_trace(frames)[:, 1]
     assert np.abs(trace[:30] - trace[60:].mean()).max() < 0.002 * trace.mean()
@@ -126,20 +133,19 @@ def test_the_first_second_is_as_steady_as_the_rest() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(splits=st.lists(st.integers(1, 59), max_size=8).map(sorted))
-def test_chunking_changes_nothing(splits: list[int]) -> None:
+def test_trace_does_not_depend_on_chunking(splits: list[int]) -> None:
     light = np.linspace(1.0, 0.6, 60)[:, None, None, None]
     frames = filmed(paint(TONES["medium"]) * light)
-    whole, pieces = traced(frames), traced(frames, splits)
-    np.testing.assert_array_equal(pieces.segments[0].rgb, whole.segments[0].rgb)
-    assert pieces.skin_fraction == pytest.approx(whole.skin_fraction)
+    whole, chunks = traced(frames), traced(frames, splits)
+    np.testing.assert_array_equal(chunks.segments[0].rgb, whole.segments[0].rgb)
 
 
-def test_regions_are_where_their_names_say() -> None:
-    """Each quarter of the face is lit at its own moment; its region answers most, the whole face a little."""
+def test_regions_lie_where_their_names_say() -> None:
+    """Each quarter of the face is lit at its own time; the trace of its region changes most."""
     places = [(0.5, 0.2), (0.25, 0.57), (0.75, 0.57), (0.5, 0.9)]
     image = paint(TONES["medium"])
     frames = np.stack([image] + [image * (1 + 0.1 * mask(x, y, 0.12, 0.08)) for x, y in places])
-    still = np.repeat(image[None], 60, axis=0)  # so that the weights have settled before anything changes
+    still = np.repeat(image[None], 60, axis=0)  # the weights are constant before anything changes
     rgb = traced(filmed(np.concatenate([still, frames]), noise=0.5)).segments[0].rgb[60:]
     change = rgb[1:, 1:, 1] / rgb[0, 1:, 1] - 1
     np.testing.assert_array_equal(change.argmax(axis=1), [0, 1, 2, 3])
@@ -152,50 +158,53 @@ def test_grey_video_stays_grey() -> None:
     rgb = skin.segments[0].rgb
     np.testing.assert_array_equal(rgb[..., 0], rgb[..., 1])
     np.testing.assert_array_equal(rgb[..., 2], rgb[..., 1])
-    assert 0.4 < skin.skin_fraction < 1.0
+    assert 0.4 < skin_fraction(grey) < 1.0
     assert rgb[-1, 0, 1] == pytest.approx(paint(TONES["medium"])[SKIN[..., 0] > 0, 1].mean(), rel=0.05)
 
 
-def test_without_skin_the_ellipse_counts() -> None:
-    """Confetti: next to nothing is alike, so the trace is the plain mean of what the face should fill."""
+def test_without_skin_the_whole_ellipse_is_used() -> None:
+    """Confetti has hardly any skin, so the trace is the mean over the ellipse."""
     confetti = np.random.default_rng(0).integers(0, 2, (18, 18, 3)).repeat(4, axis=0).repeat(4, axis=1) * 200.0
-    skin = traced(filmed(confetti[None].repeat(10, axis=0)))
-    assert skin.skin_fraction < 0.15
+    frames = filmed(confetti[None].repeat(10, axis=0))
+    skin = traced(frames)
+    assert skin_fraction(frames) < 0.15
     ellipse = mask(0.5, 0.5, 0.43, 0.5)
     expected = (confetti * ellipse).sum(axis=(0, 1)) / ellipse.sum()
     np.testing.assert_allclose(skin.segments[0].rgb[-1, 0], expected, rtol=0.25)
 
 
 @pytest.mark.parametrize("level", [0, 97, 255])
-def test_a_flat_picture_gives_its_level(level: int) -> None:
+def test_flat_image_gives_a_constant_trace(level: int) -> None:
     rgb = traced(np.full((40, SIZE, SIZE, 3), level, np.uint8)).segments[0].rgb
     np.testing.assert_allclose(rgb, level, rtol=1e-12)
-    assert np.ptp(rgb, axis=0).max() == 0  # a frozen picture must not seem to beat
+    assert np.ptp(rgb, axis=0).max() == 0  # a still image must not have a pulse
 
 
 @pytest.mark.parametrize("size", [16, 36, 100, 128])
-def test_any_size_of_crop(size: int) -> None:
+def test_crops_of_any_size(size: int) -> None:
     frames = np.stack([cv2.resize(image, (size, size)) for image in filmed(paint(TONES["light"])[None].repeat(3, 0))])
     skin = SkinTrace()
     skin.push(FaceClip(frames, 0.0, FPS, 0))
     np.testing.assert_allclose(skin.segments[0].rgb[-1, 0], TONES["light"], rtol=0.06)
 
 
-def test_a_new_part_starts_afresh() -> None:
+def test_new_segment_starts_with_a_new_average() -> None:
     dark, light = (filmed(paint(TONES[tone])[None].repeat(20, axis=0)) for tone in ("dark", "light"))
     skin = SkinTrace()
     assert skin.segments == []
-    assert skin.skin_fraction == 0.0
     skin.push(FaceClip(dark, 0.5, FPS, 0))
     skin.push(FaceClip(light, 9.0, FPS, 1))
-    assert [(part.start_s, part.fps, len(part.rgb)) for part in skin.segments] == [(0.5, FPS, 20), (9.0, FPS, 20)]
+    assert [(segment.start_s, segment.fps, len(segment.rgb)) for segment in skin.segments] == [
+        (0.5, FPS, 20),
+        (9.0, FPS, 20),
+    ]
     assert isinstance(skin.segments[0], TraceSegment)
     np.testing.assert_array_equal(skin.segments[1].rgb, traced(light).segments[0].rgb)
 
 
 @pytest.mark.skipif(not EVM_FACE.exists(), reason=f"the sample video is not there: {EVM_FACE}")
-def test_a_real_face_end_to_end() -> None:
-    """A fixed box, crops, skin, methods: the rate that the video is known for, in the face and in its regions."""
+def test_real_face_from_frames_to_rate() -> None:
+    """A fixed box, crops, skin and methods give the known rate of the video, in the face and in its regions."""
     clips, skin = ClipBuilder(SIZE, 0.0, FPS), SkinTrace()
     with open_video(EVM_FACE) as video:
         for frame in video:
@@ -219,13 +228,13 @@ def test_a_real_face_end_to_end() -> None:
         assert peak("POS", region) == pytest.approx(52.7, abs=1.5)
 
 
-def test_what_is_before_a_time_can_be_forgotten_and_the_rest_stays_as_it_was() -> None:
+def test_forget_drops_clips_before_a_time_and_keeps_the_rest() -> None:
     frames = filmed(np.repeat(paint((200, 150, 120))[None], 120, axis=0))
     whole = traced(frames).segments[0]
     trace = traced(frames, [30, 60, 90])
     trace.forget(2.5)
-    [part] = trace.segments
-    assert part.start_s == pytest.approx(2.0), "clips are let go whole"
-    assert np.array_equal(part.rgb, whole.rgb[60:])
+    [segment] = trace.segments
+    assert segment.start_s == pytest.approx(2.0), "clips are dropped whole"
+    assert np.array_equal(segment.rgb, whole.rgb[60:])
     trace.forget(100.0)
     assert trace.segments == []

@@ -1,1 +1,1 @@
-"""Faces in frames: detection, tracking, crops on a uniform clock, and the mean colour of skin regions."""
+"""Face detection, tracking, crops on a uniform clock, and mean RGB traces of skin regions."""

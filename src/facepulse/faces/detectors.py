@@ -1,7 +1,7 @@
-"""Find faces in one image: Haar's cascade, the network RFB-320, and the two of them together.
+"""Face detectors for single images: a Haar cascade, the network RFB-320, and a combination of the two.
 
-Each detector is called with an RGB image, uint8 (H, W, 3), and returns its detections, best first: square boxes in the
-geometry of Haar's cascade (brows to chin, ear to ear) and scores in 0..1, none below the detector's threshold.
+A detector is called with an RGB image, uint8 (H, W, 3), and returns its detections, best first: square boxes in the
+geometry of the Haar cascade (brows to chin, ear to ear) and scores in 0..1, none below the threshold of the detector.
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ import cv2
 import cv2.data
 import numpy as np
 from cv2.typing import MatLike
-from numpy.typing import NDArray
 
 from facepulse._types import Image
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.faces.tracking import Box, Detection, Detector
 
-# Level weight that scores 0.5. Of 288 faces pasted into photographs (upright, tilted by 15 degrees, dimmed to 12 %, in
-# heavy noise) 96 % weighed more; of 249 pictures without one (textures, photographs, noise, clouds) 1 % held one.
+# Level weight that maps to a score of 0.5. Of 288 faces pasted into photographs (upright, tilted by 15 degrees, dimmed
+# to 12 %, in heavy noise), 96 % have a larger weight; of 249 images without a face (textures, photographs, noise,
+# clouds), 1 % have a detection with a larger weight.
 HAAR_EVEN_WEIGHT = 2.0
 HAAR_MIN_SCORE = 0.5
 
-# RFB-320 takes the glint of a spoon for a face with 0.99 (3 % of those 249 pictures hold a face for it), but real ones,
-# even dimmed to 12 % or tilted by 30 degrees, come to more than this, too.
+# RFB-320 detects a face with a score of 0.99 in the highlight of a spoon (and one in 3 % of those 249 images), but real
+# faces, even dimmed to 12 % or tilted by 30 degrees, score above this threshold, too.
 RFB_MIN_SCORE = 0.95
 RFB_WIDTH, RFB_HEIGHT = 320, 240
 
-# RFB's boxes are as tall as the head. Haar's square about the same face has this many times the square root of their
-# area for a side (standard deviation 7 %), and its centre this far down their height (3 %); median of 120 pairs of
-# boxes on six faces.
+# Boxes of RFB-320 are as tall as the head. The side of the Haar square around the same face is this multiple of the
+# square root of their area (standard deviation 7 %), and its centre lies at this fraction of their height (3 %);
+# medians of 120 pairs of boxes on six faces.
 RFB_SIDE = 1.04
 RFB_CENTRE = 0.476
 
-MAX_OVERLAP = 0.3  # intersection over union above which two boxes are one face
-MAX_GAIN = 20.0
+MAX_OVERLAP = 0.3  # intersection over union above which two boxes show the same face
+MAX_GAIN = 20.0  # of `brighten`
 
 
 class HaarDetector:
-    """Viola and Jones' boosted cascade of Haar features (CVPR 2001), as trained by Lienhart, from OpenCV.
+    """Boosted cascade of Haar features (Viola and Jones, CVPR 2001), as trained by Lienhart, from OpenCV.
 
-    Candidates are ranked by the margin with which they pass the last stage (OpenCV's level weight); the largest box,
-    the usual choice, jumps to false positives. The cascade runs on a small picture: first for faces of at least a tenth
-    of the frame's long side, and only where there is none for smaller ones, down to 6 % of it.
+    Candidates are ranked by the margin with which they pass the last stage (level weight in OpenCV); the usual choice,
+    the largest box, jumps to false positives. The cascade runs on a downscaled image: first for faces of at least 10 %
+    of the frame's long side and, only if there is none, for smaller ones, down to 6 %.
 
     Raises:
         FacepulseError: OpenCV has no cascade to load.
@@ -57,7 +57,7 @@ class HaarDetector:
         self._cascade = load_cascade("haarcascade_frontalface_default.xml")
 
     def __call__(self, image: Image) -> list[Detection]:
-        """Find upright faces seen from the front."""
+        """Detect upright frontal faces."""
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         return self._search(grey, long_side=320, scale_step=1.2, sides=(32, 0)) or self._search(
             grey, long_side=400, scale_step=1.15, sides=(24, 52)
@@ -90,28 +90,28 @@ class HaarDetector:
 class RfbDetector:
     """RFB-320, the larger variant of Linzaer's Ultra-Light-Fast-Generic-Face-Detector-1MB (MIT licence beside it).
 
-    It finds the heads that Haar's cascade does not, turned or tilted, but its boxes are less steady.
+    It also detects turned and tilted heads, which the Haar cascade misses, but its boxes are less steady.
 
     Raises:
-        FacepulseError: the network's file is missing from the installation.
+        FacepulseError: the file of the network is missing from the installation.
     """
 
     def __init__(self) -> None:
         path = Path(__file__).with_name("rfb_320.onnx")
         if not path.is_file():
-            raise FacepulseError(f"{path} is missing: expected the face detector's network, reinstall facepulse")
+            raise FacepulseError(f"{path} is missing: expected the network of the face detector, reinstall facepulse")
         self._network = cv2.dnn.readNetFromONNX(str(path))
 
     def __call__(self, image: Image) -> list[Detection]:
-        """Find faces of any pose, from about 3 % of the frame's width."""
+        """Detect faces of any pose, from about 3 % of the width of the frame."""
         height, width = image.shape[:2]
-        # The picture keeps its proportions: squeezed into 4:3, a portrait shows faces wider than any it was trained on.
+        # The aspect ratio is kept: squeezed into 4:3, a portrait has wider faces than the network was trained on.
         scale = min(RFB_WIDTH / width, RFB_HEIGHT / height)
         small_size = max(1, round(width * scale)), max(1, round(height * scale))
         padded = np.full((RFB_HEIGHT, RFB_WIDTH, 3), 127, np.uint8)
         padded[: small_size[1], : small_size[0]] = brighten(cv2.resize(image, small_size, interpolation=cv2.INTER_AREA))
-        # The graph was converted from TensorFlow: channels last in; out comes a row a candidate of two softmax scores
-        # (background, face) and the decoded corners x1, y1, x2, y2 in 0..1.
+        # The graph was converted from TensorFlow: its input has channels last, and its output is a row per candidate of
+        # two softmax scores (background, face) and the decoded corners x1, y1, x2, y2 in 0..1.
         self._network.setInput((padded[np.newaxis].astype(np.float32) - 127) / 128)
         rows = self._network.forward()[0]
         to_pixels = np.tile([RFB_WIDTH / scale, RFB_HEIGHT / scale], 2)
@@ -123,7 +123,7 @@ class RfbDetector:
 
 
 class AutoDetector:
-    """Haar's cascade for its steady boxes, and RFB-320 in those images in which it finds nothing."""
+    """Haar cascade, for its steady boxes, and RFB-320 for images in which the cascade finds no face."""
 
     def __init__(self) -> None:
         self._haar = HaarDetector()
@@ -133,7 +133,7 @@ class AutoDetector:
         return RfbDetector()
 
     def __call__(self, image: Image) -> list[Detection]:
-        """Find faces."""
+        """Detect faces."""
         return self._haar(image) or self._rfb(image)
 
 
@@ -145,10 +145,10 @@ DETECTORS: Final[dict[str, Callable[[], Detector]]] = {
 
 
 def get_detector(name: str) -> Detector:
-    """A new detector of a name.
+    """Create a detector by its name, a key of `DETECTORS`.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no detector of that name.
     """
     try:
         make = DETECTORS[name]
@@ -158,10 +158,10 @@ def get_detector(name: str) -> Detector:
 
 
 def load_cascade(name: str) -> cv2.CascadeClassifier:
-    """Load one of the cascades that OpenCV 4's Python packages ship.
+    """Load one of the cascades that the Python packages of OpenCV 4 contain.
 
     Raises:
-        FacepulseError: this OpenCV has none, as from version 5 on, or its file is missing.
+        FacepulseError: this OpenCV has no cascades (from version 5 on), or the file is missing.
     """
     if hasattr(cv2, "CascadeClassifier"):
         cascade = cv2.CascadeClassifier()
@@ -173,11 +173,11 @@ def load_cascade(name: str) -> cv2.CascadeClassifier:
     )
 
 
-def brighten(image: MatLike) -> NDArray[np.uint8]:
-    """Scale an image's values so that its bright parts (98th percentile) come to 255.
+def brighten(image: MatLike) -> Image:
+    """Scale the values of an image so that its 98th percentile becomes 255.
 
-    In low light the cascade skips all windows as too flat, and the network sees none of the contrast it was trained on;
-    neither is disturbed by the noise that is amplified along.
+    In low light the cascade skips all windows as too flat, and the contrast is lower than any the network was trained
+    on; the noise that is amplified as well disturbs neither.
 
     Args:
         image: uint8 (H, W) or (H, W, 3).
@@ -187,16 +187,16 @@ def brighten(image: MatLike) -> NDArray[np.uint8]:
 
 
 def best_of_each_face(detections: list[Detection], min_score: float) -> list[Detection]:
-    """Keep the detections of at least a score that do not fall on a better one, best first."""
+    """Keep detections of at least `min_score` that do not overlap a better one, best first (NMS)."""
     kept: list[Detection] = []
-    for detection in sorted(detections, key=lambda found: found.score, reverse=True):
+    for detection in sorted(detections, key=lambda detection: detection.score, reverse=True):
         if detection.score >= min_score and not any(same_face(better.box, detection.box) for better in kept):
             kept.append(detection)
     return kept
 
 
 def same_face(one: Box, other: Box) -> bool:
-    """Whether two boxes overlap by more than neighbours do, or one's centre lies within the other (a nested box)."""
+    """True if two boxes overlap by more than those of neighbours, or the centre of one lies within the other."""
     shared_width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
     shared_height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
     if shared_width <= 0 or shared_height <= 0:
