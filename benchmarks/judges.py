@@ -49,7 +49,7 @@ from facepulse.errors import FacepulseError, NoFaceError, TooShortError, UsageEr
 from facepulse.evaluation import metrics
 from facepulse.measurement import QUALITY_THRESHOLD
 from facepulse.models.export import export
-from facepulse.rppg.classical import CLASSICAL
+from facepulse.rppg.classical import CLASSICAL, WINDOW_S
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import MINIMUM_SAMPLES, heart_rate
 from facepulse.video.reader import open_video
@@ -306,7 +306,7 @@ def read_here(
     detector = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
     crops, times, found = look(recording, detector)
     fps = (len(times) - 1) / max(times[-1], 1e-3)
-    if len(times) < CLASSICAL["POS"].min_seconds * fps + 1:
+    if len(times) < WINDOW_S * fps + 1:
         raise UsageError(f"{recording.video}: {times[-1]:.1f} s are too short for any judge")
     colour = crops.mean((1, 2))
     waves = {f"{name}, whole box": CLASSICAL[name].waveform(colour, fps) for name in methods}

@@ -1,12 +1,12 @@
-"""Does the quality hold when people move? Simulated people whose blood moves, and the same with it standing still.
+"""Calibration of the quality under motion, on simulated people with a pulse and the same people without one.
 
     python benchmarks/pulse_color.py [--recordings 40] [--preset complex] [--seconds 20] [--seed 101] [--fit]
 
-Renders each recording twice, writes both as files, and reads them as a whole and in windows of 10 s with three methods.
-A reading is right within 5 bpm of the heart in that time; one without blood that moves never is. Prints for the odd
-recordings, on which nothing was fitted, how often readings of each quality are right and how much of what is read
-without a pulse would be believed, with the colour looked at and without. With --fit, prints the constants of
-`facepulse/pulse_color.py` fitted on the even ones. All of it is simulated.
+Renders each recording twice, writes both as files, and estimates rates of the whole and of windows of 10 s with three
+methods. A rate is right if it is within 5 bpm of the true mean over the same time; without a pulse it never is. Prints
+for the odd recordings, on which nothing was fitted, the fraction of right rates in each bin of quality, and the
+fraction of rates without a pulse below two thresholds, with and without the colour test. With --fit, prints the
+constants of `facepulse/rppg/pulse_color.py` fitted on the even recordings. All data are simulated.
 """
 
 from __future__ import annotations
@@ -43,18 +43,20 @@ WINDOW_S = 10.0
 
 @dataclass(frozen=True)
 class Reading:
-    """One rate that was read: from a whole segment or a window, what its colour was, and whether it was right."""
+    """One estimated rate of a whole segment or a window, with its colour composition."""
 
     recording: int
     pulse: bool
     whole: bool
     found: regions.RateEstimate
-    seen: pulse_color.Signature
+    composition: pulse_color.PulseColor
     right: bool
 
     def quality(self, *, colour: bool) -> float:
         """What `measure` would say, with the colour looked at or not."""
-        return quality_model.calibrated_quality(replace(self.found, color=self.seen.evidence) if colour else self.found)
+        return quality_model.calibrated_quality(
+            replace(self.found, color=self.composition.log_odds) if colour else self.found
+        )
 
 
 def read_recording(index: int, *, preset: str, seed: int, seconds: float) -> list[Reading]:
@@ -78,26 +80,27 @@ def read(recording: Recording, index: int, pulses: bool) -> list[Reading]:
             waves = region_waveforms(CLASSICAL[name], rgb[:, 1:], segment.fps)
             for length in sorted({len(rgb), min(len(rgb), round(WINDOW_S * segment.fps))}):
                 for begin in range(0, len(rgb) - length + 1, max(length // 2, 1)):
-                    part = slice(begin, begin + length)
-                    found = regions.estimate_rate([waves[:, part]], segment.fps, PROTOCOL)
-                    seen = pulse_color.signature([rgb[part, 1:]], segment.fps, found.bpm, PROTOCOL)
-                    first_s, last_s = segment.times[part][[0, -1]]
+                    window = slice(begin, begin + length)
+                    found = regions.estimate_rate([waves[:, window]], segment.fps, PROTOCOL)
+                    composition = pulse_color.pulse_color([rgb[window, 1:]], segment.fps, found.bpm, PROTOCOL)
+                    first_s, last_s = segment.times[window][[0, -1]]
                     right = pulses and abs(found.bpm - recording.heartbeat.mean_bpm(first_s, last_s)) < 5
-                    if seen is not None:
-                        readings.append(Reading(index, pulses, length == len(rgb), found, seen, right))
+                    if composition is not None:
+                        readings.append(Reading(index, pulses, length == len(rgb), found, composition, right))
     return readings
 
 
 def fitted(readings: list[Reading]) -> NDArray[np.float64]:
-    """The two weights that make the observed rights and wrongs most likely, on top of what the agreement says."""
+    """Fit the two coefficients by maximum likelihood, with the log odds of the quality model as an offset."""
     usable = [reading for reading in readings if reading.found.coherence > 0]
-    trust = np.clip([reading.quality(colour=False) for reading in usable], 1e-9, 1 - 1e-9)
-    parts = np.array([reading.seen.logarithms for reading in usable])
-    return fit_logistic(parts, [reading.right for reading in usable], np.ones(2), known=np.log(trust / (1 - trust)))
+    quality = np.clip([reading.quality(colour=False) for reading in usable], 1e-9, 1 - 1e-9)
+    predictors = np.array([reading.composition.predictors for reading in usable])
+    right = [reading.right for reading in usable]
+    return fit_logistic(predictors, right, np.ones(2), known=np.log(quality / (1 - quality)))
 
 
 def table(readings: list[Reading], *, colour: bool) -> str:
-    lines = ["blood moves:    n  right"]
+    lines = ["with a pulse:   n  right"]
     moving = [(reading.quality(colour=colour), reading.right) for reading in readings if reading.pulse]
     for low, high in pairwise([0.0, 0.3, 0.7, 0.9, 1.0001]):
         rights = [right for quality, right in moving if low <= quality < high]
@@ -105,7 +108,7 @@ def table(readings: list[Reading], *, colour: bool) -> str:
             lines.append(f"{low:.1f} to {min(high, 1):.1f} {len(rights):8d}  {np.mean(rights):5.2f}")
     still = np.array([reading.quality(colour=colour) for reading in readings if not reading.pulse])
     below = ", ".join(f"{np.mean(still < limit):.1%} below {limit}" for limit in (0.3, 0.7))
-    lines.append(f"stands still: n {len(still)}, {below}")
+    lines.append(f"without a pulse: n {len(still)}, {below}")
     return "\n".join(lines)
 
 
@@ -122,7 +125,7 @@ def main() -> None:
         readings = [reading for some in pool.map(work, range(arguments.recordings)) for reading in some]
     if arguments.fit:
         fit = fitted([reading for reading in readings if reading.recording % 2 == 0])
-        print("BLOOD_WEIGHT, STRANGE_WEIGHT =", ", ".join(f"{value:.2f}" for value in fit))
+        print("PULSE_COEFFICIENT, MOTION_COEFFICIENT =", ", ".join(f"{value:.2f}" for value in fit))
     of = f"{arguments.preset}, seed {arguments.seed}, the odd ones of {arguments.recordings} recordings"
     print(f"simulated, {of}; POS, CHROM and GREEN together")
     for whole in (True, False):

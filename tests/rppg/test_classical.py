@@ -1,4 +1,4 @@
-"""Every classical method against its paper, against motion, and against input without a pulse."""
+"""Classical methods against their papers, in motion, and on input without a pulse."""
 
 import math
 import subprocess
@@ -22,7 +22,7 @@ every_method = pytest.mark.parametrize("method", CLASSICAL.values(), ids=CLASSIC
 
 
 def blood_volume(bpm: float, seconds: float = 20.0, fps: float = FPS) -> np.ndarray:
-    """A pulse of unit amplitude with a second harmonic, so that up and down can be told apart."""
+    """A pulse of unit amplitude with a second harmonic, so that its sign can be determined."""
     phase = 2 * np.pi * bpm / 60 * np.arange(int(seconds * fps)) / fps
     return (np.sin(phase) + 0.3 * np.sin(2 * phase + 0.6)) / 1.1
 
@@ -30,14 +30,14 @@ def blood_volume(bpm: float, seconds: float = 20.0, fps: float = FPS) -> np.ndar
 def skin_trace(
     volume: np.ndarray, strength: float = 0.0075, light: np.ndarray | None = None, noise: float = 0.02
 ) -> np.ndarray:
-    """Colour of skin, in which blood absorbs along the pulse signature and light scales all channels alike."""
+    """RGB trace of skin: absorption along the pulse signature, and light that scales all channels alike."""
     absorbed = strength * np.outer(volume, PULSE_SIGNATURE / np.linalg.norm(PULSE_SIGNATURE))
     light = np.zeros(len(volume)) if light is None else light
     return SKIN * (1 - absorbed) * (1 + light[:, None]) + np.random.default_rng(0).normal(0, noise, (len(volume), 3))
 
 
 def unsteady_light(centre_bpm: float, length: int, fps: float = FPS) -> np.ndarray:
-    """Motion: noise of unit deviation in a band of 0.5 Hz around a wrong heart rate, and a slow drift."""
+    """Motion: noise of unit variance in a band of 0.5 Hz around a wrong heart rate, and a slow drift."""
     noise = np.random.default_rng(1).normal(size=length)
     hz = centre_bpm / 60
     b, a = butter(2, [(hz - 0.25) * 2 / fps, (hz + 0.25) * 2 / fps], btype="bandpass")
@@ -52,25 +52,25 @@ def peak_bpm(waveform: np.ndarray, fps: float = FPS) -> float:
     return float(bpm[band][np.argmax(power[band])])
 
 
-# --- the pulse is found, upright
+# --- rate and sign of the pulse
 
 
 @every_method
 @pytest.mark.parametrize("bpm", [48.0, 72.0, 113.0, 180.0])
-def test_the_rate_of_a_quiet_face(method: ClassicalMethod, bpm: float) -> None:
+def test_rate_of_a_still_face(method: ClassicalMethod, bpm: float) -> None:
     trace = skin_trace(blood_volume(bpm))
     assert peak_bpm(method.waveform(trace, FPS)) == pytest.approx(bpm, abs=0.5)
 
 
 @every_method
 @pytest.mark.parametrize("fps", [8.0, 25.0, 60.0])
-def test_the_rate_at_other_frame_rates(method: ClassicalMethod, fps: float) -> None:
+def test_rate_at_other_frame_rates(method: ClassicalMethod, fps: float) -> None:
     trace = skin_trace(blood_volume(66.0, fps=fps))
     assert peak_bpm(method.waveform(trace, fps), fps) == pytest.approx(66.0, abs=0.5)
 
 
 @every_method
-def test_the_systolic_peak_points_up(method: ClassicalMethod) -> None:
+def test_systole_is_up(method: ClassicalMethod) -> None:
     volume = blood_volume(72.0)
     waveform = method.waveform(skin_trace(volume), FPS)
     assert waveform.shape == volume.shape
@@ -81,15 +81,15 @@ def test_the_systolic_peak_points_up(method: ClassicalMethod) -> None:
 
 @pytest.mark.parametrize("name", ["ICA", "CHROM", "POS", "LGI", "PBV", "OMIT"])
 @pytest.mark.parametrize(("bpm", "wrong_bpm"), [(66.0, 130.0), (125.0, 60.0)])
-def test_light_that_shakes_at_a_wrong_rate(name: str, bpm: float, wrong_bpm: float) -> None:
-    """Four times the pulse's own amplitude: green reads the motion, what looks at colour must not."""
+def test_rate_under_light_that_varies_at_another_rate(name: str, bpm: float, wrong_bpm: float) -> None:
+    """With four times the amplitude of the pulse GREEN follows the light; chrominance methods must not."""
     volume = blood_volume(bpm, 30.0)
     trace = skin_trace(volume, light=4 * 0.0075 * unsteady_light(wrong_bpm, len(volume)))
     assert abs(peak_bpm(CLASSICAL["GREEN"].waveform(trace, FPS)) - wrong_bpm) < 20
     assert peak_bpm(CLASSICAL[name].waveform(trace, FPS)) == pytest.approx(bpm, abs=1.0)
 
 
-# --- each as its paper writes it
+# --- equality with the papers
 
 
 def windows(length: int, size: int) -> list[slice]:
@@ -146,17 +146,17 @@ def loop_omit(rgb: np.ndarray) -> np.ndarray:
     ("name", "reference"),
     [("POS", loop_pos), ("CHROM", loop_chrom), ("PBV", loop_pbv), ("LGI", loop_lgi), ("OMIT", loop_omit)],
 )
-def test_agrees_with_the_paper_written_as_loops(name: str, reference: Callable[[np.ndarray], np.ndarray]) -> None:
+def test_equals_the_formula_of_the_paper_in_loops(name: str, reference: Callable[[np.ndarray], np.ndarray]) -> None:
     volume = blood_volume(77.0, 12.0)
     trace = skin_trace(volume, light=0.05 * unsteady_light(110.0, len(volume)), noise=0.3)
     expected = reference(trace)
-    tolerance = 1e-6 if name == "PBV" else 1e-9  # PBV's ridge, beside an inverse without one
+    tolerance = 1e-6 if name == "PBV" else 1e-9  # PBV is regularised here and not in the loop
     np.testing.assert_allclose(
         CLASSICAL[name].waveform(trace, FPS), expected - expected.mean(), rtol=0, atol=tolerance * np.ptp(expected)
     )
 
 
-def test_jade_separates_what_was_mixed() -> None:
+def test_jade_separates_known_sources() -> None:
     t = np.arange(3000) / FPS
     rng = np.random.default_rng(2)
     sources = np.stack([np.sin(2 * np.pi * 1.1 * t), (0.37 * t) % 1.0, rng.laplace(size=t.size)])
@@ -169,19 +169,19 @@ def test_jade_separates_what_was_mixed() -> None:
     np.testing.assert_array_equal(recovered, jade(mixing @ sources))
 
 
-def test_jade_does_not_depend_on_the_mixing() -> None:
-    """Equivariance: other mixtures of the same sources give the same components; it needs every cumulant's weight."""
+def test_jade_is_equivariant_to_the_mixing() -> None:
+    """Other mixtures of the same sources give the same components; this needs the weight of every cumulant."""
     rng = np.random.default_rng(3)
     sources = np.stack([rng.laplace(size=400), rng.uniform(size=400), rng.exponential(size=400)])
     first, second = (jade(rng.normal(size=(3, 3)) @ sources) for _ in range(2))
     np.testing.assert_allclose(np.abs(np.corrcoef(first, second)[:3, 3:]).max(axis=1), 1.0, atol=1e-9)
 
 
-# --- what must not matter
+# --- invariances
 
 
 @pytest.mark.parametrize("name", ["GREEN", "CHROM", "POS", "PBV", "ICA"])
-def test_white_balance_does_not_matter(name: str) -> None:
+def test_result_is_invariant_to_white_balance(name: str) -> None:
     trace = skin_trace(blood_volume(72.0), light=0.02 * unsteady_light(110.0, 600))
     np.testing.assert_allclose(
         CLASSICAL[name].waveform(trace * [0.4, 1.3, 2.0], FPS), CLASSICAL[name].waveform(trace, FPS), atol=1e-7
@@ -191,24 +191,24 @@ def test_white_balance_does_not_matter(name: str) -> None:
 @every_method
 @settings(max_examples=10, deadline=None)
 @given(gain=st.floats(0.02, 50), bpm=st.floats(45, 200), seed=st.integers(0, 1000))
-def test_brightness_does_not_matter(method: ClassicalMethod, gain: float, bpm: float, seed: int) -> None:
+def test_result_is_invariant_to_brightness(method: ClassicalMethod, gain: float, bpm: float, seed: int) -> None:
     trace = skin_trace(blood_volume(bpm, 6.0)) + np.random.default_rng(seed).normal(0, 0.05, (180, 3))
     expected = method.waveform(trace, FPS)
     np.testing.assert_allclose(method.waveform(gain * trace, FPS), expected, rtol=0, atol=1e-5 * np.ptp(expected))
 
 
-# --- input without a pulse, and no input
+# --- constant, grey and invalid input
 
 
 @every_method
 @pytest.mark.parametrize("level", [0.0, 97.3])
-def test_nothing_changes_nothing_comes_out(method: ClassicalMethod, level: float) -> None:
+def test_constant_traces_give_zeros(method: ClassicalMethod, level: float) -> None:
     np.testing.assert_array_equal(method.waveform(np.full((100, 3), level), FPS), np.zeros(100))
     np.testing.assert_array_equal(method.waveform(np.full((100, 3), level) * [1.1, 0.7, 0.43], FPS), np.zeros(100))
 
 
 @every_method
-def test_grey_video_has_a_pulse_in_green_only(method: ClassicalMethod) -> None:
+def test_grey_traces_have_a_pulse_in_green_only(method: ClassicalMethod) -> None:
     grey = np.repeat(skin_trace(blood_volume(72.0))[:, 1:2], 3, axis=1)
     waveform = method.waveform(grey, FPS)
     if method.name == "GREEN":
@@ -231,7 +231,9 @@ def test_grey_video_has_a_pulse_in_green_only(method: ClassicalMethod) -> None:
     ],
     ids=["black segment", "frozen segment", "black first", "no blue", "red only", "two alike", "shortest"],
 )
-def test_odd_input_gives_finite_output(method: ClassicalMethod, spoil: Callable[[np.ndarray], np.ndarray]) -> None:
+def test_unusual_traces_give_finite_waveforms(
+    method: ClassicalMethod, spoil: Callable[[np.ndarray], np.ndarray]
+) -> None:
     trace = spoil(skin_trace(blood_volume(72.0)))
     waveform = method.waveform(trace, FPS)
     assert waveform.shape == (len(trace),)
@@ -249,15 +251,15 @@ def test_odd_input_gives_finite_output(method: ClassicalMethod, spoil: Callable[
         (np.ones((100, 3)), 0.0, "fps must be"),
     ],
 )
-def test_bad_arguments_are_named(method: ClassicalMethod, rgb: np.ndarray, fps: float, message: str) -> None:
+def test_invalid_arguments_are_named(method: ClassicalMethod, rgb: np.ndarray, fps: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         method.waveform(rgb, fps)
 
 
-# --- the list of methods
+# --- list of methods
 
 
-def test_methods_are_found_in_any_case() -> None:
+def test_methods_are_found_in_upper_and_lower_case() -> None:
     assert list(CLASSICAL) == ["GREEN", "ICA", "CHROM", "POS", "LGI", "PBV", "OMIT"]
     assert find_classical("pos") is CLASSICAL["POS"]
     with pytest.raises(UsageError, match="'deep': choose one of GREEN, ICA, CHROM, POS, LGI, PBV, OMIT"):

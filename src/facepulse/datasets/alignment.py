@@ -18,7 +18,7 @@ import numpy as np
 from facepulse._types import Floats
 from facepulse.datasets.recording import Signal
 from facepulse.rppg.protocols import PROTOCOLS
-from facepulse.rppg.spectrum import bandpass, heart_rate, parabola_top
+from facepulse.rppg.spectrum import bandpass, heart_rate, parabola_vertex
 
 MAX_OFFSET_S = 1.0
 MAX_DRIFT = 0.02
@@ -148,7 +148,7 @@ def _top(values: Floats, peak: int) -> float:
     """Distance in steps from a peak to the top of the parabola through it and its neighbours."""
     if not 0 < peak < len(values) - 1:
         return 0.0
-    return parabola_top(*values[peak - 1 : peak + 2])
+    return parabola_vertex(*values[peak - 1 : peak + 2])
 
 
 def _height(values: Floats, peak: int) -> float:

@@ -12,11 +12,12 @@ from facepulse._types import Floats
 from facepulse.measurement import QUALITY_THRESHOLD, Measurement, Window
 from facepulse.pipeline.extract import MeasurableFace, Segment, VideoTraces
 from facepulse.pipeline.methods import Method
-from facepulse.rppg import hrv
+from facepulse.rppg.beats import find_beats
 from facepulse.rppg.classical import ClassicalMethod
+from facepulse.rppg.hrv import hrv
 from facepulse.rppg.keyframes import (
-    can_be_removed,
     coincides_with_key_frames,
+    is_removable,
     key_frame_period,
     remove_key_frame_rhythm,
 )
@@ -136,7 +137,7 @@ def _measurement(
     protocol = reading.protocol
     whole = [filtered(wave[0], fps, protocol) for wave in reading.waves]
     told = trusted and not reading.led
-    found = [hrv.find_beats(wave[0], fps, overall.bpm) if told else None for wave in reading.waves]
+    found = [find_beats(wave[0], fps, overall.bpm) if told else None for wave in reading.waves]
     longest = max(range(len(whole)), key=lambda index: len(whole[index]))
     longest_beats = found[longest]
     shown = (overall.hz >= 0.5) & (overall.hz <= 4.5)
@@ -156,7 +157,7 @@ def _measurement(
         windows=tuple(
             _windows(reading, segments, round(window_s * fps), min_quality if trusted else max(min_quality, SURE))
         ),
-        hrv=None if longest_beats is None else hrv.hrv(longest_beats),
+        hrv=None if longest_beats is None else hrv(longest_beats),
         beats_s=np.concatenate(
             [segment.times[0] + part.times_s for segment, part in zip(segments, found, strict=True) if part]
             or [np.zeros(0)]
@@ -242,7 +243,7 @@ def _skin_readings(
     as_coded = read([segment.rgb for segment in segments], True)
     if key_frame_period(keys) is None:
         return [as_coded]
-    removed = all(can_be_removed(segment.times, keys) for segment in segments)
+    removed = all(is_removable(segment.times, keys) for segment in segments)
     cleaned = [remove_key_frame_rhythm(segment.rgb, segment.times, keys) for segment in segments]
     return [as_coded, read(cleaned, not removed)]
 

@@ -11,9 +11,7 @@ from facepulse._types import Floats
 from facepulse.rppg.spectrum import MINIMUM_SAMPLES, bandpass, detrend
 
 CLOCK_HZ = 240.0  # beats are placed on a clock at least this fine, and between its samples by a parabola
-HALF_WINDOW = (
-    0.3  # in beat periods: the matched filter covers upstroke, peak and first descent around the steepest rise
-)
+HALF_WINDOW = 0.3  # in beat periods around the steepest rise: covers upstroke, peak and first descent
 MINIMUM_CORRELATION = 0.9  # with the template, below which a beat is not accepted
 
 
@@ -22,8 +20,8 @@ class Beats:
     """Beats of one waveform.
 
     Attributes:
-        times_s: (B,) float64, seconds from the waveform's first sample, increasing: the steepest rise of the template at
-            its best match.
+        times_s: (B,) float64, seconds from the waveform's first sample, increasing: the steepest rise of the template
+            at its best match.
         accepted: (B,) bool, False for a beat that hardly resembles the template.
         jitter_ms: RMS error of a beat's time due to noise, estimated from the waveform around the template.
         duration_s: length of the waveform.
@@ -147,8 +145,8 @@ def _jitter_s(beats: Floats, template: Floats, clock_hz: float, bandwidth_hz: fl
     """RMS timing error of the matched filter, from the noise that remains when the typical beat is fitted to each beat.
 
     Noise of density N that is flat over the band moves the maximum of ``∫ w(t) u(t - τ) dt`` by
-    ``√(N ∫ u'²) / ∫ u' s'`` (RMS), u being the template and s the beat. The formula holds for noise that is small beside
-    the pulse; stronger noise makes other maxima the highest, which the residual does not show.
+    ``√(N ∫ u'²) / ∫ u' s'`` (RMS), u being the template and s the beat. The formula holds for noise that is small
+    beside the pulse; stronger noise makes other maxima the highest, which the residual does not show.
     """
     typical = np.median(beats, axis=0)
     # Each beat has its own level, size and time: they are fitted, and their three degrees of freedom are accounted for.

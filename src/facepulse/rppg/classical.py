@@ -1,15 +1,15 @@
-"""Classical methods: from the mean colour of skin to the blood-volume pulse, by the physics of light and no training.
+"""Classical methods: from the mean RGB of skin to the blood volume pulse, by optics and without training.
 
 All have one signature, ``method(rgb, fps)``:
 
 Args:
-    rgb: (T, 3) colour trace, RGB, of one unbroken part.
-    fps: its rate in Hz.
+    rgb: (T, 3) RGB trace of one segment.
+    fps: its sampling rate in Hz.
 
 Returns:
-    (T,) float64 with zero mean, upright as a finger sensor shows it: more blood absorbs more light, so where the skin
-    is darkest the systolic peak points up. In relative change of the light, except for ICA. Where nothing that a method
-    looks at changes (black, frozen, grey where it needs colour) the result is zeros.
+    (T,) float64 with zero mean, systole up as in contact PPG: more blood absorbs more light, so the systolic peak is at
+    the darkest skin. The unit is relative change of light, except for ICA. The result is zeros if nothing that the
+    method uses changes (a black or constant trace, or a grey one for a method that needs colour).
 
 Raises:
     ValueError: `rgb` is not (T, 3), not finite, or shorter than 1.6 s.
@@ -27,141 +27,141 @@ import numpy.typing as npt
 from facepulse._types import Floats
 from facepulse.errors import UsageError
 
-WINDOW_S = 1.6  # of CHROM and POS: holds a beat at 40 bpm, and is short beside changes of light and pose
+WINDOW_S = 1.6  # of CHROM and POS: covers a beat at 40 bpm, and is short relative to changes of light and pose
 
-# How strongly the pulse shows in the normalised red, green and blue of a camera (de Haan and van Leest 2014).
+# PBV signature: relative amplitude of the pulse in the normalised R, G and B channels (de Haan and van Leest 2014).
 PULSE_SIGNATURE = np.array([0.33, 0.77, 0.53])
 
-# Relative changes this small are the rounding of float64; a spectrum of them would still have a peak.
+# Relative changes below this are rounding of float64, whose spectrum would still have a peak.
 ROUNDING = 1e-9
 
 PULSE_BAND_HZ = (40 / 60, 240 / 60)
 
 
 def green(rgb: npt.ArrayLike, fps: float) -> Floats:
-    """GREEN: the green channel, in which blood absorbs most, turned upside down.
+    """GREEN: the inverted green channel, in which haemoglobin absorbs most.
 
     Source: Verkruysse, Svaasand and Nelson, "Remote plethysmographic imaging using ambient light", Optics Express 16
     (2008).
     """
-    return _settled(-_normalised(_checked(rgb, fps))[:, 1])
+    return _centred(-_normalised(_checked(rgb, fps))[:, 1])
 
 
 def ica(rgb: npt.ArrayLike, fps: float) -> Floats:
-    """ICA: the most periodic of the three independent components of the colour trace, in units of its deviation.
+    """ICA: the most periodic of the three independent components of the RGB trace, with unit variance.
 
     Source: Poh, McDuff and Picard, "Non-contact, automated cardiac pulse measurements using video imaging and blind
     source separation", Optics Express 18 (2010), with JADE. The component is chosen as in their "Advancements in
     noncontact, multiparameter physiological measurements using a webcam", IEEE Trans. Biomed. Eng. 58 (2011): detrended
-    channels, highest peak of the normalised spectrum. Its sign, which ICA leaves open, is set against green.
+    channels, highest peak of the normalised spectrum. Its sign, which ICA does not determine, is set opposite to green.
     """
     from facepulse.rppg.spectrum import detrend  # scipy: most methods, and listing them, do without it
 
-    colours = _normalised(_checked(rgb, fps))
-    if not _has_colour(colours):
-        return np.zeros(len(colours))
-    # The cut-off of smoothness priors goes with fps; λ = 100 is meant at 30 fps.
-    detrended = detrend(colours - colours.mean(axis=0), 100.0 * (fps / 30.0) ** 2)
+    channels = _normalised(_checked(rgb, fps))
+    if not _has_color(channels):
+        return np.zeros(len(channels))
+    # The cut-off of smoothness priors scales with fps; λ = 100 refers to 30 fps.
+    detrended = detrend(channels - channels.mean(axis=0), 100.0 * (fps / 30.0) ** 2)
     spread = detrended.std(axis=0)
     standard = np.divide(detrended, spread, out=np.zeros_like(detrended), where=spread > ROUNDING)
     sources = jade(standard.T)
-    hz = np.fft.rfftfreq(len(colours), 1 / fps)
-    power = np.abs(np.fft.rfft(sources * np.hanning(len(colours)), axis=1)) ** 2
+    hz = np.fft.rfftfreq(len(channels), 1 / fps)
+    power = np.abs(np.fft.rfft(sources * np.hanning(len(channels)), axis=1)) ** 2
     in_band = power[:, (hz >= PULSE_BAND_HZ[0]) & (hz <= PULSE_BAND_HZ[1])]
     peakedness = in_band.max(axis=1) / np.maximum(power.sum(axis=1), ROUNDING)
     chosen = sources[int(np.argmax(peakedness))]
-    return _settled(-chosen if chosen @ standard[:, 1] > 0 else chosen)
+    return _centred(-chosen if chosen @ standard[:, 1] > 0 else chosen)
 
 
 def chrom(rgb: npt.ArrayLike, fps: float) -> Floats:
-    """CHROM: two chrominance signals that specular light does not reach, weighed so that motion cancels.
+    """CHROM: two chrominance signals free of specular reflection, weighted so that motion cancels.
 
     ``S = X - αY`` with ``X = 3R - 2G``, ``Y = 1.5R + G - 1.5B`` and ``α = σ(X) / σ(Y)`` on normalised, band-passed
     channels in Hann windows of 1.6 s. Source: de Haan and Jeanne, "Robust pulse rate from chrominance-based rPPG", IEEE
-    Trans. Biomed. Eng. 60 (2013). Two changes: the band-pass runs over the whole trace, where it has no
-    edges to ring at, and windows begin at every sample instead of every half window, so that their own rate of 75 a
-    minute does not show.
+    Trans. Biomed. Eng. 60 (2013). Two changes: the band-pass is applied to the whole trace, where it does
+    not ring at window edges, and windows begin at every sample instead of every half window, which would add a rhythm
+    of 75 per minute.
     """
     from facepulse.rppg.spectrum import bandpass  # as in `ica`
 
-    colours = _normalised(_checked(rgb, fps))
+    channels = _normalised(_checked(rgb, fps))
     length = _window_length(fps)
-    passed = bandpass(colours, fps, *PULSE_BAND_HZ, order=3)
-    level = _windowed_moments(colours, length)[0]
+    passed = bandpass(channels, fps, *PULSE_BAND_HZ, order=3)
+    level = _windowed_moments(channels, length)[0]
     covariance = _relative(_windowed_moments(passed, length)[1], level)
     x, y = np.array([3.0, -2.0, 0.0]), np.array([1.5, 1.0, -1.5])
     weights = x - _ratio_of_deviations(covariance, x, y)[:, None] * y
     taper = np.hanning(length + 2)[1:-1]
-    return _settled(_overlap_add(passed, _relative(weights, level), taper))
+    return _centred(_overlap_add(passed, _relative(weights, level), taper))
 
 
 def pos(rgb: npt.ArrayLike, fps: float) -> Floats:
-    """POS: projection on the plane orthogonal to the skin's own colour.
+    """POS: projection on the plane orthogonal to skin tone.
 
     ``h = S1 + α S2`` with ``S1 = G - B``, ``S2 = G + B - 2R`` and ``α = σ(S1) / σ(S2)`` on channels normalised in
     windows of 1.6 s that begin at every sample. Source: Wang, den Brinker, Stuijk and de Haan, "Algorithmic principles
     of remote PPG", IEEE Trans. Biomed. Eng. 64 (2017), Algorithm 1. Overlapping windows are averaged instead of added,
-    so that the ends do not fade.
+    so that the ends keep their amplitude.
     """
-    colours = _normalised(_checked(rgb, fps))
+    channels = _normalised(_checked(rgb, fps))
     length = _window_length(fps)
-    level, covariance = _windowed_moments(colours, length)
+    level, covariance = _windowed_moments(channels, length)
     s1, s2 = np.array([0.0, 1.0, -1.0]), np.array([-2.0, 1.0, 1.0])
     weights = s1 + _ratio_of_deviations(_relative(covariance, level), s1, s2)[:, None] * s2
-    # The weights of a window sum to zero, and so does h: its mean need not be taken off.
-    return _settled(-_overlap_add(colours, _relative(weights, level), np.ones(length)))
+    # The weights of a window sum to zero, hence the mean of h needs no subtraction.
+    return _centred(-_overlap_add(channels, _relative(weights, level), np.ones(length)))
 
 
 def pbv(rgb: npt.ArrayLike, fps: float) -> Floats:
-    """PBV: the combination of channels that varies least among those in which the pulse has its known strength.
+    """PBV: the combination of channels with the least variance under the constraint of the pulse signature.
 
     ``W ∝ P Q⁻¹`` with P the blood-volume pulse signature and Q the covariance of the normalised channels, here over the
     whole trace. Source: de Haan and van Leest, "Improved motion robustness of remote-PPG by using the blood volume
     pulse signature", Physiological Measurement 35 (2014).
     """
-    colours = _normalised(_checked(rgb, fps))
-    if not _has_colour(colours):
-        return np.zeros(len(colours))
-    changes = colours - 1.0
+    channels = _normalised(_checked(rgb, fps))
+    if not _has_color(channels):
+        return np.zeros(len(channels))
+    changes = channels - 1.0
     covariance = changes.T @ changes / len(changes)
-    # Channels that follow each other exactly leave no inverse; this much of an identity gives one and hides no noise.
+    # Exactly dependent channels have no inverse covariance; this regularisation gives one and is below any noise.
     covariance += (1e-9 * np.trace(covariance)) * np.eye(3)
     weights = np.linalg.solve(covariance, PULSE_SIGNATURE)
-    return _settled(-(changes @ weights) / (weights @ PULSE_SIGNATURE))
+    return _centred(-(changes @ weights) / (weights @ PULSE_SIGNATURE))
 
 
 def lgi(rgb: npt.ArrayLike, fps: float) -> Floats:
-    """LGI: green, after the direction in which the colour varies most with light and motion is projected out.
+    """LGI: green, after projecting out the main direction of colour change by light and motion.
 
     The direction is the first left singular vector of the (3, T) trace. Source: Pilz, Zaunseder, Krajewski and Blazek,
     "Local group invariance for heart rate estimation from face videos in the wild", CVPR Workshops 2018.
     """
-    colours = _checked(rgb, fps)
-    # The left singular vectors are the eigenvectors of a 3x3 matrix: T does not matter.
-    return _green_without(colours, np.linalg.eigh(colours.T @ colours)[1][:, -1])
+    channels = _checked(rgb, fps)
+    # The left singular vectors are the eigenvectors of a 3x3 matrix, whatever T.
+    return _green_without(channels, np.linalg.eigh(channels.T @ channels)[1][:, -1])
 
 
 def omit(rgb: npt.ArrayLike, fps: float) -> Floats:
-    """OMIT: green, after the first vector of the trace's QR decomposition is projected out.
+    """OMIT: green, after projecting out the first vector of the QR decomposition of the trace.
 
     The first column of Q is the direction of the first colour. Source: Álvarez Casado and Bordallo López, "Face2PPG: an
     unsupervised pipeline for blood volume pulse extraction from faces", IEEE J. Biomed. Health Inform. 27 (2023).
     """
-    colours = _checked(rgb, fps)
-    return _green_without(colours, np.linalg.qr(colours[:1].T)[0][:, 0])
+    channels = _checked(rgb, fps)
+    return _green_without(channels, np.linalg.qr(channels[:1].T)[0][:, 0])
 
 
 def jade(mixtures: npt.ArrayLike) -> Floats:
     """Separate real mixtures into independent components by their fourth-order cumulants.
 
-    Source: Cardoso and Souloumiac, "Blind beamforming for non-Gaussian signals", IEE Proceedings F 140 (1993). Nothing
-    is drawn at random: the same mixtures give the same components.
+    Source: Cardoso and Souloumiac, "Blind beamforming for non-Gaussian signals", IEE Proceedings F 140 (1993). The
+    algorithm is deterministic.
 
     Args:
         mixtures: (n, T).
 
     Returns:
-        (n, T) components with zero mean and unit variance, in no meaningful order and with arbitrary sign; zeros for
+        (n, T) components with zero mean and unit variance, in arbitrary order and with arbitrary sign; zeros for
         each dimension that the mixtures do not span.
     """
     centred = np.asarray(mixtures, dtype=np.float64)
@@ -172,7 +172,7 @@ def jade(mixtures: npt.ArrayLike) -> Floats:
     scale = np.divide(1.0, np.sqrt(np.abs(variances)), out=np.zeros(count), where=spanned)
     white = scale[:, None] * directions.T @ centred
 
-    # Cumulant matrices of all pairs of channels; mixed pairs stand for two, hence the root of two.
+    # Cumulant matrices of all pairs of channels; a mixed pair counts twice, hence the square root of two.
     identity = np.diag(spanned.astype(np.float64))
     cumulants = []
     for i in range(count):
@@ -185,7 +185,7 @@ def jade(mixtures: npt.ArrayLike) -> Floats:
 
 
 def _joint_diagonaliser(matrices: Floats) -> Floats:
-    """The rotation (n, n) whose ``Rᵀ M R`` are as diagonal as can be for all (k, n, n) matrices: Jacobi's sweeps."""
+    """Rotation (n, n) that jointly diagonalises (k, n, n) matrices, ``Rᵀ M R``, by Jacobi sweeps."""
     count = matrices.shape[1]
     rotation = np.eye(count)
     for _ in range(100):
@@ -208,49 +208,49 @@ def _joint_diagonaliser(matrices: Floats) -> Floats:
 
 
 def _checked(rgb: npt.ArrayLike, fps: float) -> Floats:
-    colours = np.asarray(rgb, dtype=np.float64)
-    if colours.ndim != 2 or colours.shape[1] != 3:
-        raise ValueError(f"rgb must be (T, 3), got {colours.shape}")
+    channels = np.asarray(rgb, dtype=np.float64)
+    if channels.ndim != 2 or channels.shape[1] != 3:
+        raise ValueError(f"rgb must be (T, 3), got {channels.shape}")
     if not (math.isfinite(fps) and fps > 0):
         raise ValueError(f"fps must be a positive number of Hz, got {fps}")
-    if len(colours) < _window_length(fps):
-        raise ValueError(f"rgb must last {WINDOW_S} s ({_window_length(fps)} rows at {fps:g} fps), got {len(colours)}")
-    if not np.isfinite(colours).all():
-        raise ValueError("rgb must be finite: leave out frames without a colour")
-    return colours
+    if len(channels) < _window_length(fps):
+        raise ValueError(f"rgb must last {WINDOW_S} s ({_window_length(fps)} rows at {fps:g} fps), got {len(channels)}")
+    if not np.isfinite(channels).all():
+        raise ValueError("rgb must be finite: leave out frames without a value")
+    return channels
 
 
 def _window_length(fps: float) -> int:
     return max(2, math.ceil(WINDOW_S * fps - 1e-9))
 
 
-def _normalised(colours: Floats) -> Floats:
-    """Each channel over its mean; ones for a channel without light."""
-    level = colours.mean(axis=0)
-    relative: Floats = np.divide(colours, level, out=np.ones_like(colours), where=np.abs(level) > 0)
+def _normalised(channels: Floats) -> Floats:
+    """Divide each channel by its mean; ones for a black channel."""
+    level = channels.mean(axis=0)
+    relative: Floats = np.divide(channels, level, out=np.ones_like(channels), where=np.abs(level) > 0)
     return relative
 
 
-def _has_colour(normalised: Floats) -> bool:
+def _has_color(normalised: Floats) -> bool:
     return bool(np.ptp(normalised, axis=1).max() > ROUNDING)
 
 
-def _settled(waveform: Floats) -> Floats:
-    """Zero mean, and exactly zero where only rounding is left."""
-    centred: Floats = waveform - waveform.mean()
-    return centred if np.abs(centred).max() > ROUNDING else np.zeros_like(centred)
+def _centred(waveform: Floats) -> Floats:
+    """Subtract the mean; exact zeros if only rounding error is left."""
+    result: Floats = waveform - waveform.mean()
+    return result if np.abs(result).max() > ROUNDING else np.zeros_like(result)
 
 
-def _green_without(colours: Floats, direction: Floats) -> Floats:
-    """Upright green, relative to its mean, after a unit direction (3,) is projected out of the trace."""
-    residual = colours[:, 1] - direction[1] * (colours @ direction)
-    level = colours[:, 1].mean()
-    return _settled(-residual / level) if level != 0 else np.zeros(len(colours))
+def _green_without(channels: Floats, direction: Floats) -> Floats:
+    """Inverted green relative to its mean, after projecting a unit direction (3,) out of the trace."""
+    residual = channels[:, 1] - direction[1] * (channels @ direction)
+    level = channels[:, 1].mean()
+    return _centred(-residual / level) if level != 0 else np.zeros(len(channels))
 
 
 def _windowed_moments(trace: Floats, length: int) -> tuple[Floats, Floats]:
     """Mean (N, 3) and covariance (N, 3, 3) of every window of a (T, 3) trace; N = T - length + 1."""
-    centre = trace.mean(axis=0)  # taken off first: the covariance is a difference, small beside the level's square
+    centre = trace.mean(axis=0)  # subtracted first: the covariance is small relative to the squared level
     windows = np.lib.stride_tricks.sliding_window_view(trace - centre, length, axis=0)
     mean = windows.mean(axis=2)
     covariance = np.einsum("nil,njl->nij", windows, windows) / length - mean[:, :, None] * mean[:, None, :]
@@ -258,13 +258,13 @@ def _windowed_moments(trace: Floats, length: int) -> tuple[Floats, Floats]:
 
 
 def _relative(values: Floats, level: Floats) -> Floats:
-    """Channel weights (N, 3) or covariances (N, 3, 3) over the level (N, 3) of their window; zero where it is black."""
+    """Divide channel weights (N, 3) or covariances (N, 3, 3) by the level (N, 3) of their window; zeros if black."""
     inverse = np.divide(1.0, level, out=np.zeros_like(level), where=np.abs(level) > 1e-6)
     return values * inverse if values.ndim == 2 else values * inverse[:, :, None] * inverse[:, None, :]
 
 
 def _ratio_of_deviations(covariance: Floats, first: Floats, second: Floats) -> Floats:
-    """σ(first · C) / σ(second · C) in every window, (N,); zero where the second does not vary."""
+    """Ratio σ(first · C) / σ(second · C) in every window, (N,); zero if the second does not vary."""
     above = np.einsum("i,nij,j->n", first, covariance, first)
     below = np.einsum("i,nij,j->n", second, covariance, second)
     ratio = np.divide(above, below, out=np.zeros_like(above), where=below > ROUNDING**2)
@@ -272,29 +272,28 @@ def _ratio_of_deviations(covariance: Floats, first: Floats, second: Floats) -> F
 
 
 def _overlap_add(channels: Floats, gains: Floats, taper: Floats) -> Floats:
-    """Mean over all windows that hold a sample of (gain of the window · channels of the sample), weighed by the taper.
+    """Mean of (gain of the window · channels of the sample) over all windows with a sample, weighted by a taper.
 
-    A window's gains are the same for all its samples, so it is the gains that are overlapped: one convolution a
-    channel instead of a sum over windows.
+    The gains of a window are the same for all its samples, so the gains are overlap-added: one convolution per channel
+    instead of a sum over windows.
     """
-    spread = np.column_stack([np.convolve(gain, taper) for gain in gains.T])
-    cover = np.convolve(np.ones(len(gains)), taper)
-    return np.asarray((spread * channels).sum(axis=1) / cover, dtype=np.float64)
+    gain = np.column_stack([np.convolve(column, taper) for column in gains.T])
+    weight = np.convolve(np.ones(len(gains)), taper)
+    return np.asarray((gain * channels).sum(axis=1) / weight, dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class ClassicalMethod:
-    """A classical method and the input it asks for.
+    """Classical method with the input that it requires.
 
     Attributes:
         name: key in `CLASSICAL`.
         function: ``(rgb (T, 3), fps) -> (T,)``.
         description: one line for a listing.
         reference: authors, venue and year.
-        size: side of the crops in pixels that the colour means are taken from.
+        size: side in pixels of the crops that the mean RGB is taken from.
         margin: widening of the face box to each side, as a fraction of its size.
         fps: clock rate in Hz.
-        min_seconds: the shortest trace it takes.
     """
 
     name: str
@@ -304,10 +303,9 @@ class ClassicalMethod:
     size: int = 72
     margin: float = 0.0
     fps: float = 30.0
-    min_seconds: float = WINDOW_S
 
     def waveform(self, rgb: npt.ArrayLike, fps: float) -> Floats:
-        """The pulse (T,) of a colour trace (T, 3) sampled at `fps` Hz; raises ValueError as `function` does."""
+        """Compute the BVP (T,) of an RGB trace (T, 3) sampled at `fps` Hz; raises ValueError as `function` does."""
         return self.function(rgb, fps)
 
 
@@ -328,10 +326,10 @@ CLASSICAL: dict[str, ClassicalMethod] = {
 
 
 def find_classical(name: str) -> ClassicalMethod:
-    """The method of a name, in upper or lower case.
+    """Find a classical method by its name, in upper or lower case.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: no classical method has this name.
     """
     try:
         return CLASSICAL[name.upper()]

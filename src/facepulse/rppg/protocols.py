@@ -1,7 +1,7 @@
 """Named protocols for reading a heart rate from a waveform: band, filter, spectrum and search range.
 
-A protocol is the whole recipe: filter, spectrum, search range. It moves the error of identical waveforms by a factor of
-three, so it is printed with every number, and reference and estimate always go through the same one.
+The choice of protocol changes the error of identical waveforms by a factor of three, so it is printed with every
+number, and reference and estimate always go through the same one.
 """
 
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Protocol:
-    """A named recipe from waveform to bpm and SNR.
+    """Named choice of filter, spectrum and search range, from waveform to bpm and SNR.
 
     Attributes:
-        name: the key in `PROTOCOLS`.
+        name: key in `PROTOCOLS`.
         low_hz: lower edge of the band-pass.
         high_hz: upper edge of the band-pass.
-        search_bpm: lowest and highest heart rate that can be read.
+        search_bpm: lowest and highest heart rate that can be estimated.
         regularization: λ of the detrending at 30 fps.
-        estimator: `periodogram` and `welch` read the highest bin of the filtered waveform's spectrum; `harmonic` weighs
-            every peak of the unfiltered one with its second harmonic and reads it between the bins.
-        constant_cutoff: scale λ with fps squared, so that detrending cuts at the same frequency at every fps.
+        estimator: `periodogram` and `welch` take the highest bin of the filtered waveform's spectrum; `harmonic`
+            weights every peak of the unfiltered one by its second harmonic and interpolates between the bins.
+        constant_cutoff: λ is scaled with fps squared, so that detrending has the same cut-off at every fps.
     """
 
     name: str
@@ -32,15 +32,15 @@ class Protocol:
     constant_cutoff: bool = False
 
     def regularization_at(self, fps: float) -> float:
-        """λ of the detrending at a sampling rate in Hz."""
+        """Return λ of the detrending at a sampling rate in Hz."""
         return self.regularization * ((fps / 30) ** 2 if self.constant_cutoff else 1.0)
 
     def __str__(self) -> str:
-        """One line that names every choice, to be printed with the numbers made under it."""
+        """Return one line that names every choice, to be printed with the numbers."""
         spectrum_name = {
             "periodogram": "periodogram, highest bin",
             "welch": "Welch, highest bin",
-            "harmonic": "Hann periodogram, peak between bins weighed with its second harmonic",
+            "harmonic": "Hann periodogram, interpolated peak weighted by its second harmonic",
         }[self.estimator]
         return (
             f"{self.name}: detrended λ={self.regularization:g}{' at 30 fps' * self.constant_cutoff}, "

@@ -1,10 +1,10 @@
-"""Whether what a face's regions share at a rate has the colour of blood.
+"""Test of whether the signal that the regions share at a heart rate has the colour of the blood volume pulse.
 
-Blood takes from green what it takes from red and more, and from blue something in between: as it comes and goes, the
-skin's tint changes along one known direction and the skin darkens and brightens with it, everywhere alike. Steps, nods
-and moving light also change the colour of every region in one rhythm. But they move the tint along other directions
-(towards the light's own colour where skin shines, towards hair or melanin where an edge moves), a coloured lamp moves
-it with hardly any brightness, and a codec or a camera moves each region's by itself.
+Haemoglobin absorbs most in green and least in red, so the pulse changes the chrominance of skin along one known
+direction, the PBV signature, and its brightness along with it. Head motion and changing light also change all regions
+coherently, but along other directions: towards the colour of the light on specular skin, towards hair or melanin at
+moving edges. A coloured lamp changes chrominance with hardly any brightness, and codec and camera noise is not coherent
+between regions.
 """
 
 from __future__ import annotations
@@ -22,95 +22,96 @@ from facepulse.rppg.protocols import Protocol
 from facepulse.rppg.regions import RateEstimate
 from facepulse.rppg.spectrum import PADDING, detrend
 
-# Axes of relative colour changes, one a column: all channels alike; the tint as blood moves it; and as it does not.
+# Axes of relative colour changes, one per column: brightness (all channels alike), the chrominance of the pulse, and
+# the chrominance orthogonal to it.
 _BRIGHTNESS = np.ones(3) / np.sqrt(3)
-_TINT = PULSE_SIGNATURE - (PULSE_SIGNATURE @ _BRIGHTNESS) * _BRIGHTNESS
-_BLOOD = _TINT / np.linalg.norm(_TINT)
-AXES = np.stack([_BRIGHTNESS, _BLOOD, np.cross(_BRIGHTNESS, _BLOOD)], axis=1)
+_CHROMINANCE = PULSE_SIGNATURE - (PULSE_SIGNATURE @ _BRIGHTNESS) * _BRIGHTNESS
+_PULSE = _CHROMINANCE / np.linalg.norm(_CHROMINANCE)
+AXES = np.stack([_BRIGHTNESS, _PULSE, np.cross(_BRIGHTNESS, _PULSE)], axis=1)
 
-# Power of brightness beside that of tint. By its signature blood has nine; lively colours and tone curves make two to
-# eight of it, motion mostly more. A coloured lamp has less than one.
-LEAST_BRIGHTNESS, SURE_BRIGHTNESS = 1.0, 2.0
-# Logistic regression, on top of what the agreement says, on simulated people whose blood moves or stands still
-# (benchmarks/pulse_color.py; here 31 complex and 16 calm recordings of seed 101, most rendered only around the face).
-BLOOD_WEIGHT, STRANGE_WEIGHT = 0.67, 3.55
-# Below its lower limit the colour is lost in noise, and from the upper one on no doubt is to be had from it.
-BLOOD_LIMITS, STRANGE_LIMIT = (0.05, 0.30), 0.999
-COLOURLESS = 1e-6  # power of tint beside that of brightness below which a picture has no colour to speak of
+# Ratio of brightness power to pulse chrominance power. By the PBV signature it is nine; saturated colours and tone
+# curves of cameras reduce it to two to eight, motion usually has more, a coloured lamp less than one.
+MINIMUM_BRIGHTNESS, FULL_BRIGHTNESS = 1.0, 2.0
+# Logistic regression in addition to the quality model, on simulated people with and without a pulse
+# (benchmarks/pulse_color.py; 31 complex and 16 calm recordings of seed 101, most rendered only around the face).
+PULSE_COEFFICIENT, MOTION_COEFFICIENT = 0.67, 3.55
+# Below the lower limit the chrominance is lost in noise; above the upper one it takes nothing from the log odds.
+PULSE_LIMITS, MOTION_LIMIT = (0.05, 0.30), 0.999
+NO_COLOR = 1e-6  # ratio of chrominance power to brightness power below which a video has no usable colour
 
 
-class Signature(NamedTuple):
-    """What a change of tint at a rate is made of; what is left to 1 is each region's own.
+class PulseColor(NamedTuple):
+    """Composition of the chrominance change at a heart rate; the remainder to 1 is not shared by the regions.
 
     Attributes:
-        blood: 0..1, share that the regions have in common and that looks like blood.
-        strange: 0..1, share that they have in common and that does not.
+        pulse_share: 0..1, fraction shared by the regions along the PBV direction.
+        motion_share: 0..1, fraction shared by the regions in other directions (motion, illumination).
     """
 
-    blood: float
-    strange: float
+    pulse_share: float
+    motion_share: float
 
     @property
-    def logarithms(self) -> tuple[float, float]:
-        """What is weighed, 0 or less: how far blood falls short of enough, in log odds; log of what is not strange."""
-        blood, enough = np.clip(self.blood, *BLOOD_LIMITS), BLOOD_LIMITS[1]
-        missing = np.log(blood / (1 - blood)) - np.log(enough / (1 - enough))
-        return float(missing), float(np.log(1 - min(self.strange, STRANGE_LIMIT)))
+    def predictors(self) -> tuple[float, float]:
+        """Predictors, 0 or less: log odds by which the pulse share is below its limit, and log(1 - motion share)."""
+        share, limit = np.clip(self.pulse_share, *PULSE_LIMITS), PULSE_LIMITS[1]
+        missing = np.log(share / (1 - share)) - np.log(limit / (1 - limit))
+        return float(missing), float(np.log(1 - min(self.motion_share, MOTION_LIMIT)))
 
     @property
-    def evidence(self) -> float:
-        """Natural logarithm of the odds of a pulse that it leaves, 0 or less: the right colour alone proves nothing."""
-        missing, familiar = self.logarithms
-        return BLOOD_WEIGHT * missing + STRANGE_WEIGHT * familiar
+    def log_odds(self) -> float:
+        """Log odds to add to those of a pulse, 0 or less: the right colour alone is no evidence for a pulse."""
+        missing, unmoved = self.predictors
+        return PULSE_COEFFICIENT * missing + MOTION_COEFFICIENT * unmoved
 
 
-def with_color_test(found: RateEstimate, parts: Sequence[Floats], fps: float, protocol: Protocol) -> RateEstimate:
-    """An agreement together with what the colour of it says; the arguments are those of `signature`."""
-    seen = signature(parts, fps, found.bpm, protocol)
-    return found if seen is None else replace(found, color=seen.evidence)
+def with_color_test(estimate: RateEstimate, segments: Sequence[Floats], fps: float, protocol: Protocol) -> RateEstimate:
+    """Add the log odds of the colour test to an estimate; the other arguments are those of `pulse_color`."""
+    found = pulse_color(segments, fps, estimate.bpm, protocol)
+    return estimate if found is None else replace(estimate, color=found.log_odds)
 
 
-def signature(parts: Sequence[Floats], fps: float, bpm: float, protocol: Protocol) -> Signature | None:
-    """Take apart how the regions' tint changes at a rate.
+def pulse_color(segments: Sequence[Floats], fps: float, bpm: float, protocol: Protocol) -> PulseColor | None:
+    """Decompose the chrominance change of the regions at a heart rate.
 
-    What regions share is the mean of the cross-spectra of all pairs, as in `regions.estimate_rate`; here with the
-    colour channels kept apart.
+    The shared part is the mean cross-spectrum over all pairs of regions, as in `regions.estimate_rate`, here for each
+    colour axis.
 
     Args:
-        parts: colour of the regions in each segment of the recording, (T, K, 3) each, K >= 2.
+        segments: mean RGB of the regions in each segment of the recording, (T, K, 3) each, K >= 2.
         fps: sampling rate in Hz.
-        bpm: the rate.
+        bpm: heart rate at which the change is decomposed.
         protocol: gives the detrending.
 
     Returns:
-        None where there is no colour.
+        The composition, or None if the video has no colour.
     """
-    shared, everything = np.zeros(3), np.zeros(3)
-    for part in parts:
-        lines = _lines(part, fps, bpm, protocol) @ AXES
+    shared, total = np.zeros(3), np.zeros(3)
+    for segment in segments:
+        lines = _spectral_lines(segment, fps, bpm, protocol) @ AXES
         regions = lines.shape[1]
         own = _power(lines).sum(axis=(0, 1))
         shared += (_power(lines.sum(axis=1)).sum(axis=0) - own) / (regions * (regions - 1))
-        everything += own / regions
-    brightness, bloody, tint = everything[0], everything[1], everything[1] + everything[2]
-    if tint <= COLOURLESS * brightness:
+        total += own / regions
+    brightness, along_pulse, chrominance = total[0], total[1], total[1] + total[2]
+    if chrominance <= NO_COLOR * brightness:
         return None
-    _, like_blood, unlike = np.maximum(shared, 0.0) / tint
-    certain = np.interp(brightness, [LEAST_BRIGHTNESS * bloody, SURE_BRIGHTNESS * bloody], [0.0, 1.0])
-    blood = min(certain * like_blood, 1.0)
-    return Signature(float(blood), float(min(like_blood + unlike, 1.0) - blood))
+    _, pulse, other = np.maximum(shared, 0.0) / chrominance
+    bright = np.interp(brightness, [MINIMUM_BRIGHTNESS * along_pulse, FULL_BRIGHTNESS * along_pulse], [0.0, 1.0])
+    pulse_share = min(bright * pulse, 1.0)
+    return PulseColor(float(pulse_share), float(min(pulse + other, 1.0) - pulse_share))
 
 
 def _power(lines: NDArray[np.complex128]) -> Floats:
     return np.asarray(lines.real**2 + lines.imag**2)
 
 
-def _lines(part: Floats, fps: float, bpm: float, protocol: Protocol) -> NDArray[np.complex128]:
-    """Spectral lines of relative colour within a resolution cell of a rate, (F, K, 3), each part by its length."""
-    samples = len(part)
-    level = part.mean(axis=0)
-    relative = np.divide(part, level, out=np.ones_like(part), where=level > 0)
-    steady = detrend(relative.reshape(samples, -1), protocol.regularization_at(fps))
+def _spectral_lines(rgb: Floats, fps: float, bpm: float, protocol: Protocol) -> NDArray[np.complex128]:
+    """Fourier coefficients (F, K, 3) of the relative colour (T, K, 3) within a resolution cell of a heart rate."""
+    samples = len(rgb)
+    level = rgb.mean(axis=0)
+    relative = np.divide(rgb, level, out=np.ones_like(rgb), where=level > 0)
+    detrended = detrend(relative.reshape(samples, -1), protocol.regularization_at(fps))
     hz = bpm / 60 + np.arange(-PADDING, PADDING + 1) / PADDING * fps / samples
-    turns = np.exp(-2j * np.pi * hz[:, None] * np.arange(samples) / fps)
-    return np.asarray((turns @ (np.hanning(samples)[:, None] * steady)).reshape(len(hz), *part.shape[1:]))
+    rotation = np.exp(-2j * np.pi * hz[:, None] * np.arange(samples) / fps)
+    return np.asarray((rotation @ (np.hanning(samples)[:, None] * detrended)).reshape(len(hz), *rgb.shape[1:]))

@@ -1,7 +1,5 @@
 """Spectrum, heart rate and SNR of a waveform under a named protocol."""
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solveh_banded
@@ -11,24 +9,24 @@ from facepulse._types import Floats
 from facepulse.errors import TooShortError
 from facepulse.rppg.protocols import Protocol
 
-MINIMUM_SAMPLES = 9  # rPPG-Toolbox keeps windows down to this length; below it no band of a pulse can be told apart
+MINIMUM_SAMPLES = 9  # rPPG-Toolbox keeps windows down to this length; below it no band of a pulse can be resolved
 SNR_LIMIT_DB = 40.0
-PADDING = 8  # points a resolution cell, at least, so that a parabola through three of them finds the top
-FLAT = 1e-10  # a spread this small beside the level is rounding, and a spectrum of rounding still has a peak
+PADDING = 8  # least number of points per resolution cell, so that a parabola through three of them finds the peak
+FLAT = 1e-10  # range over level below which a waveform is rounding error, whose spectrum would still have a peak
 
 
 def detrend(x: npt.ArrayLike, regularization: float = 100.0) -> Floats:
     """Remove the slow trend by smoothness priors: ``(I - (I + λ² DᵀD)⁻¹) x``, D the second difference.
 
-    The matrix has five diagonals, so a banded solver gives the dense result in linear time. The cut-off is about
+    The matrix has five diagonals, so a banded solver gives the same result in linear time. The cut-off is about
     ``fps / (2π √λ)`` Hz. Source: Tarvainen, Ranta-aho and Karjalainen, IEEE Trans. Biomed. Eng. 49 (2002), eq. 8.
 
     Args:
-        x: (T,) or (T, k) samples; columns are detrended one by one.
-        regularization: λ; the larger, the slower the trend that is removed.
+        x: (T,) or (T, k) samples; each column is detrended by itself.
+        regularization: λ; a larger value removes a slower trend.
 
     Returns:
-        Float64 array of the shape of `x`. Fewer than three samples have no second difference: zeros.
+        Float64 array of the shape of `x`. Fewer than three samples have no second difference and give zeros.
     """
     samples = np.asarray(x, dtype=np.float64)
     length = len(samples)
@@ -54,7 +52,7 @@ def bandpass(x: npt.ArrayLike, fps: float, low_hz: float, high_hz: float, order:
         x: (T,) samples, or (T, k) filtered column by column.
         fps: sampling rate in Hz.
         low_hz: lower edge.
-        high_hz: upper edge; held below the Nyquist frequency where it lies above.
+        high_hz: upper edge; reduced to below the Nyquist frequency if it lies above.
         order: of the low-pass prototype.
 
     Raises:
@@ -71,7 +69,7 @@ def bandpass(x: npt.ArrayLike, fps: float, low_hz: float, high_hz: float, order:
 
 
 def filtered(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> Floats:
-    """Detrended and band-passed waveform: what the toolbox protocols measure, and what is compared by MACC and plotted.
+    """Detrend and band-pass a waveform, as for the toolbox protocols, MACC and plots.
 
     Args:
         waveform: (T,) blood volume pulse, any unit and offset.
@@ -89,10 +87,10 @@ def filtered(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> Floats:
 
 
 def spectrum(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> tuple[Floats, Floats]:
-    """Power spectrum from 0 Hz to the Nyquist frequency, as the protocol reads it.
+    """Power spectrum from 0 Hz to the Nyquist frequency, as the protocol computes it.
 
-    The `harmonic` estimator sees the detrended waveform without band-pass, whose slope would push a peak at the edge of
-    the band inwards (2 bpm at 40 bpm in 5 s), and pads it to at least eight points a resolution cell.
+    The `harmonic` estimator takes the detrended waveform without band-pass, whose flanks would shift a peak at the edge
+    of the band inwards (2 bpm at 40 bpm in 5 s), and pads it to at least eight points per resolution cell.
 
     Args:
         waveform: (T,) blood volume pulse, any unit and offset.
@@ -100,7 +98,7 @@ def spectrum(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> tuple[F
         protocol: the recipe.
 
     Returns:
-        Frequencies in Hz and power in arbitrary units, both (F,) float64. Zero power where the waveform is flat.
+        Frequencies in Hz and power in arbitrary units, both (F,) float64. Zero power for a constant waveform.
 
     Raises:
         TooShortError: fewer than 9 samples.
@@ -118,7 +116,7 @@ def spectrum(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> tuple[F
 
 
 def heart_rate(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> float:
-    """Heart rate of a whole waveform; the same function for estimates and references.
+    """Estimate the heart rate of a whole waveform; the same function serves estimates and references.
 
     Args:
         waveform: (T,) blood volume pulse, any unit and offset.
@@ -126,7 +124,7 @@ def heart_rate(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> float
         protocol: the recipe.
 
     Returns:
-        bpm. A flat waveform has no peak and reads the lowest rate searched; its `snr_db` tells.
+        bpm. A constant waveform has no peak and gives the lowest rate of the range; its `snr_db` is -40 dB.
 
     Raises:
         TooShortError: fewer than 9 samples.
@@ -136,7 +134,7 @@ def heart_rate(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> float
 
 
 def peak_bpm(hz: Floats, power: Floats, protocol: Protocol) -> float:
-    """Heart rate that the protocol reads from a spectrum of its own (see `spectrum`).
+    """Estimate the heart rate from a spectrum that `spectrum` has computed under the same protocol.
 
     Args:
         hz: (F,) evenly spaced frequencies from 0.
@@ -152,41 +150,44 @@ def peak_bpm(hz: Floats, power: Floats, protocol: Protocol) -> float:
     low_bpm, high_bpm = protocol.search_bpm
     inside = np.flatnonzero((60 * hz >= low_bpm) & (60 * hz <= high_bpm))
     if inside.size == 0:
-        raise TooShortError(f"the waveform is too short to resolve {low_bpm:g}-{high_bpm:g} bpm: give it more seconds")
+        raise TooShortError(f"the waveform is too short to resolve {low_bpm:g}-{high_bpm:g} bpm: give a longer one")
     if protocol.estimator != "harmonic":
         return float(60 * hz[inside[np.argmax(power[inside])]])
 
-    # The slope of a drift below the range is highest at its edge without being a peak, hence local maxima only. Noise
-    # may push the peak of a pulse at the edge just outside: look half a resolution cell further, and clip in the end.
+    # The flank of a drift below the range is highest at its edge without being a peak, hence local maxima only. Noise
+    # may shift the peak of a pulse at the edge to just outside: the search covers half a resolution cell more, and the
+    # result is clipped.
     first, last = max(inside[0] - PADDING // 2, 1), min(inside[-1] + PADDING // 2, len(power) - 2)
     inside = np.arange(first, last + 1)
     candidates = inside[(power[inside] > power[inside - 1]) & (power[inside] >= power[inside + 1])]
     if candidates.size == 0:
         candidates = inside
     second = np.where(2 * candidates < len(power), power[np.minimum(2 * candidates, len(power) - 1)], 0.0)
-    # A harmonic counts at most as much as its fundamental: a strong peak lends nothing to a nothing at half its rate.
-    # The root of the frequency levels noise, which grows downwards; on real pulses a full 1/f prior starts to double.
+    # A harmonic counts at most as much as its fundamental, so that a strong peak does not favour half its rate. The
+    # square root of the frequency compensates noise, which grows towards low frequencies; on real pulses a full 1/f
+    # prior starts to double rates.
     score = np.sqrt(hz[candidates]) * (power[candidates] + np.minimum(power[candidates], second))
     best = int(candidates[np.argmax(score)])
     return float(np.clip(60 * hz[1] * (best + _parabola_offset(power, best)), low_bpm, high_bpm))
 
 
 def snr_db(waveform: npt.ArrayLike, fps: float, reference_bpm: float, protocol: Protocol) -> float:
-    """Power at the heart rate and its second harmonic against the rest of the band.
+    """Signal-to-noise ratio: power at the heart rate and its second harmonic over the rest of the band.
 
-    Under `periodogram` and `welch` exactly rPPG-Toolbox's since December 2024: ±0.1 Hz around both in the boxcar
-    periodogram of the filtered waveform, the harmonic counted wherever it falls, the rest from the band alone.
-    Under `harmonic` both stay inside the search range and are as wide as the window's main lobe needs, so that a short
-    window does not count its own pulse as noise.
+    Under `periodogram` and `welch` this is exactly the definition of rPPG-Toolbox since December 2024: ±0.1 Hz around
+    both in the boxcar periodogram of the filtered waveform, the harmonic counted wherever it lies, the rest from the
+    band alone.
+    Under `harmonic` both stay inside the search range and are as wide as the window's main lobe needs, so that the
+    pulse of a short window is not counted as noise.
 
     Args:
         waveform: (T,) blood volume pulse, any unit and offset.
         fps: sampling rate in Hz.
-        reference_bpm: the true heart rate, or the waveform's own where no reference exists.
+        reference_bpm: the true heart rate, or that of the waveform itself if no reference exists.
         protocol: the recipe.
 
     Returns:
-        dB. Under `harmonic` between -40 and 40, -40 for a flat waveform; otherwise 0 where the rest holds no power.
+        dB. Under `harmonic` between -40 and 40, -40 for a constant waveform; otherwise 0 if the rest has no power.
 
     Raises:
         TooShortError: fewer than 9 samples.
@@ -216,82 +217,34 @@ def snr_db(waveform: npt.ArrayLike, fps: float, reference_bpm: float, protocol: 
     return float(10 * np.log10(pulse_power / rest_power)) if rest_power > 0 and pulse_power > 0 else 0.0
 
 
-class WindowHeartRate(NamedTuple):
-    """Heart rate of one window: start and end in seconds from the waveform's first sample, bpm, and its own SNR."""
-
-    start_s: float
-    end_s: float
-    bpm: float
-    snr_db: float
-
-
-def window_heart_rates(
-    waveform: npt.ArrayLike, fps: float, seconds: float, step_s: float, protocol: Protocol
-) -> list[WindowHeartRate]:
-    """Heart rate in sliding windows of one length.
-
-    No window is shorter than asked: where the steps leave a rest, the last window is moved back to end with the
-    waveform, and a waveform shorter than `seconds` is one window.
-
-    Args:
-        waveform: (T,) blood volume pulse.
-        fps: sampling rate in Hz.
-        seconds: length of a window.
-        step_s: from one window's start to the next one's.
-        protocol: the recipe.
-
-    Returns:
-        The windows in order of time; SNR is at the window's own bpm.
-
-    Raises:
-        TooShortError: a window holds fewer than 9 samples.
-        ValueError: `seconds` or `step_s` is not positive, or as in `heart_rate`.
-    """
-    if not (seconds > 0 and step_s > 0):
-        raise ValueError(f"seconds and step_s must be positive, not {seconds:g} and {step_s:g}")
-    samples = np.asarray(waveform, dtype=np.float64)
-    length = min(round(seconds * fps), len(samples))
-    last = len(samples) - length
-    starts = [start for i in range(int(last / (step_s * fps)) + 1) if (start := round(i * step_s * fps)) <= last]
-    if starts[-1] != last:
-        starts.append(last)
-    windows = []
-    for start in starts:
-        window = samples[start : start + length]
-        bpm = heart_rate(window, fps, protocol)
-        snr = snr_db(window, fps, bpm, protocol)
-        windows.append(WindowHeartRate(start / fps, (start + length) / fps, bpm, snr))
-    return windows
-
-
 def _detrended(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> Floats:
-    """Checked, detrended waveform; exact zeros where it is flat to rounding."""
+    """Check and detrend a waveform; exact zeros if it is constant up to rounding."""
     samples = np.asarray(waveform, dtype=np.float64)
     if samples.ndim != 1:
         raise ValueError(f"waveform must be one-dimensional (T,), not of shape {samples.shape}")
     if not np.isfinite(samples).all():
-        raise ValueError("waveform holds NaN or infinity: fill or cut the gap first")
+        raise ValueError("waveform contains NaN or infinity: interpolate or cut the gap first")
     if len(samples) < MINIMUM_SAMPLES:
-        raise TooShortError(f"the waveform holds {len(samples)} samples, too short to measure: give it several seconds")
+        raise TooShortError(f"the waveform has {len(samples)} samples, too few to measure: give several seconds")
     if np.ptp(samples) <= FLAT * np.abs(samples).max():
         return np.zeros_like(samples)
     return detrend(samples, protocol.regularization_at(fps))
 
 
 def _periodogram(signal: Floats, fps: float, padding: int = 1) -> tuple[Floats, Floats]:
-    """Squared magnitude spectrum, padded to `padding` times the next power of two, as the toolbox does with 1."""
+    """Squared magnitude spectrum, padded to `padding` times the next power of two, as in rPPG-Toolbox with 1."""
     nfft = padding << (len(signal) - 1).bit_length()
     return np.asarray(np.fft.rfftfreq(nfft, 1 / fps), dtype=np.float64), np.abs(np.fft.rfft(signal, nfft)) ** 2
 
 
 def _parabola_offset(power: Floats, peak: int) -> float:
-    """Distance in bins from `peak` to the top of the parabola through it and its neighbours, in log power."""
+    """Distance in bins from `peak` to the vertex of the parabola through it and its neighbours, in log power."""
     if not 0 < peak < len(power) - 1 or min(power[peak - 1 : peak + 2]) <= 0:
         return 0.0
-    return parabola_top(*np.log(power[peak - 1 : peak + 2]))
+    return parabola_vertex(*np.log(power[peak - 1 : peak + 2]))
 
 
-def parabola_top(left: float, middle: float, right: float) -> float:
-    """Distance from the middle of three evenly spaced values to the top of the parabola through them, in steps."""
+def parabola_vertex(left: float, middle: float, right: float) -> float:
+    """Distance from the middle of three evenly spaced values to the vertex of their parabola, in steps."""
     curvature = left - 2 * middle + right
     return float(np.clip(0.5 * (left - right) / curvature, -0.5, 0.5)) if curvature < 0 else 0.0
