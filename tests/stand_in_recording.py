@@ -1,4 +1,4 @@
-"""A recording that costs nothing to simulate, for the tests of what is done with recordings."""
+"""A recording without rendering, for the tests of code that handles recordings."""
 
 import errno
 import os
@@ -42,12 +42,12 @@ class StandInRecording:
     bpm: float = 72.0
     attributes: StandInAttributes = StandInAttributes()
     encoding: Encoding = ENCODING
-    slowness_s: float = 0.0  # a frame
+    slowness_s: float = 0.0  # per frame
     reference_hz: float = 100.0
 
     @property
     def times(self) -> np.ndarray:
-        """Unevenly spaced, and the tenth frame is lost."""
+        """Capture times with jitter; the tenth frame is lost."""
         rng = np.random.default_rng(self.seed)
         times = np.arange(round(self.seconds * self.fps)) / self.fps
         times[1:] += rng.uniform(-0.1, 0.1, len(times) - 1) / self.fps
@@ -66,16 +66,16 @@ class StandInRecording:
         return self.bpm + self.reference_times
 
     def face_box(self, index: int = 0) -> tuple[float, float, float, float]:
-        """Anywhere, for there is no face."""
+        """An arbitrary box, since there is no face."""
         return 8.0, 4.0, 32.0, 32.0
 
     def frames(self) -> Iterator[np.ndarray]:
-        """A picture whose corners differ, which wanders to the right by a pixel a frame."""
-        picture = gradient(self.width, self.height)
-        picture[0, 0] = self.seed % 256
+        """Yield an image with different corners that moves to the right by one pixel per frame."""
+        image = gradient(self.width, self.height)
+        image[0, 0] = self.seed % 256
         for index in range(len(self.times)):
             time.sleep(self.slowness_s)
-            yield np.roll(picture, index, axis=1)
+            yield np.roll(image, index, axis=1)
 
 
 def make_recording(preset: str, seed: int, index: int, *, split: str, slot: Any, seconds: float) -> StandInRecording:
@@ -95,12 +95,12 @@ class FullDisk(StandInRecording):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def make_until_the_disk_is_full(*arguments: Any, **options: Any) -> StandInRecording:
-    """All but the first one recording."""
+def make_on_a_full_disk(*arguments: Any, **options: Any) -> StandInRecording:
+    """Make recordings of which all but the first raise the error of a full disk."""
     recording = make_recording(*arguments, **options)
     return recording if recording.seed == 0 else FullDisk(**vars(recording))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files below a folder, by their relative paths."""
+    """Contents of all files below a folder, by their relative paths."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

