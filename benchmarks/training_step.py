@@ -14,8 +14,8 @@ from statistics import median
 
 import torch
 
-from facepulse.models import MODELS
-from facepulse.studies.cost import clip_length, macs
+from facepulse.inference.registry import NETWORKS
+from facepulse.models.figures import clip_length, macs
 from facepulse.training.losses import HybridLoss
 from facepulse.training.recomputation import recompute
 
@@ -27,7 +27,7 @@ def step(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
-    network = MODELS[name].network().to(device, memory_format=torch.channels_last_3d)
+    network = NETWORKS[name].build().to(device, memory_format=torch.channels_last_3d)
     if frugal:
         recompute(network)
     trained = torch.compile(network) if compiled else network
@@ -54,7 +54,7 @@ def step(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", default=["physfsunet", "physnet"], choices=list(MODELS))
+    parser.add_argument("--networks", nargs="+", default=["physfsunet", "physnet"], choices=list(NETWORKS))
     parser.add_argument("--frames", type=int, default=160)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch", type=int, default=4)

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from facepulse import cli
-from facepulse.inference.registry import NETWORKS
+from facepulse.inference.registry import DEFAULT, NETWORKS
+from facepulse.inference.weights import read_parameter_count
 from facepulse.simulate.painted_face import PaintedFace
 
 
@@ -41,7 +42,7 @@ def test_summary(run, face: Path) -> None:
     first, second, *rest = out.splitlines()
     assert first.startswith(f"{face}: 7")
     assert "bpm, quality 0." in first or "quality 1." in first
-    assert second.startswith("  physfsunet, face 1, 20.0 s at 30.0 fps, SNR ")
+    assert second.startswith("  physfsunet.sim36, face 1, 20.0 s at 30.0 fps, SNR ")
     assert any(line.startswith("  protocol facepulse: ") for line in rest)
 
 
@@ -313,7 +314,11 @@ def test_models_lists_methods_and_networks_with_their_papers(run) -> None:
     methods, networks = (part.splitlines()[1:] for part in (out.split("\n\n")[0], out.split("\n\n")[-1]))
     assert [line.split()[0] for line in methods] == ["GREEN", "ICA", "CHROM", "POS", "LGI", "PBV", "OMIT"]
     assert [line.split()[0] for line in networks[1:-1]] == list(NETWORKS)
-    assert "829,061" in networks[1]
+    assert f"{NETWORKS['physfsunet'].figures.parameters:,}" in networks[1]
+    assert (
+        f"physfsunet.sim36, also called physfsunet: {read_parameter_count(DEFAULT):,} parameters, architecture physfsunet"
+        in out
+    )
     assert max(map(len, out.splitlines())) <= 120
 
 

@@ -18,7 +18,7 @@ from facepulse.rppg.spectrum import filtered, heart_rate
 ENGINES = ("openvino", "onnxruntime", "torch")
 
 
-class GreenNetwork:
+class GreenBackend:
     """Stands in for a network: the mean green of each frame, turned upside down, in a unit and offset of its own."""
 
     metadata: dict[str, str] = {}  # noqa: RUF012
@@ -36,7 +36,7 @@ class GreenNetwork:
 
 @pytest.fixture
 def green() -> Engine:
-    return Engine("torch", SimpleNamespace(multiple=4, frames=64, output="waveform"), GreenNetwork())  # type: ignore[arg-type]
+    return Engine("torch", SimpleNamespace(multiple=4, frames=64, output="waveform"), GreenBackend())  # type: ignore[arg-type]
 
 
 def _clip(values: np.ndarray) -> np.ndarray:
@@ -52,7 +52,7 @@ def test_a_pulse_that_is_in_every_frame_is_in_the_joined_waveform_up_to_its_ends
     found = green(_clip(np.rint(120 - 100 * wave)))
     assert found.shape == (length,)
     assert np.abs(found / np.sqrt(2) - wave).max() < 0.2, "windows hold no whole number of beats, so none fits exactly"
-    assert set(green.network.lengths) == {64}
+    assert set(green.backend.lengths) == {64}
 
 
 def test_a_drifting_level_leaves_no_step_where_windows_meet(green: Engine) -> None:
@@ -66,7 +66,7 @@ def test_a_drifting_level_leaves_no_step_where_windows_meet(green: Engine) -> No
 def test_a_short_clip_is_one_window_and_keeps_its_length(green: Engine, length: int, seen: int) -> None:
     values = np.random.default_rng(length).integers(0, 256, length)
     found = green(_clip(values))
-    assert green.network.lengths == [seen]
+    assert green.backend.lengths == [seen]
     assert found == pytest.approx(-(values - values.mean()) / values.std(), abs=1e-4)
 
 
@@ -100,7 +100,7 @@ def test_frames_may_be_a_memory_map_of_which_one_window_is_read_at_a_time(green:
     frames = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (300, 32, 32, 3))
     frames[:] = np.random.default_rng(1).integers(0, 256, frames.shape, dtype=np.uint8)
     assert np.array_equal(green(np.load(tmp_path / "x.npy", mmap_mode="r")), green(np.array(frames)))
-    assert max(green.network.lengths) == 64
+    assert max(green.backend.lengths) == 64
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_frames_may_be_a_memory_map_of_which_one_window_is_read_at_a_time(green:
         ([[0]], "uint8.*list"),
         (np.zeros((64, 32, 32), np.uint8), r"\(T, H, W, 3\).*\(64, 32, 32\)"),
         (np.zeros((64, 3, 32, 32), np.uint8), r"\(64, 3, 32, 32\)"),
-        (np.zeros((0, 64, 32, 32, 3), np.uint8), "a clip at least"),
+        (np.zeros((0, 64, 32, 32, 3), np.uint8), "at least one clip"),
         (np.zeros((7, 32, 32, 3), np.uint8), "at least 8 frames, not 7"),
         (np.zeros((64, 40, 31, 3), np.uint8), "at least 32x32 pixels, not 40x31"),
     ],
@@ -131,7 +131,7 @@ def _agree(onnx: Path, network: Callable[..., object], sizes: list[tuple[int, in
                 expected = network(torch.from_numpy(frames).permute(0, 4, 1, 2, 3)).numpy()  # type: ignore[attr-defined]
             for name, loaded in engines.items():
                 assert loaded.precision == "f32"
-                difference = np.abs(loaded.network(frames) - expected).max() / expected.std()
+                difference = np.abs(loaded.backend(frames) - expected).max() / expected.std()
                 assert difference < 1e-4, (name, height, width, length)
 
 
@@ -248,11 +248,11 @@ def _foreign() -> bytes:
     ("make", "words"),
     [
         (lambda trained: None, "there is no file"),
-        (lambda trained: b"", "cannot load|no card"),
+        (lambda trained: b"", "cannot load|no model card"),
         (lambda trained: b"this is no network\n" * 50, "cannot load"),
-        (lambda trained: trained.onnx.read_bytes()[:-20000], "cannot load|no card"),
+        (lambda trained: trained.onnx.read_bytes()[:-20000], "cannot load|no model card"),
         (lambda trained: trained.weights.read_bytes(), "cannot load"),
-        (lambda trained: _foreign(), "carries no card"),
+        (lambda trained: _foreign(), "has no model card"),
         (lambda trained: trained.onnx.read_bytes().replace(b'"fps"', b'"fpz"'), "lacks fps"),
     ],
     ids=["missing", "empty", "text", "truncated", "weights", "foreign", "card"],

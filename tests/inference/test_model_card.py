@@ -68,10 +68,3 @@ def test_missing_and_unknown_fields_are_named() -> None:
 def test_text_that_is_no_card(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         ModelCard.from_json(text)
-
-
-def test_the_smallest_size_is_the_networks_own() -> None:
-    pytest.importorskip("torch")
-    from facepulse.models import frames
-
-    assert frames.MINIMUM_SIZE == MINIMUM_SIZE

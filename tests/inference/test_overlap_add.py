@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.inference.overlap_add import OverlapAdd, joined, standardised
+from facepulse.inference.overlap_add import OverlapAdd, overlap_add, standardised
 
 
 def read(frames: np.ndarray) -> np.ndarray:
@@ -25,7 +25,7 @@ def clip_of(values: np.ndarray) -> np.ndarray:
 )
 def test_what_repeats_in_every_window_is_joined_without_a_seam(pattern: list[int], length: int, window: int) -> None:
     values = np.resize(pattern, length)
-    found = joined(read, clip_of(values), window)[0]
+    found = overlap_add(read, clip_of(values), window)[0]
     assert found.dtype == np.float32
     assert found == pytest.approx((values - np.mean(pattern)) / np.std(pattern), abs=1e-4)
 
@@ -43,33 +43,33 @@ def test_how_the_frames_come_in_makes_no_difference(pieces: list[int], window: i
         seen.append(frames.shape[1])
         return read(frames)
 
-    overlap = OverlapAdd(watched, window)
+    joined = OverlapAdd(watched, window)
     for begin, length in zip(np.cumsum([0, *pieces]), pieces, strict=False):
-        overlap.push(clip[:, begin : begin + length])
-    found = overlap.finish()
-    assert np.array_equal(found, joined(read, clip, window))
+        joined.push(clip[:, begin : begin + length])
+    found = joined.finish()
+    assert np.array_equal(found, overlap_add(read, clip, window))
     assert set(seen) == {min(window, sum(pieces))}
     starts = {*range(0, sum(pieces) - window, window // 2), max(sum(pieces) - window, 0)}
     assert len(seen) == len(starts), "windows overlap by half, and the last ends with the clip"
 
 
 def test_a_window_and_a_half_is_held_and_no_more() -> None:
-    overlap = OverlapAdd(read, 64)
+    joined = OverlapAdd(read, 64)
     held = []
     for _ in range(300):
-        overlap.push(clip_of(np.arange(30)))
-        assert overlap._held is not None
-        held.append(overlap._held.shape[1])
+        joined.push(clip_of(np.arange(30)))
+        assert joined._held is not None
+        held.append(joined._held.shape[1])
     assert max(held) <= 96
 
 
 def test_what_was_read_so_far_can_be_asked_for_at_any_time() -> None:
     values = np.random.default_rng(0).integers(0, 256, 200)
-    overlap = OverlapAdd(read, 64)
-    overlap.push(clip_of(values[:150]))
-    assert np.array_equal(overlap.finish(), joined(read, clip_of(values[:150]), 64))
-    overlap.push(clip_of(values[150:]))
-    assert np.array_equal(overlap.finish(), joined(read, clip_of(values), 64))
+    joined = OverlapAdd(read, 64)
+    joined.push(clip_of(values[:150]))
+    assert np.array_equal(joined.finish(), overlap_add(read, clip_of(values[:150]), 64))
+    joined.push(clip_of(values[150:]))
+    assert np.array_equal(joined.finish(), overlap_add(read, clip_of(values), 64))
 
 
 def test_nothing_cannot_be_read() -> None:
@@ -81,10 +81,10 @@ def test_nothing_cannot_be_read() -> None:
 @given(length=st.integers(1, 300), forgotten=st.lists(st.integers(0, 299), min_size=1, max_size=3))
 def test_what_is_forgotten_is_gone_and_the_rest_as_it_was(length: int, forgotten: list[int]) -> None:
     clip = clip_of(np.random.default_rng(length).integers(0, 256, length))
-    overlap = OverlapAdd(read, 64)
-    overlap.push(clip[:, : length // 2])
+    joined = OverlapAdd(read, 64)
+    joined.push(clip[:, : length // 2])
     gone = [min(before, length // 2) for before in forgotten]
     for before in gone:
-        overlap.forget(before)
-    overlap.push(clip[:, length // 2 :])
-    assert np.array_equal(overlap.finish(), joined(read, clip, 64)[:, max(gone) :])
+        joined.discard(before)
+    joined.push(clip[:, length // 2 :])
+    assert np.array_equal(joined.finish(), overlap_add(read, clip, 64)[:, max(gone) :])

@@ -31,6 +31,8 @@ def card_of(name: str) -> ModelCard:
 def test_the_default_comes_with_the_package() -> None:
     assert DEFAULT in list_models()
     assert find_method(DEFAULT).name == DEFAULT
+    assert find_method("physfsunet").name == DEFAULT
+    assert read_card("physfsunet") == read_card(DEFAULT)
 
 
 @every_model

@@ -13,9 +13,10 @@ import toolbox_checkpoints  # noqa: E402
 from facepulse import load_model, measure  # noqa: E402
 from facepulse.errors import UsageError  # noqa: E402
 from facepulse.inference.model_card import ModelCard  # noqa: E402
+from facepulse.inference.registry import NETWORKS as REGISTRY  # noqa: E402
 from facepulse.inference.toolbox import LAYOUTS, load_checkpoint  # noqa: E402
 from facepulse.inference.weights import load_with_card, read_card, save_model  # noqa: E402
-from facepulse.models import MODELS, PhysNet  # noqa: E402
+from facepulse.models import PhysNet  # noqa: E402
 from facepulse.rppg.protocols import PROTOCOLS  # noqa: E402
 from facepulse.rppg.spectrum import heart_rate  # noqa: E402
 from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames  # noqa: E402
@@ -37,8 +38,8 @@ def wrapped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def test_a_checkpoint_becomes_the_network_that_its_tensors_imply(network: str, size: int, tmp_path: Path) -> None:
     state = toolbox_checkpoints.state(network, size)
     loaded = load_model(written(tmp_path / f"PURE_{network.replace('-', '').upper()}.pth", wrapped(state)))
-    assert type(loaded) is MODELS[network].network
-    assert loaded.config == MODELS[network].config(size=size)
+    assert type(loaded) is REGISTRY[network].load().network
+    assert loaded.config == REGISTRY[network].load().config(size=size)
     assert not loaded.training
     assert len(loaded.state_dict()) == len(state)
     total = sum(tensor.double().sum() for tensor in state.values())
@@ -66,11 +67,11 @@ def test_wrapped_or_not_is_the_same(tmp_path: Path) -> None:
 
 def test_deepphys_and_ts_can_are_told_apart_by_name_alone(tmp_path: Path) -> None:
     path = written(tmp_path / "best.pth", toolbox_checkpoints.state("ts-can", 36))
-    assert type(load_checkpoint(path, "deepphys")).__name__ == "DeepPhys"
-    assert type(load_checkpoint(path, "ts-can")).__name__ == "TSCAN"
+    assert type(load_checkpoint(path, "deepphys")[0]).__name__ == "DeepPhys"
+    assert type(load_checkpoint(path, "ts-can")[0]).__name__ == "TSCAN"
     for name in ("last.pth", "TSCAN-or-DeepPhys.pth"):
         path = path.rename(tmp_path / name)
-        with pytest.raises(UsageError, match=r"may be of deepphys or ts-can, .* put one of these into its name"):
+        with pytest.raises(UsageError, match=r"may be of deepphys or ts-can, .* put one of these into the name"):
             load_model(path)
     with pytest.raises(UsageError, match="'resnet' are known: choose one of physnet, deepphys"):
         load_checkpoint(path, "resnet")
@@ -98,7 +99,7 @@ def test_what_was_loaded_is_saved_with_a_card(network: str, tmp_path: Path) -> N
     frames = torch.randint(0, 256, (1, 3, 20, 36, 36), dtype=torch.uint8)
     with torch.no_grad():
         assert torch.equal(load_model(tmp_path / "x.safetensors")(frames), loaded(frames))
-    with pytest.raises(UsageError, match=r"\.pth carries no card: load_with_card makes one"):
+    with pytest.raises(UsageError, match=r"\.pth has no card: load_with_card makes one"):
         read_card(tmp_path / f"{network}.pth")
 
 
@@ -135,7 +136,7 @@ def test_released_weights_read_what_was_read_with_them_before(shared_data: Path,
 
 @pytest.mark.parametrize("network", LAYOUTS)
 def test_a_checkpoint_gets_the_card_of_its_kind(network: str, tmp_path: Path) -> None:
-    state = {LAYOUTS[network].theirs(ours): tensor for ours, tensor in MODELS[network].network().state_dict().items()}
+    state = {LAYOUTS[network].theirs(ours): tensor for ours, tensor in REGISTRY[network].build().state_dict().items()}
     if network in NETWORKS:
         state = toolbox_checkpoints.state(network, 72)
     loaded, card = load_with_card(written(tmp_path / f"{network}.pth", state))
@@ -174,23 +175,26 @@ class Harmful:
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (_without("motion_conv3.bias"), "taken for a checkpoint of EfficientPhys, lacks the tensor motion_conv3.bias"),
+        (
+            _without("motion_conv3.bias"),
+            "recognised as a checkpoint of EfficientPhys, lacks the tensor motion_conv3.bias",
+        ),
         (_without("final_dense_1.weight"), "lacks the tensor final_dense_1.weight"),
-        (_with("other.weight", torch.zeros(3)), "of DeepPhys, has a foreign tensor other.weight"),
+        (_with("other.weight", torch.zeros(3)), "of DeepPhys, has an unknown tensor other.weight"),
         (
             _with("motion_conv4.weight", torch.zeros(64, 64, 5, 5)),
-            r"motion_conv4.weight is float32 of shape \(64, 64, 5, 5\), but DeepPhys wants .* \(64, 64, 3, 3\)",
+            r"motion_conv4.weight is float32 of shape \(64, 64, 5, 5\), but DeepPhys expects .* \(64, 64, 3, 3\)",
         ),
         (_with("motion_conv1.bias", torch.zeros(32, dtype=torch.int64)), "motion_conv1.bias is int64 of shape"),
         (
             _with("final_dense_1.weight", torch.zeros(128, 3000)),
             r"final_dense_1.weight is float32 of shape \(128, 3000",
         ),
-        (_with("final_dense_1.weight", torch.zeros(128)), "in shapes from which no such network can be made"),
-        (_with("motion_conv1.weight", torch.tensor(1.0)), "in shapes from which no such network can be made"),
-        (_with("motion_conv1.weight", torch.zeros(0, 3, 3, 3)), "in shapes from which no such network can be made"),
-        (_with("motion_conv1.weight", torch.zeros(10**9, 0)), "in shapes from which|but DeepPhys wants"),
-        ({"layer1.weight": torch.zeros(3), "fc.bias": torch.zeros(3)}, "no checkpoint of a network that is known here"),
+        (_with("final_dense_1.weight", torch.zeros(128)), "no such network can be built with their shapes"),
+        (_with("motion_conv1.weight", torch.tensor(1.0)), "no such network can be built with their shapes"),
+        (_with("motion_conv1.weight", torch.zeros(0, 3, 3, 3)), "no such network can be built with their shapes"),
+        (_with("motion_conv1.weight", torch.zeros(10**9, 0)), "no such network can be built|but DeepPhys expects"),
+        ({"layer1.weight": torch.zeros(3), "fc.bias": torch.zeros(3)}, "not a checkpoint of a known network"),
         ({}, "holds no tensors by name"),
         ({"epoch": 3, "state_dict": {}}, "holds no tensors by name"),
         ([torch.zeros(3)], "holds no tensors by name"),
@@ -221,7 +225,7 @@ def test_no_file_runs_code(tmp_path: Path, capsys) -> None:
     (tmp_path / "y.pt").write_bytes(pickle.dumps(Harmful()))
     (tmp_path / "z.pt").write_text("this is no network\n" * 100)
     for path in tmp_path.iterdir():
-        with pytest.raises(UsageError, match="is damaged, or no file of tensors"):
+        with pytest.raises(UsageError, match="is damaged, or not a file of tensors"):
             load_model(path)
     assert capsys.readouterr().out == ""
 

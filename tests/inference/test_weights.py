@@ -100,7 +100,7 @@ def test_a_file_that_does_not_fit_is_refused_by_the_first_tensor_that_differs(
         ({"config": {"stem_width": -4}}, ["config", "stem_width"]),
         ({"config": {"stem_width": "wide"}}, ["config"]),
         ({"multiple": 8}, ["multiple is 8", "is 4"]),
-        ({"config": {"stem_width": 5, "width": 12, "head_width": 8}}, ["stem.", "wants float32 of shape"]),
+        ({"config": {"stem_width": 5, "width": 12, "head_width": 8}}, ["stem.", "expects float32 of shape"]),
     ],
 )
 def test_a_network_that_its_card_does_not_describe_is_not_saved(trained, tmp_path: Path, changes, words) -> None:
@@ -146,11 +146,11 @@ def _invalid_card(trained, path: Path) -> None:
     ("make", "words"),
     [
         (lambda trained, path: None, "no weights are called"),
-        (lambda trained, path: path.touch(), "no safetensors file"),
-        (lambda trained, path: path.write_text("this is no network\n" * 100), "no safetensors file"),
-        (lambda trained, path: path.write_bytes(trained.onnx.read_bytes()), "no safetensors file"),
+        (lambda trained, path: path.touch(), "not a safetensors file"),
+        (lambda trained, path: path.write_text("this is no network\n" * 100), "not a safetensors file"),
+        (lambda trained, path: path.write_bytes(trained.onnx.read_bytes()), "not a safetensors file"),
         (_truncated, "damaged"),
-        (_foreign, "no card"),
+        (_foreign, "no model card"),
         (_invalid_card, "lacks config, fps"),
     ],
 )
@@ -170,7 +170,7 @@ def test_an_unknown_name_lists_what_there_is(monkeypatch: pytest.MonkeyPatch, tr
 
 
 def test_weights_beside_the_module_are_known_by_name(trained, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(weights, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path)
     (tmp_path / "tiny.safetensors").write_bytes(trained.weights.read_bytes())
     assert weights.list_models() == ["tiny"]
     assert read_card("tiny") == trained.card

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,10 @@ from torch import nn  # noqa: E402
 
 from facepulse.inference.engine import load_engine  # noqa: E402
 from facepulse.inference.model_card import ModelCard  # noqa: E402
-from facepulse.inference.registry import NETWORKS  # noqa: E402
+from facepulse.inference.registry import FIGURES, NETWORKS  # noqa: E402
 from facepulse.inference.weights import load_model, save_model  # noqa: E402
-from facepulse.models import MODELS  # noqa: E402
 from facepulse.models.export import export  # noqa: E402
-from facepulse.studies.cost import clip_length, macs  # noqa: E402
+from facepulse.models.figures import computed_figures, to_csv, to_markdown  # noqa: E402
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 SMALLEST = 32  # pixels, that every network reads
@@ -27,7 +25,7 @@ SMALLEST = 32  # pixels, that every network reads
 # Parameters that no output depends on, by network.
 DEAD: dict[str, set[str]] = {}
 
-every_network = pytest.mark.parametrize("name", MODELS)
+every_network = pytest.mark.parametrize("name", NETWORKS)
 
 
 def random_frames(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -43,7 +41,7 @@ def clips(network: Any, batch: int = 2, side: int = SMALLEST, seed: int = 0) -> 
 def built(name: str) -> Any:
     """With the default config, in evaluation, its batch normalisation fed with one batch as if it had been trained."""
     torch.manual_seed(0)
-    network: Any = MODELS[name].network()
+    network: Any = NETWORKS[name].build()
     layers = [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
@@ -77,12 +75,12 @@ def card(name: str) -> ModelCard:
 
 @every_network
 def test_the_config_is_plain_json_and_comes_back(name: str) -> None:
-    config_type = MODELS[name].config
+    config_type = NETWORKS[name].load().config
     config = config_type(**json.loads(json.dumps(dataclasses.asdict(config_type()))))
     assert config == config_type()
     assert hash(config) == hash(config_type())
     with torch.device("meta"):
-        assert MODELS[name].network(config).config is config
+        assert NETWORKS[name].load().network(config).config is config
     with pytest.raises((TypeError, ValueError)):
         config_type(**{next(iter(dataclasses.asdict(config))): "no such value"})
 
@@ -154,7 +152,7 @@ def test_a_clip_of_another_length_is_refused(name: str) -> None:
 @every_network
 def test_every_parameter_learns(name: str) -> None:
     torch.manual_seed(0)
-    network: Any = MODELS[name].network()
+    network: Any = NETWORKS[name].build()
     network(clips(network)).square().mean().backward()
     without = {
         each
@@ -188,28 +186,15 @@ def test_the_exported_network_computes_the_same(name: str, tmp_path: Path) -> No
         with torch.inference_mode():
             expected = network(torch.from_numpy(frames).permute(0, 4, 1, 2, 3)).numpy()
         for engine in ("openvino", "onnxruntime"):
-            found = load_engine(tmp_path / "x.onnx", engine, "f32").network(frames)
+            found = load_engine(tmp_path / "x.onnx", engine, "f32").backend(frames)
             assert np.abs(found - expected).max() < 1e-4 * expected.std(), (engine, shape)
 
 
 @every_network
-def test_the_page_of_models_has_a_row_with_its_parameters(name: str) -> None:
-    rows = re.findall(rf"^\| `{re.escape(name)}` \|(.*)\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(rows) == 1, f"the table of {PAGE.name} has no row for {name}, or several"
-    cells = [cell.strip() for cell in rows[0].split("|")]
-    assert len(cells) == 6
-    assert all(cells)
-    with torch.device("meta"):
-        parameters = sum(parameter.numel() for parameter in MODELS[name].network().parameters())
-    assert cells[0] == f"{parameters:,}"
+def test_the_generated_figures_are_those_of_the_network(name: str) -> None:
+    assert NETWORKS[name].figures == computed_figures(name), "run `python -m facepulse.models.figures`"
 
 
-@every_network
-def test_its_facts_are_those_of_the_network(name: str) -> None:
-    facts = NETWORKS[name]
-    assert facts.parameters == sum(parameter.numel() for parameter in MODELS[name].network().parameters())
-    assert facts.gmacs == round(macs(name, clip_length(name, 160), 128) / 1e9, 1)
-
-
-def test_every_network_is_listed() -> None:
-    assert set(NETWORKS) == set(MODELS)
+def test_the_generated_files_are_what_the_code_gives() -> None:
+    assert FIGURES.read_text(encoding="utf-8") == to_csv(), "run `python -m facepulse.models.figures`"
+    assert to_markdown() in PAGE.read_text(encoding="utf-8"), "run `python -m facepulse.models.figures`"

@@ -76,7 +76,7 @@ def test_a_file_that_openvino_reads_differently_is_not_kept(trained, tmp_path: P
         ("missing.safetensors", "x.onnx", "no weights are called"),
         ("tiny.safetensors", "x.pt", "ends in .onnx"),
         ("tiny.safetensors", "file/x.onnx", "cannot write"),
-        ("tiny.onnx", "x.onnx", "no safetensors file"),
+        ("tiny.onnx", "x.onnx", "not a safetensors file"),
     ],
 )
 def test_bad_arguments_are_code_2_and_one_line(trained, tmp_path: Path, capsys, weights, target, words) -> None:

@@ -163,7 +163,7 @@ def test_exported_it_reads_batches_of_clips_of_any_length_and_size_alike(tmp_pat
         frames = random_frames(*shape)
         with torch.inference_mode():
             expected = network(frames.permute(0, 4, 1, 2, 3)).numpy()
-        found = load_engine(tmp_path / "x.onnx", engine, precision="f32").network(frames.numpy())
+        found = load_engine(tmp_path / "x.onnx", engine, precision="f32").backend(frames.numpy())
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * expected.std(), err_msg=f"{engine} {shape}")
 
 

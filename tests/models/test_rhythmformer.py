@@ -81,36 +81,15 @@ def toolbox_state():
     return {name: torch.rand(shape) if shape else torch.tensor(7) for name, shape in toolbox_layout().items()}
 
 
-def test_a_state_dict_of_the_toolbox_loads_but_for_its_dead_layers(toolbox_state):
-    dead = {name for name in toolbox_state if "qkv_linear" in name}
-    sizes = {name: tensor.numel() for name, tensor in toolbox_state.items() if name.endswith((".weight", ".bias"))}
+def test_a_checkpoint_loads_without_its_unused_layers(toolbox_state, tmp_path: Path):
+    unused = {name for name in toolbox_state if "qkv_linear" in name}
     assert len(toolbox_state) == 416
-    assert sum(sizes.values()) == 3_326_017
-    assert sum(sizes[name] for name in dead) == 74_880
-    network, given = RhythmFormer(), dict(toolbox_state)
-    network.load_state_dict(given, strict=True)
-    assert given.keys() == toolbox_state.keys()
-    state = network.state_dict()
-    assert state.keys() == toolbox_state.keys() - dead
-    assert all(torch.equal(tensor.flatten(), toolbox_state[name].flatten()) for name, tensor in state.items())
-    assert sum(parameter.numel() for parameter in network.parameters()) == 3_251_137
-
-
-def test_a_checkpoint_is_recognised_with_its_dead_layers(toolbox_state, tmp_path: Path):
     torch.save({f"module.{name}": tensor for name, tensor in toolbox_state.items()}, tmp_path / "x.pth")
     loaded = load_model(tmp_path / "x.pth")
     assert isinstance(loaded, RhythmFormer)
-    assert torch.equal(loaded.stages[2].blocks[1].mlp[6].bias, toolbox_state["stages.2.blocks.1.mlp.6.bias"])
-
-
-def test_what_the_toolbox_does_not_have_is_refused_and_what_is_saved_here_loads(toolbox_state):
-    network = RhythmFormer()
-    network.load_state_dict(network.state_dict(), strict=True)
-    without = {name: tensor for name, tensor in toolbox_state.items() if name != "stages.0.blocks.0.attn.lepe.bias"}
-    with pytest.raises(RuntimeError, match=r"Missing key.*lepe\.bias"):
-        network.load_state_dict(without, strict=True)
-    with pytest.raises(RuntimeError, match=r"Unexpected key.*another"):
-        network.load_state_dict({**toolbox_state, "another.weight": torch.zeros(1)}, strict=True)
+    state = loaded.state_dict()
+    assert state.keys() == toolbox_state.keys() - unused
+    assert all(torch.equal(tensor.flatten(), toolbox_state[name].flatten()) for name, tensor in state.items())
 
 
 def looped_layer(layer, frame, stride):
@@ -298,7 +277,7 @@ def test_exported_it_reads_clips_with_fewer_regions_than_it_attends_to_and_with_
         frames = random_frames(*shape)
         with torch.inference_mode():
             expected = network(frames.permute(0, 4, 1, 2, 3)).numpy()
-        found = load_engine(tmp_path / "x.onnx", engine, precision="f32").network(frames.numpy())
+        found = load_engine(tmp_path / "x.onnx", engine, precision="f32").backend(frames.numpy())
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * expected.std(), err_msg=f"{engine} {shape}")
 
 

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from facepulse.errors import UsageError
-from facepulse.inference.registry import NETWORKS
-from facepulse.models import MODELS
 from facepulse.studies import trials
 from facepulse.studies.plan import ALL_MMPD, PURE, STUDIES, Arm
 from facepulse.studies.published import TABLES
@@ -155,10 +153,6 @@ def test_attention_is_drawn_and_cost_takes_the_errors_that_are_known(prepared: P
 def test_what_cannot_be_studied_is_said(prepared: Path, names: list[str], networks: list[str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         list(study(bench(prepared), names, networks=networks, say=lambda line: None))
-
-
-def test_every_network_is_in_the_tables() -> None:
-    assert set(NETWORKS) == set(MODELS)
 
 
 def test_every_table_of_the_paper_is_a_study() -> None:

@@ -289,9 +289,9 @@ def export(weights: str, onnx: Path, /) -> int:
         weights: A .safetensors file, or the name of weights that come with the package.
         onnx: The file to write.
     """
-    from facepulse.inference.weights import require_train_extra
+    from facepulse.inference.weights import EXPORT_PACKAGES, require_train_extra
 
-    require_train_extra("facepulse export")
+    require_train_extra("facepulse export", EXPORT_PACKAGES)
     from facepulse.models.export import export as write
 
     difference = write(weights, onnx)

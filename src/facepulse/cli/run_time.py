@@ -178,28 +178,34 @@ def live(
 
 
 def models() -> int:
-    """List everything that reads a pulse: methods, weights that come with the package, and networks to train.
+    """List all methods: classical methods, weights that come with the package, and networks to train.
 
     Example: facepulse models
     """
-    from facepulse.inference.registry import NETWORKS
-    from facepulse.inference.weights import list_models, read_card
+    from facepulse.inference.registry import ALIASES, NETWORKS
+    from facepulse.inference.weights import list_models, read_card, read_parameter_count
     from facepulse.rppg.classical import CLASSICAL
 
-    print("methods, on the colour of skin: measure --method NAME")
+    print("classical methods, from mean RGB traces: measure --method NAME")
     for method in CLASSICAL.values():
         print(f"  {method.name:6} {method.description:34} {method.reference}")
-    cards = [read_card(name) for name in list_models()]
-    if cards:
-        print("\nnetworks with weights: measure --method NAME")
-    for card in cards:
-        print(f"  {card.name:13} {card.network}, {card.frames} frames of {card.size} px, {card.licence}; learnt from")
-        print(*textwrap.wrap(card.training_data, 100, initial_indent=" " * 16, subsequent_indent=" " * 16), sep="\n")
-    print("\nnetworks to train, or with weights of yours: measure --method FILE, .onnx (fast) or .safetensors")
-    print(f"  {'':13} {'parameters':>10}  {'GMACs*':>6}  input")
-    for name, network in NETWORKS.items():
-        print(f"  {name:13} {network.parameters:10,}  {network.gmacs:6.1f}  {network.frames:30}{network.reference}")
-    print("  * for a clip of 160 frames of 128x128")
+    if list_models():
+        print("\nweights: measure --method NAME")
+    for name in list_models():
+        card = read_card(name)
+        also = "".join(f", also called {alias}" for alias, weights in ALIASES.items() if weights == name)
+        print(f"  {name}{also}: {read_parameter_count(name):,} parameters, architecture {card.network},")
+        text = f"{card.frames} frames of {card.size} px, {card.licence}; trained on {card.training_data}"
+        print(*textwrap.wrap(text, 100, initial_indent=" " * 6, subsequent_indent=" " * 6), sep="\n")
+    print("\narchitectures to train, or with weights of your own: measure --method FILE, .onnx (fast) or .safetensors")
+    print(f"  {'':13} {'parameters':>10}  {'GMACs*':>6}  {'size':8} {'clip':14} reference")
+    for name, entry in NETWORKS.items():
+        figures = entry.figures
+        size = f"{figures.size} px" if figures.size else "any size"
+        clip = f"multiple of {figures.multiple}" if figures.multiple > 1 else "any length"
+        paper = f"{entry.reference}, arXiv {entry.arxiv}" if entry.arxiv else entry.reference
+        print(f"  {name:13} {figures.parameters:10,}  {figures.gmacs:6.1f}  {size:8} {clip:14} {paper}")
+    print("  * for a clip of 160 frames of 128x128; all figures are of the default config, weights may have another")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Run an exported network: one ONNX file, three engines, one call; frames as they come in, a waveform out."""
+"""Engines that run an exported network: OpenVINO, ONNX Runtime or torch; uint8 frames in, a waveform out."""
 
 from __future__ import annotations
 
@@ -11,94 +11,103 @@ from typing import Any, Final, Literal, Protocol, get_args
 
 import numpy as np
 
-from facepulse._types import Frames
+from facepulse._types import Floats32, Frames
 from facepulse.errors import UsageError
 from facepulse.inference.model_card import METADATA_KEY, MINIMUM_SIZE, ModelCard
-from facepulse.inference.overlap_add import OverlapAdd, Waveform, joined, standardised
-from facepulse.inference.weights import build, card_of, exported, list_models, load_with_card, require_train_extra
+from facepulse.inference.overlap_add import OverlapAdd, overlap_add, standardised
+from facepulse.inference.weights import (
+    build,
+    card_of,
+    exported,
+    load_with_card,
+    require_train_extra,
+    shipped_name,
+)
 
 EngineName = Literal["openvino", "onnxruntime", "torch"]
 Precision = Literal["auto", "f32", "bf16"]
 
-# Names within an exported file: of its input, its output, and of what goes before a dot and the name of a tensor.
+# Names in an exported file: of its input and output, and the prefix, before a dot, of the names of its tensors.
 INPUT: Final = "frames"
 OUTPUT: Final = "waveform"
 NETWORK: Final = "network"
 
 
-class Network(Protocol):
-    """An exported network in the hands of one engine.
+class Backend(Protocol):
+    """A network loaded by one engine.
 
     Attributes:
         metadata: of the file, names to texts.
-        precision: in which it computes, "f32" or "bf16".
+        precision: of its arithmetic, "f32" or "bf16".
     """
 
     metadata: dict[str, str]
     precision: str
 
-    def __call__(self, frames: Frames) -> Waveform:
-        """Frames uint8 (B, T, H, W, 3) to waveforms float32 (B, T), as the network gives them."""
+    def __call__(self, frames: Frames) -> Floats32:
+        """Map frames uint8 (B, T, H, W, 3) to waveforms float32 (B, T), in the network's own unit."""
         ...
 
 
 @dataclass(frozen=True)
 class Engine:
-    """An exported network, ready to run.
+    """A network with its card, ready to run.
 
     Attributes:
         name: "openvino", "onnxruntime" or "torch".
-        card: of the weights; its size, margin and fps say what frames the network was trained on.
-        network: the bare network, for clips of a multiple of `card.multiple` frames, whose waveforms it gives in its
-            own unit.
+        card: of the weights; its size, margin and fps describe the frames on which the network was trained.
+        backend: the network alone: clips of a multiple of `card.multiple` frames to waveforms in its own unit.
     """
 
     name: EngineName
     card: ModelCard
-    network: Network
+    backend: Backend
 
     @property
     def precision(self) -> str:
-        """What the network is computed in, "f32" or "bf16"."""
-        return self.network.precision
+        """Precision in which the network is computed, "f32" or "bf16"."""
+        return self.backend.precision
 
-    def __call__(self, frames: Frames) -> Waveform:
-        """Read the pulse from face crops.
+    def __call__(self, frames: Frames) -> Floats32:
+        """Predict the blood volume pulse from face crops.
 
-        A clip longer than the card's window is read in windows that overlap by half, one at a time, so that memory does
-        not grow with length (`frames` may be a memory map). Their waveforms are standardised and joined by overlap-add
-        under Hann weights. A clip shorter than that is one window; where its length is no multiple of `card.multiple`,
-        the last frame is repeated up to the next one, and what the network says of the repetitions is dropped.
+        A clip longer than the card's window is processed in windows that overlap by half, one at a time, so that memory
+        does not grow with its length (`frames` may be a memory map). Their waveforms are standardised and joined by
+        overlap-add with Hann weights. A shorter clip is one window; if its length is not a multiple of `card.multiple`,
+        the last frame is repeated up to the next multiple, and the output for the repetitions is dropped.
 
         Args:
             frames: uint8 RGB (T, H, W, 3), or (B, T, H, W, 3) for a batch of clips of one length; at least 32x32
                 pixels, at least twice `card.multiple` frames. Best at the card's size, margin and fps.
 
         Returns:
-            Blood volume pulse, float32 (T,) or (B, T): zero mean and unit spread within each window (where the network
-            gives slopes, within the clip); zeros where a window gives no signal.
+            BVP waveform, float32 (T,) or (B, T): zero mean and unit variance within each window (within the clip, if
+            the network predicts the derivative); zeros for a window without a signal.
 
         Raises:
             ValueError: `frames` is of another type or shape.
         """
         self._check(frames)
         batch = frames if frames.ndim == 5 else frames[np.newaxis]
-        waveforms = self.to_waveform(joined(self._standardised, batch, self.card.frames))
+        waveforms = self.to_waveform(overlap_add(self._standardised, batch, self.card.frames))
         return waveforms if frames.ndim == 5 else waveforms[0]
 
     def stream(self) -> OverlapAdd:
-        """What reads clips (B, T, H, W, 3) piece by piece; `to_waveform` of its end is what a call gives."""
+        """Return an overlap-add that takes the frames of clips (B, T, H, W, 3) in blocks.
+
+        `to_waveform` of its result is what a call with all frames returns.
+        """
         return OverlapAdd(self._standardised, self.card.frames)
 
-    def to_waveform(self, waveforms: Waveform) -> Waveform:
-        """The pulse wave in what the network gives, (B, T) both: a slope is summed up, drift and all."""
+    def to_waveform(self, waveforms: Floats32) -> Floats32:
+        """Convert the network's output (B, T) to BVP waveforms (B, T): a derivative is integrated, including drift."""
         return waveforms if self.card.output == "waveform" else standardised(np.cumsum(waveforms, axis=1))
 
-    def _standardised(self, batch: Frames) -> Waveform:
+    def _standardised(self, batch: Frames) -> Floats32:
         length = batch.shape[1]
         missing = -length % self.card.multiple
         padded = np.concatenate([batch, batch[:, -1:].repeat(missing, axis=1)], axis=1) if missing else batch
-        return standardised(self.network(np.ascontiguousarray(padded))[:, :length])
+        return standardised(self.backend(np.ascontiguousarray(padded))[:, :length])
 
     def _check(self, frames: Frames) -> None:
         if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
@@ -109,7 +118,7 @@ class Engine:
         if frames.ndim not in (4, 5) or frames.shape[-1] != 3:
             raise ValueError(f"frames must be of shape (T, H, W, 3) or (B, T, H, W, 3), not {frames.shape}")
         if frames.ndim == 5 and len(frames) == 0:
-            raise ValueError(f"frames must hold a clip at least, not shape {frames.shape}")
+            raise ValueError(f"frames must hold at least one clip, not shape {frames.shape}")
         length, height, width = frames.shape[-4:-1]
         if length < 2 * self.card.multiple:
             raise ValueError(f"frames must hold at least {2 * self.card.multiple} frames, not {length}")
@@ -121,64 +130,69 @@ def load_engine(path: str | Path, engine: EngineName = "openvino", precision: Pr
     """Load an exported network.
 
     Args:
-        path: what `facepulse export` wrote.
+        path: a file that `facepulse.models.export` wrote.
         engine: "openvino" is the fastest; "onnxruntime" and "torch" have to be installed.
-        precision: "f32", "bf16", or "auto": bf16 where the processor computes in it natively and the engine can (twice
-            to four times as fast, and the heart rate stays within 0.1 bpm), f32 elsewhere.
+        precision: "f32", "bf16", or "auto": bf16 if the processor computes in it natively and the engine supports it
+            (two to four times as fast, heart rates within 0.1 bpm), otherwise f32.
 
     Raises:
-        UsageError: there is no such file or engine, the engine is not installed, the file was not written by
-            `facepulse export`, or the engine cannot compute in that precision here.
+        UsageError: there is no such file or engine, the engine is not installed, the file is not an exported network,
+            or the engine cannot compute in that precision on this processor.
     """
     path = Path(path)
-    for kind, asked, known in (("engine", engine, get_args(EngineName)), ("precision", precision, get_args(Precision))):
-        if asked not in known:
-            raise UsageError(f"no {kind} is called {asked!r}: choose one of {', '.join(known)}")
+    for kind, name, known in (("engine", engine, get_args(EngineName)), ("precision", precision, get_args(Precision))):
+        if name not in known:
+            raise UsageError(f"no {kind} is called {name!r}: choose one of {', '.join(known)}")
     if not path.is_file():
-        raise UsageError(f"there is no file {path}: give one that `facepulse export` wrote")
+        raise UsageError(f"there is no file {path}: give an exported network")
     try:
-        network = _ENGINES[engine](path, _settled(precision, engine))
+        backend = _ENGINES[engine](path, _resolve(precision, engine))
     except UsageError:
         raise
     except ModuleNotFoundError as error:
         raise UsageError(f"the engine {engine} is not installed: pip install {error.name}") from error
-    except Exception as error:  # each engine has errors of its own, of several lines, without a common ancestor
-        raise UsageError(f"{engine} cannot load {path} as ONNX: give a file that `facepulse export` wrote") from error
-    return Engine(engine, card_of(network.metadata, path), network)
+    except Exception as error:  # each engine has its own errors, with messages of many lines and no common base class
+        raise UsageError(f"{engine} cannot load {path} as ONNX: give an exported network") from error
+    return Engine(engine, card_of(backend.metadata, path), backend)
 
 
 def torch_engine(network: Callable[[Any], Any], card: ModelCard) -> Engine:
-    """A network in torch, with the weights that it has at the time, as an engine.
+    """Make an engine of a network in torch, which uses the weights that the network has at the time of a call.
 
     Args:
-        network: frames (B, 3, T, H, W) of 0..255 to waveforms (B, T); a module is run in evaluation mode, where it is.
-        card: of the windows that it reads.
+        network: maps frames (B, 3, T, H, W) of 0..255 to waveforms (B, T); a module runs in evaluation mode, on its
+            device.
+        card: describes its windows.
     """
     return Engine("torch", card, _Torch(network, "f32", {}))
 
 
 def find_engine(model: str, precision: Precision = "auto") -> Engine | None:
-    """The network that a name or a path stands for, ready to run; None where there is none of that name.
+    """Load the network for a name or a path.
 
     Args:
-        model: a name of `facepulse.list_models()` or a file that `facepulse export` wrote (.onnx), which OpenVINO runs,
-            or a file of weights (.safetensors, or .pth of rPPG-Toolbox), which torch runs.
+        model: a name of `facepulse.list_models()`, an architecture's name for its default weights, or a file that
+            `facepulse.models.export` wrote (.onnx), which OpenVINO runs; or a file of weights (.safetensors, or .pth of
+            rPPG-Toolbox), which torch runs.
         precision: of an exported network, as in `load_engine`.
+
+    Returns:
+        None if it is neither a name of weights nor a file.
 
     Raises:
         UsageError: the file cannot be loaded.
     """
     if model.endswith(".onnx"):
         return load_engine(model, precision=precision)
-    if model in list_models():
-        return load_engine(exported(model), precision=precision)
+    if name := shipped_name(model):
+        return load_engine(exported(name), precision=precision)
     if os.path.isfile(model):
         return torch_engine(*load_with_card(model))
     return None
 
 
-def _settled(precision: Precision, engine: EngineName) -> str:
-    """The precision that `auto` stands for, or the one asked for where it can be had."""
+def _resolve(precision: Precision, engine: EngineName) -> str:
+    """Return the precision that "auto" stands for, or the given one if the engine and the processor support it."""
     if precision == "f32" or (precision == "auto" and engine == "onnxruntime"):
         return "f32"
     if precision == "bf16" and engine == "onnxruntime":
@@ -189,22 +203,23 @@ def _settled(precision: Precision, engine: EngineName) -> str:
 
 
 def computes_bf16() -> bool:
-    """Whether the processor multiplies in bf16 natively, as OpenVINO sees it."""
+    """Return True if the processor multiplies in bf16 natively, according to OpenVINO."""
     return "BF16" in _openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _openvino_core() -> Any:
-    """OpenVINO, which otherwise reports its import to Google Analytics and leaves a client's number in the home folder.
+    """Import OpenVINO without its telemetry.
 
-    It takes its telemetry for not installed where that cannot be imported.
+    Otherwise it reports its import to Google Analytics and stores a client number in the home folder. It treats the
+    telemetry as not installed if that module cannot be imported.
     """
-    silenced = "openvino_telemetry" not in sys.modules
-    if silenced:
+    blocked = "openvino_telemetry" not in sys.modules
+    if blocked:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     try:
         import openvino
     finally:
-        if silenced:
+        if blocked:
             del sys.modules["openvino_telemetry"]
     return openvino.Core()
 
@@ -221,14 +236,14 @@ class _OpenVino:
         self._shape: tuple[int, ...] = ()
         self._compiled: Any = None
 
-    def __call__(self, frames: Frames) -> Waveform:
-        # For frames of a fixed shape it makes code that is twice as fast. Windows of a clip have one, so the last one
-        # compiled is kept; to compile another takes a fifth of a second.
+    def __call__(self, frames: Frames) -> Floats32:
+        # Compiled for a fixed shape, the network is twice as fast. All windows of a clip have one shape, so the last
+        # compiled network is kept; compiling takes a fifth of a second.
         if frames.shape != self._shape:
             self._model.reshape(frames.shape)
             self._compiled = self._core.compile_model(self._model, "CPU", {"INFERENCE_PRECISION_HINT": self.precision})
             self._shape = frames.shape
-        waveforms: Waveform = self._compiled([frames])[0]
+        waveforms: Floats32 = self._compiled([frames])[0]
         return waveforms
 
 
@@ -237,18 +252,18 @@ class _OnnxRuntime:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors only: what it warns of is its own business
+        options.log_severity_level = 3  # errors only: its warnings concern its own optimisations
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.precision = precision
 
-    def __call__(self, frames: Frames) -> Waveform:
-        waveforms: Waveform = self._session.run([OUTPUT], {INPUT: frames})[0]
+    def __call__(self, frames: Frames) -> Floats32:
+        waveforms: Floats32 = self._session.run([OUTPUT], {INPUT: frames})[0]
         return waveforms
 
 
 class _Torch:
-    """A network in torch: as it is there, or with a file's tensors in the network that the file's card names."""
+    """A network in torch: a given one, or the one named by the card of an exported file, with the file's tensors."""
 
     def __init__(self, network: Callable[[Any], Any], precision: str, metadata: dict[str, str]) -> None:
         self._network = network
@@ -257,8 +272,8 @@ class _Torch:
 
     @classmethod
     def from_file(cls, path: Path, precision: str) -> _Torch:
-        """What was exported, not how."""
-        require_train_extra("the engine torch")
+        """Rebuild the network that was exported; its graph is not used."""
+        require_train_extra("the engine torch", ["torch", "onnx"])
         import onnx
         from onnx.numpy_helper import to_array
 
@@ -271,7 +286,7 @@ class _Torch:
         }
         return cls(build(card_of(metadata, path), tensors, path), precision, metadata)
 
-    def __call__(self, frames: Frames) -> Waveform:
+    def __call__(self, frames: Frames) -> Floats32:
         import torch
 
         device = torch.device("cpu")
@@ -280,11 +295,11 @@ class _Torch:
             device = next(self._network.parameters()).device
         clips = torch.tensor(frames, device=device).permute(0, 4, 1, 2, 3)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            waveforms: Waveform = self._network(clips).float().cpu().numpy()
+            waveforms: Floats32 = self._network(clips).float().cpu().numpy()
         return waveforms
 
 
-_ENGINES: Final[dict[str, Callable[[Path, str], Network]]] = {
+_ENGINES: Final[dict[str, Callable[[Path, str], Backend]]] = {
     "openvino": _OpenVino,
     "onnxruntime": _OnnxRuntime,
     "torch": _Torch.from_file,

@@ -1,7 +1,8 @@
-"""Checkpoints that rPPG-Toolbox released: which network they are of, and that network with their weights in it.
+"""Load checkpoints of rPPG-Toolbox: recognise the network and build it with their weights.
 
-They are known by the names and shapes of their tensors. Those names are data, taken from the files and from the layer
-tables of the papers; no code of the toolbox is used. Files are read as tensors alone, so that none can run code.
+A checkpoint is recognised by the names and shapes of its tensors. These names are data, taken from the files and from
+the layer tables of the papers; no code of the toolbox is used. Files are read as tensors only, so that none can run
+code.
 """
 
 from __future__ import annotations
@@ -12,42 +13,42 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from facepulse.errors import UsageError
-from facepulse.inference.model_card import MINIMUM_SIZE, ModelCard
+from facepulse.inference.model_card import ModelCard
+from facepulse.inference.registry import NETWORKS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-# What the toolbox trains on: frames a second, half as much again of the face's box, pixels for a network of any size.
+# Input in the toolbox's training: frame rate in Hz, margin of the face box, and pixels for networks of any size.
 FPS, MARGIN, FRAME_SIZE = 30.0, 0.25, 72
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the toolbox stores a network.
+    """Names and shapes of a network's tensors in the toolbox, and its training there.
 
     Attributes:
-        title: the network's name in the toolbox.
-        modules: name of a module there to its name here; those not named are called the same.
-        config: from the shapes of the tensors by name to what differs from the default config.
-        dead: in the names of tensors that no output depends on there, and that are passed over; empty for none.
-        frames: of the clips that the toolbox trains on.
-        output: what it trains the network to give, as `ModelCard.output` has it.
+        modules: name of a module in the toolbox to its name here; all others have the same name.
+        config: computes, from the shapes of the tensors by name, the values that differ from the default config.
+        unused: part of the names of tensors that no output depends on in the toolbox and that are skipped; empty if
+            there are none.
+        frames: length of the clips on which the toolbox trains.
+        output: signal that the network is trained to predict there, as in `ModelCard.output`.
     """
 
-    title: str
     modules: Mapping[str, str] = field(default_factory=dict)
     config: Callable[[Shapes], dict[str, Any]] = lambda shapes: {}
-    dead: str = ""
+    unused: str = ""
     frames: int = 180
     output: str = "derivative"
 
     def theirs(self, ours: str) -> str:
-        """The toolbox's name of a tensor that is called `ours` here."""
+        """Return the toolbox's name of a tensor, given its name here."""
         for there, here in self.modules.items():
             if ours.startswith(f"{here}."):
                 return there + ours[len(here) :]
@@ -55,11 +56,11 @@ class Layout:
 
 
 def _frame_config(shapes: Shapes) -> dict[str, Any]:
-    """Sizes of DeepPhys and of those that are made like it."""
+    """Compute the sizes of DeepPhys and of the networks built like it."""
     width, (hidden, features) = shapes["motion_conv1.weight"][0], shapes["final_dense_1.weight"]
     side = math.isqrt(features // (2 * width))
-    # Four sizes have that many features, as pools drop odd rows: one of the four is a multiple of four, as all of the
-    # toolbox's are. A dense layer that fits no size at all is refused with the network that this one makes.
+    # Four sizes have this number of features, because pooling drops odd rows; one of the four is a multiple of four, as
+    # all sizes of the toolbox are. A dense layer that fits no size is refused when shapes are compared.
     return {"size": 4 * side + 8, "width": width, "hidden": hidden}
 
 
@@ -81,98 +82,92 @@ APPEARANCE = {
 }
 
 LAYOUTS: dict[str, Layout] = {
-    "physnet": Layout("PhysNet", frames=128),
-    "deepphys": Layout("DeepPhys", MOTION | APPEARANCE, _frame_config),
-    "ts-can": Layout("TS-CAN", MOTION | APPEARANCE, _frame_config),
-    "efficientphys": Layout("EfficientPhys", MOTION, _frame_config),
-    "physformer": Layout("PhysFormer", frames=160),
-    "rhythmformer": Layout("RhythmFormer", dead=".qkv_linear.", frames=160, output="waveform"),
+    "physnet": Layout(frames=128),
+    "deepphys": Layout(MOTION | APPEARANCE, _frame_config),
+    "ts-can": Layout(MOTION | APPEARANCE, _frame_config),
+    "efficientphys": Layout(MOTION, _frame_config),
+    "physformer": Layout(frames=160),
+    "rhythmformer": Layout(unused=".qkv_linear.", frames=160, output="waveform"),
 }
-"""Key in `facepulse.models.MODELS` to how the toolbox stores it."""
+"""Key in `facepulse.inference.registry.NETWORKS` to the network's layout in the toolbox."""
 
 
-def load_checkpoint(path: Path, network: str | None = None) -> nn.Module:
-    """The network of a checkpoint, with its weights.
+def load_checkpoint(path: Path, network: str | None = None) -> tuple[nn.Module, ModelCard]:
+    """Build the network of a checkpoint with its weights, and a card from what is known of the toolbox's training.
 
     Args:
         path: a state dict that torch wrote, of a network alone or wrapped in `DataParallel`.
-        network: one of `LAYOUTS`; None recognises it. DeepPhys and TS-CAN have the same tensors: of these two it is the
-            one that is named in the file's name.
+        network: a key of `LAYOUTS`; None recognises it. DeepPhys and TS-CAN have the same tensors: of these two, the
+            one named in the file's name is built.
 
     Returns:
-        The network in evaluation mode, with the config that the shapes imply.
+        The network in evaluation mode, with the config that the shapes imply; and its card, without the sha256. The
+        card has the file's name, because nothing in the file describes its training.
 
     Raises:
         UsageError: the file is damaged or holds something else, or a tensor is missing, unknown or of another shape;
-            the line names the first such tensor.
+            the message names the first such tensor.
     """
-    import torch
-
-    from facepulse.models import MODELS
-
     tensors = {name.removeprefix("module."): tensor for name, tensor in _read(path).items()}
-    network = network or _recognised(tensors, path)
+    network = network or _recognise(tensors, path)
     if network not in LAYOUTS:
         raise UsageError(f"no checkpoints of a network {network!r} are known: choose one of {', '.join(LAYOUTS)}")
-    layout, names = LAYOUTS[network], _names(network)
-    if layout.dead:
-        tensors = {name: tensor for name, tensor in tensors.items() if layout.dead not in name}
-    for what, differing in (("lacks the tensor", names - set(tensors)), ("has a foreign tensor", set(tensors) - names)):
+    layout, names, title = LAYOUTS[network], _names(network), NETWORKS[network].title
+    if layout.unused:
+        tensors = {name: tensor for name, tensor in tensors.items() if layout.unused not in name}
+    for problem, differing in (("lacks the", names - set(tensors)), ("has an unknown", set(tensors) - names)):
         if differing:
-            raise UsageError(f"{path}, taken for a checkpoint of {layout.title}, {what} {min(differing)}")
-    model = MODELS[network]
-    try:
-        config = model.config(**layout.config({name: tuple(tensor.shape) for name, tensor in tensors.items()}))
-        with torch.device("meta"):  # shapes alone: nothing is as large as a damaged one may claim
-            state = model.network(config).state_dict()
-    except (IndexError, RuntimeError, ValueError, ZeroDivisionError) as error:
-        raise UsageError(
-            f"{path} has the tensors of {layout.title}, but in shapes from which no such network can be made"
-        ) from error
+            raise UsageError(f"{path}, recognised as a checkpoint of {title}, {problem} tensor {min(differing)}")
+    config, shapes = _implied_config(network, tensors, path)
     loaded = {}
-    for ours, wanted in state.items():
+    for ours, shape in shapes.items():
         theirs = layout.theirs(ours)
         tensor = tensors[theirs]
-        if tensor.ndim == wanted.ndim - 1:
-            wanted = wanted.squeeze(2)  # a kernel over one frame, which the toolbox has in two dimensions
-        if tensor.shape != wanted.shape or tensor.is_floating_point() != wanted.is_floating_point():
+        expected = shape.squeeze(2) if tensor.ndim == shape.ndim - 1 else shape  # 2-D kernels in the toolbox
+        if tensor.shape != expected.shape or tensor.is_floating_point() != expected.is_floating_point():
             raise UsageError(
-                f"{path}: the tensor {theirs} is {_said(tensor)}, but {layout.title} wants {_said(wanted)}"
+                f"{path}: the tensor {theirs} is {_describe(tensor)}, but {title} expects {_describe(expected)}"
             )
-        loaded[ours] = tensor.reshape(state[ours].shape)
-    built = model.network(config)
+        loaded[ours] = tensor.reshape(shape.shape)
+    built = NETWORKS[network].build(config)
     built.load_state_dict(loaded, strict=True)
-    return built.eval()
+    return built.eval(), _card(network, built, path)
 
 
-def card_for(network: nn.Module, path: Path) -> ModelCard:
-    """The card of a network that `load_checkpoint` has loaded: the input that the toolbox trains it on.
+def _implied_config(
+    network: str, tensors: Mapping[str, Tensor], path: Path
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the config that the shapes of the tensors imply, and the tensors of such a network without memory."""
+    import torch
 
-    Args:
-        network: as loaded.
-        path: of the checkpoint; the card has its name, for nothing in it says what it was trained on.
-    """
-    from facepulse.models import MODELS
+    try:
+        config = LAYOUTS[network].config({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+        with torch.device("meta"):  # no memory is allocated, because a damaged file may imply any size
+            return config, NETWORKS[network].build(config).state_dict()
+    except (IndexError, RuntimeError, ValueError, ZeroDivisionError) as error:
+        raise UsageError(
+            f"{path} has the tensors of {NETWORKS[network].title}, but no such network can be built with their shapes"
+        ) from error
 
-    if getattr(network.config, "size", FRAME_SIZE) < MINIMUM_SIZE:
-        raise UsageError(f"{path} reads frames of {network.config.size} px: expected {MINIMUM_SIZE} or more")
-    [name] = [name for name, model in MODELS.items() if type(network) is model.network]
-    config: Any = network.config
+
+def _card(network: str, built: Any, path: Path) -> ModelCard:
+    """Return the card of a loaded network: the input on which the toolbox trains it."""
+    size = getattr(built.config, "size", FRAME_SIZE)
     return ModelCard(
         name=path.stem,
-        network=name,
-        config=asdict(config),
-        multiple=cast(int, network.multiple),
-        frames=LAYOUTS[name].frames,
-        size=getattr(config, "size", FRAME_SIZE),
+        network=network,
+        config=asdict(built.config),
+        multiple=built.multiple,
+        frames=LAYOUTS[network].frames,
+        size=size,
         margin=MARGIN,
         fps=FPS,
-        normalisation=cast(str, network.normalisation),
-        training_data=f"what its authors say of {path.name}",
+        normalisation=built.normalisation,
+        training_data=f"see the authors of {path.name}",
         protocol="as released",
         scores={},
         licence="as released",
-        output=LAYOUTS[name].output,
+        output=LAYOUTS[network].output,
     )
 
 
@@ -181,10 +176,10 @@ def _read(path: Path) -> dict[str, Tensor]:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what may be wrong with the file: that is said below, in one line
+            warnings.simplefilter("ignore")  # torch's warnings about the file: the error below is one line
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds, by what is wrong where in the file, and of many lines
-        raise UsageError(f"{path} is damaged, or no file of tensors that torch wrote: get the file again") from error
+    except Exception as error:  # of many classes, depending on the damage, with messages of many lines
+        raise UsageError(f"{path} is damaged, or not a file of tensors that torch wrote: get the file again") from error
     if not (
         isinstance(found, Mapping)
         and found
@@ -194,38 +189,39 @@ def _read(path: Path) -> dict[str, Tensor]:
     return dict(found)
 
 
-def _recognised(tensors: Mapping[str, Tensor], path: Path) -> str:
-    """The network whose tensors' names are most like these; most of them have to be there, and most of these its."""
-    unlike = {network: len(_names(network) ^ set(tensors)) for network in LAYOUTS}
-    least = min(unlike.values())
-    likely = [network for network, number in unlike.items() if number == least]
+def _recognise(tensors: Mapping[str, Tensor], path: Path) -> str:
+    """Return the network whose tensor names differ least from these, provided that more of the names are shared."""
+    differing = {network: len(_names(network) ^ set(tensors)) for network in LAYOUTS}
+    least = min(differing.values())
+    likely = [network for network, number in differing.items() if number == least]
     if least >= len(_names(likely[0]) & set(tensors)):
-        raise UsageError(f"{path} is no checkpoint of a network that is known here: those are {_titles()}")
-    named = [network for network in likely if _letters(network) in _letters(path.stem)]
-    if len(likely) > 1 and len(named) != 1:
-        raise UsageError(
-            f"{path} may be of {' or '.join(likely)}, whose tensors are called the same: put one of these into its name"
-        )
-    return (named if len(likely) > 1 else likely)[0]
+        raise UsageError(f"{path} is not a checkpoint of a known network: expected one of {_titles()}")
+    if len(likely) > 1:
+        named = [network for network in likely if _letters(network) in _letters(path.stem)]
+        if len(named) != 1:
+            raise UsageError(
+                f"{path} may be of {' or '.join(likely)}, whose tensors have the same names: put one of these into the "
+                "name of the file"
+            )
+        likely = named
+    return likely[0]
 
 
 def _names(network: str) -> set[str]:
-    """What the toolbox calls the tensors of a network; their names do not depend on the config."""
+    """Return the toolbox's names of a network's tensors; they do not depend on the config."""
     import torch
 
-    from facepulse.models import MODELS
-
     with torch.device("meta"):
-        return {LAYOUTS[network].theirs(ours) for ours in MODELS[network].network().state_dict()}
+        return {LAYOUTS[network].theirs(ours) for ours in NETWORKS[network].build().state_dict()}
 
 
 def _titles() -> str:
-    return ", ".join(layout.title for layout in LAYOUTS.values())
+    return ", ".join(NETWORKS[network].title for network in LAYOUTS)
 
 
 def _letters(name: str) -> str:
     return re.sub("[^a-z]", "", name.lower())
 
 
-def _said(tensor: Tensor) -> str:
+def _describe(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"

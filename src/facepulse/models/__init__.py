@@ -1,63 +1,33 @@
-"""Networks that read a pulse from a face clip; the only part of the package, with the losses, that needs torch.
+"""Networks that predict a BVP waveform from a face clip, one module each; registered in `facepulse.inference.registry`.
 
-Every network keeps one contract, so that training, export and measuring treat them alike:
+Every network keeps one contract, so that training, export and measurement treat all of them alike:
 
-* ``Network(config=NetworkConfig())``; the config is a frozen dataclass whose ``dataclasses.asdict`` is plain JSON and
-  whose constructor takes that JSON back: ``NetworkConfig(**json.loads(text))``.
-* ``network.config`` is that config, and the clip length must be a multiple of ``network.multiple`` frames.
-* ``network.normalisation`` says in words what happens to frames inside.
+* ``Network(config=NetworkConfig())``; the config is a frozen dataclass, named as the network with "Config" appended,
+  whose ``dataclasses.asdict`` is plain JSON and whose constructor accepts that JSON:
+  ``NetworkConfig(**json.loads(text))``.
+* ``network.config`` is that config, and the length of a clip must be a multiple of ``network.multiple`` frames.
+* ``network.normalisation`` describes in words how frames are normalised inside.
 * ``network(frames)``: frames (B, 3, T, H, W), RGB in 0..255 of any dtype, H and W at least 32; returns the waveform
-  (B, T), float32, in an arbitrary unit. Normalisation is inside, and so is resizing where an architecture fixes the
-  size of frames: such a network has the field ``size`` in its config.
-* Clips of a batch do not touch each other in ``eval()`` mode.
+  (B, T), float32, in an arbitrary unit. Normalisation is inside, and so is resizing if an architecture fixes the size
+  of frames: such a network has the field ``size`` in its config.
+* Clips of a batch do not affect each other in ``eval()`` mode.
 
-``MODELS`` maps a name to its network and config: ``network, config = MODELS["physfsunet"]``.
+The classes of all registered networks can be imported from here; their modules, and torch, are imported only then.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from torch import nn
-
-from facepulse.models.deepphys import TSCAN, DeepPhys, DeepPhysConfig, TSCANConfig
-from facepulse.models.efficientphys import EfficientPhys, EfficientPhysConfig
-from facepulse.models.physformer import PhysFormer, PhysFormerConfig
-from facepulse.models.physfsunet import PhysFSUNet, PhysFSUNetConfig
-from facepulse.models.physnet import PhysNet, PhysNetConfig
-from facepulse.models.rhythmformer import RhythmFormer, RhythmFormerConfig
+from facepulse.inference.registry import NETWORKS
 
 
-class Model(NamedTuple):
-    """One entry of `MODELS`: the network's class and its config's class."""
+def __getattr__(name: str) -> Any:
+    """Import the class of a registered network or of its config."""
+    for entry in NETWORKS.values():
+        if name in (entry.cls, f"{entry.cls}Config"):
+            classes = entry.load()
+            return classes.network if name == entry.cls else classes.config
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-    network: type[nn.Module]
-    config: type[Any]
 
-
-MODELS: dict[str, Model] = {
-    "physfsunet": Model(PhysFSUNet, PhysFSUNetConfig),
-    "physnet": Model(PhysNet, PhysNetConfig),
-    "physformer": Model(PhysFormer, PhysFormerConfig),
-    "rhythmformer": Model(RhythmFormer, RhythmFormerConfig),
-    "deepphys": Model(DeepPhys, DeepPhysConfig),
-    "ts-can": Model(TSCAN, TSCANConfig),
-    "efficientphys": Model(EfficientPhys, EfficientPhysConfig),
-}
-
-__all__ = [
-    "MODELS",
-    "TSCAN",
-    "DeepPhys",
-    "DeepPhysConfig",
-    "EfficientPhys",
-    "EfficientPhysConfig",
-    "Model",
-    "PhysFSUNet",
-    "PhysFSUNetConfig",
-    "PhysFormer",
-    "PhysFormerConfig",
-    "PhysNet",
-    "PhysNetConfig",
-    "RhythmFormer",
-    "RhythmFormerConfig",
-    "TSCANConfig",
-]
+def __dir__() -> list[str]:
+    return sorted(name for entry in NETWORKS.values() for name in (entry.cls, f"{entry.cls}Config"))

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facepulse.inference.model_card import MINIMUM_SIZE
 from facepulse.models.config import check_types
-from facepulse.models.frames import MINIMUM_SIZE, check_frames, normalised_difference, resize, standardise_together
+from facepulse.models.frames import check_frames, normalised_difference, resize, standardise_together
 from facepulse.models.layers import SoftAttentionMask
 
 

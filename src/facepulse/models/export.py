@@ -114,7 +114,7 @@ def _difference(module: nn.Module, card: ModelCard, path: Path) -> float:
     frames = np.random.default_rng(0).integers(0, 256, (1, 6 * card.multiple, side, side, 3), dtype=np.uint8)
     with torch.inference_mode():
         expected = module(torch.from_numpy(frames)).numpy()
-    found = load_engine(path, "openvino", precision="f32").network(frames)
+    found = load_engine(path, "openvino", precision="f32").backend(frames)
     return float(np.abs(found - expected).max() / expected.std())
 
 

@@ -6,7 +6,7 @@ Each normalisation is part of its network's forward pass, and so of the exported
 import torch
 from torch import Tensor
 
-MINIMUM_SIZE = 32  # four halvings leave 2x2 pixels to average
+from facepulse.inference.model_card import MINIMUM_SIZE
 
 
 def check_frames(frames: Tensor, multiple: int) -> None:

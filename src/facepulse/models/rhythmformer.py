@@ -9,7 +9,6 @@ no gradient, and passed over when such weights are loaded; so there are 3,251,13
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -89,7 +88,6 @@ class RhythmFormer(nn.Module):
         self.patch_embedding = nn.Conv3d(config.width, config.width, (1, 4, 4), stride=(1, 4, 4))
         self.stages = nn.ModuleList(TemporalPeriodicTransformer(config, scale) for scale in scales)
         self.ConvBlockLast = nn.Conv1d(config.width, 1, 1)
-        self.register_load_state_dict_pre_hook(_from_toolbox)  # type: ignore[no-untyped-call]
 
     def forward(self, frames: Tensor) -> Tensor:
         """Read the waveform of each clip.
@@ -286,13 +284,3 @@ def _to_a_quarter(in_channels: int, width: int) -> nn.Sequential:
 def _halve_time(width: int) -> nn.Sequential:
     """Batch normalisation, and a convolution that makes one frame of two."""
     return nn.Sequential(nn.BatchNorm3d(width), nn.Conv3d(width, width, (2, 1, 1), stride=(2, 1, 1)))
-
-
-def _from_toolbox(network: nn.Module, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
-    """Take the toolbox's weights for ours: without the dead layer, and with an axis of time where it has none."""
-    for name in list(state):
-        if name.startswith(prefix):
-            if ".qkv_linear." in name:
-                del state[name]
-            elif name.startswith(f"{prefix}Fusion_Stem.") and state[name].ndim == 4:
-                state[name] = state[name].unsqueeze(2)

@@ -68,7 +68,7 @@ class NetworkTrace:
             self._segment = None
         elif self._segment is not None and gone > self._gone:
             self._gone = gone
-            self._stream.forget(gone)
+            self._stream.discard(gone)
 
     def _current(self) -> WaveformSegment:
         assert self._segment is not None

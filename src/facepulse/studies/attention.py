@@ -37,7 +37,7 @@ def attention_maps(network: nn.Module, clip: NDArray[np.uint8]) -> list[Attentio
     """The masks of a network, averaged over a clip, in the order in which it computes them.
 
     Args:
-        network: as in `MODELS`; it is run in evaluation mode, and left in its own.
+        network: as in `NETWORKS`; it is run in evaluation mode, and left in its own.
         clip: (T, S, S, 3) RGB; frames beyond the last multiple of the network's are left out.
 
     Raises:

@@ -14,21 +14,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
-from types import MappingProxyType
 from typing import Any
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from torch.nn import functional
-from torch.utils.flop_counter import FlopCounterMode
 
 from facepulse.evaluation.html import ESTIMATE, REFERENCE, figure
-from facepulse.models import MODELS
+from facepulse.inference.registry import NETWORKS
+from facepulse.models.figures import Config, clip_length, count_parameters, macs, on_meta
 from facepulse.studies.published import TABLES, CostRow
-
-Config = Mapping[str, Any]  # of a network: what differs from its default
-AS_DESIGNED: Config = MappingProxyType({})
 
 STATUS = Path("/proc/self/status")  # Linux alone tells how much memory a process has had since it began
 
@@ -38,7 +34,7 @@ class Cost:
     """What one network costs at inference, in float32 on the CPU, for one clip.
 
     Attributes:
-        network: its name in `MODELS`.
+        network: its name in `NETWORKS`.
         parameters: how many.
         macs: multiply-accumulates of convolutions and matrix products, those of attention included, for the clip.
         frames: length of the clip: what was asked for, rounded up to the network's multiple.
@@ -69,7 +65,7 @@ def costs(
     *,
     runs: int = 3,
     threads: int = 1,
-    networks: Iterable[str] = tuple(MODELS),
+    networks: Iterable[str] = tuple(NETWORKS),
     configs: Mapping[str, Config] | None = None,
 ) -> list[Cost]:
     """Cost of each network for a clip, one after another.
@@ -79,7 +75,7 @@ def costs(
         size: height and width, pixels.
         runs: of which the time is the median.
         threads: of torch.
-        networks: names in `MODELS`.
+        networks: names in `NETWORKS`.
         configs: of those that are not to have their default config.
 
     Raises:
@@ -93,7 +89,7 @@ def costs(
     return [
         Cost(
             network=name,
-            parameters=sum(parameter.numel() for parameter in _on_meta(name, config).parameters()),
+            parameters=count_parameters(on_meta(name, config)),
             macs=counted[name],
             frames=lengths[name],
             size=size,
@@ -104,41 +100,6 @@ def costs(
         )
         for name, config in asked.items()
     ]
-
-
-def clip_length(name: str, frames: int, config: Config = AS_DESIGNED) -> int:
-    """The number of frames rounded up to what a network takes."""
-    multiple: int = _on_meta(name, config).multiple
-    return -(-frames // multiple) * multiple
-
-
-def macs(name: str, frames: int, size: int, config: Config = AS_DESIGNED) -> int:
-    """Multiply-accumulates for one clip, counted by shapes alone; nothing is computed.
-
-    Args:
-        name: of the network, in `MODELS`.
-        frames: a multiple of the network's.
-        size: height and width, pixels.
-        config: what differs from its default config.
-
-    Raises:
-        ValueError: the network cannot read such a clip.
-    """
-    clip = torch.empty((1, 3, frames, size, size), dtype=torch.uint8, device="meta")
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        _on_meta(name, config)(clip)
-    operations: int = counter.get_total_flops()
-    return operations // 2  # a multiplication and an addition are two
-
-
-def _on_meta(name: str, config: Config) -> Any:
-    with torch.device("meta"):
-        return _built(name, config)
-
-
-def _built(name: str, config: Config) -> Any:
-    model = MODELS[name]
-    return model.network(model.config(**config)).eval()
 
 
 def _in_a_process_of_its_own(
@@ -158,7 +119,7 @@ def _measured(name: str, config: Config, frames: int, size: int, runs: int, thre
     torch.set_num_threads(threads)
     functional.conv3d(torch.zeros(1, 1, 1, 1, 1), torch.zeros(1, 1, 1, 1, 1))  # loads what torch loads at first use
     idle_mb = _status_mb("VmRSS")
-    network = _built(name, config)
+    network = NETWORKS[name].build(config).eval()
     clip = torch.randint(0, 256, (1, 3, frames, size, size), dtype=torch.uint8)
     took = []
     with torch.inference_mode():

@@ -48,7 +48,7 @@ class Arm:
         label: what the row is called.
         train: None for a classical method.
         test: what it is tested on.
-        network: key of `facepulse.models.MODELS`, or a classical method.
+        network: key of `facepulse.inference.registry.NETWORKS`, or a classical method.
         config: of the network, over the recipe's.
         loss: settings over the recipe's.
         variant: as the published row is called that it repeats; empty for the network as it is.
@@ -119,9 +119,9 @@ def _rows(*pairs: tuple[Recordings, Recordings]) -> tuple[Arm, ...]:
     return (
         *(Arm(method, None, first[label], network=method) for label in tests for method in BASELINES),
         *(
-            Arm(facts.title, train, test, network=network)
+            Arm(entry.title, train, test, network=network)
             for train, test in pairs
-            for network, facts in NETWORKS.items()
+            for network, entry in NETWORKS.items()
         ),
     )
 

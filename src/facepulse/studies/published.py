@@ -84,7 +84,7 @@ class Table:
         """Rows of one network, train set and test set: more than one where sources differ, or in an ablation.
 
         Args:
-            network: in any spelling that differs in case and hyphens only, so also as in `MODELS`.
+            network: in any spelling that differs in case and hyphens only, so also as in `NETWORKS`.
             trained_on: likewise.
             tested_on: likewise.
         """

@@ -12,7 +12,7 @@ import numpy as np
 from facepulse._files import lock_folder
 from facepulse.datasets.cache import open_cache
 from facepulse.errors import UsageError
-from facepulse.models import MODELS
+from facepulse.inference.registry import NETWORKS
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.studies.attention_figure import AttentionFigure
 from facepulse.studies.cost import costs
@@ -95,8 +95,8 @@ def study(
 def _with(table: Study, networks: Sequence[str]) -> Study:
     there = list(dict.fromkeys(arm.network for arm in table.arms if arm.train is not None))
     for network in networks:
-        if network not in MODELS:
-            raise UsageError(f"no network is called {network!r}: choose of {', '.join(MODELS)}")
+        if network not in NETWORKS:
+            raise UsageError(f"no network is called {network!r}: choose of {', '.join(NETWORKS)}")
     kept = [network for network in there if not networks or network in networks]
     if not kept:
         raise UsageError(f"{table.name} has none of these networks: it has {', '.join(there)}")
@@ -108,11 +108,11 @@ def _cost(bench: Bench, networks: Sequence[str], seeds: int) -> CostTable:
     measured = costs(
         recipe.data.frames,
         recipe.data.size,
-        networks=networks or tuple(MODELS),
+        networks=networks or tuple(NETWORKS),
         configs={recipe.network.name: recipe.network.config},
     )
     maes: dict[str, float | None] = {}
-    for network in MODELS:
+    for network in NETWORKS:
         scores = [bench.known(Trial(Arm("", PURE, ALL_MMPD, network=network), seed)) for seed in range(seeds)]
         errors = [error for score in scores if score for error in score.errors]
         maes[network] = float(np.mean(errors)) if errors else None

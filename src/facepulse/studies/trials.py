@@ -21,8 +21,8 @@ from facepulse.datasets.preparation import prepare
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.evaluation.predictors import find_predictor
 from facepulse.evaluation.run import choose, evaluate
+from facepulse.models.figures import clip_length
 from facepulse.rppg.protocols import PROTOCOLS
-from facepulse.studies.cost import clip_length
 from facepulse.studies.plan import Arm, Recordings
 from facepulse.training.loop import train
 from facepulse.training.settings import Settings, settings_from

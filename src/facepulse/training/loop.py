@@ -21,8 +21,8 @@ from facepulse.errors import FacepulseError, UsageError
 from facepulse.evaluation.predictors import NetworkPredictor
 from facepulse.inference.engine import torch_engine
 from facepulse.inference.model_card import ModelCard
+from facepulse.inference.registry import NETWORKS
 from facepulse.inference.weights import load_with_card, require_train_extra, save_model
-from facepulse.models import MODELS
 from facepulse.training import plots
 from facepulse.training.batches import batches
 from facepulse.training.clips import Mixture, mixture
@@ -105,8 +105,7 @@ class _Run:
         self.folder = RunFolder(settings.out)
         self.data = RunData(settings.data)
         torch.manual_seed(settings.seed)
-        model = MODELS[settings.network.name]
-        self.network: nn.Module = model.network(model.config(**settings.network.config))
+        self.network: nn.Module = NETWORKS[settings.network.name].build(settings.network.config)
         learnt, self.hashes = str(self.data), self.data.hashes
         if settings.network.start:
             before = _begin_with(self.network, settings.network.start)

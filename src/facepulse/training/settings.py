@@ -12,7 +12,7 @@ import yaml
 
 from facepulse.datasets.splits import SPLITS
 from facepulse.errors import UsageError
-from facepulse.models import MODELS
+from facepulse.inference.registry import NETWORKS
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.training.augmentation import Augmentation
 from facepulse.training.losses import HybridLoss
@@ -34,7 +34,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What is trained.
 
     Attributes:
-        name: key of `facepulse.models.MODELS`.
+        name: key of `facepulse.inference.registry.NETWORKS`.
         config: values for the fields of its config; those not named keep their default.
         start: weights to begin with, of the same network and config: a file, or a name of `facepulse.list_models()`.
             Without any it begins at random.
@@ -45,10 +45,10 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     start: str = ""
 
     def __post_init__(self) -> None:
-        if self.name not in MODELS:
-            raise ValueError(f"name {self.name!r} is no network: choose one of {', '.join(MODELS)}")
+        if self.name not in NETWORKS:
+            raise ValueError(f"name {self.name!r} is no network: choose one of {', '.join(NETWORKS)}")
         try:
-            MODELS[self.name].config(**self.config)
+            NETWORKS[self.name].load().config(**self.config)
         except (TypeError, ValueError) as error:
             raise ValueError(f"config does not fit {self.name}: {error}") from error
 
