@@ -177,7 +177,7 @@ class Harmful:
     [
         (
             _without("motion_conv3.bias"),
-            "recognised as a checkpoint of EfficientPhys, lacks the tensor motion_conv3.bias",
+            "a checkpoint of EfficientPhys, lacks the tensor motion_conv3.bias",
         ),
         (_without("final_dense_1.weight"), "lacks the tensor final_dense_1.weight"),
         (_with("other.weight", torch.zeros(3)), "of DeepPhys, has an unknown tensor other.weight"),
