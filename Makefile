@@ -1,15 +1,20 @@
-# Two commands do all the set-up: `make demo` and `make test`.
+# `make demo`, `make test-fast` and `make test` create the virtual environment that they need.
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check benchmark wheel clean
+.PHONY: demo test test-fast check benchmark wheel clean
 
 demo: $(BIN)/facepulse
 	$(BIN)/facepulse demo
 
+# All tests.
 test: $(VENV)/.dev check
 	$(BIN)/python -m pytest --numprocesses auto --dist loadscope
+
+# The edit loop: tests that take no more than a second or two each.
+test-fast: $(VENV)/.dev
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope -m "not slow"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
