@@ -10,7 +10,7 @@ import numpy as np
 
 from facepulse._files import atomic_path
 from facepulse.datasets.cache import (
-    ABOUT,
+    DESCRIPTION,
     FRAMES,
     LABELS,
     CacheSettings,
@@ -114,4 +114,4 @@ def _write(folder: Path, recording: SmallRecording, size: int, fps: float, datas
             "alignment": None,
             "sha256": content_hash(temporary),
         }
-        (temporary / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+        (temporary / DESCRIPTION).write_text(json.dumps(about), encoding="utf-8")

@@ -364,7 +364,7 @@ def test_a_reference_that_is_late_drifts_and_a_video_that_drops_frames_meet_with
         fits = [np.corrcoef(told, np.roll(truth, lag)[segment])[0, 1] for lag in lags]
         assert abs(lags[int(np.argmax(fits))]) <= 1
         assert max(fits) > 0.97
-    assert recording.alignment["evident"]
+    assert recording.alignment["reliable"]
     shift = recording.alignment["offset_s"] + (1 + recording.alignment["drift"]) * (
         (true + 0.2) * 1.01 - recording.alignment["middle_s"]
     )

@@ -337,7 +337,7 @@ def test_command_exits_with_three_if_a_recording_failed(run, tmp_path: Path) -> 
         (("POS", "--where", "light"), "--where takes KEY=VALUE,VALUE or mmpd-simple, not 'light'"),
         (("POS", "--where", "mmpd-simple"), "no recording has light=LED-low"),
         (("nonsense",), "no model is called 'nonsense'"),
-        (("POS", "--split", "5-fold"), "takes at least 5 people"),
+        (("POS", "--split", "5-fold"), "needs at least 5 subjects"),
         (("POS", "--out", "file.txt"), "give the name of a folder"),
     ],
 )

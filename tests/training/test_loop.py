@@ -315,7 +315,7 @@ def test_what_cannot_be_trained_is_said_before_anything_is_written(
 def test_an_empty_part_of_a_split_is_said(tmp_path: Path) -> None:
     folder = write_cache(tmp_path, [SmallRecording("1-a", "1")])
 
-    with pytest.raises(UsageError, match="leaves nobody in train"):
+    with pytest.raises(UsageError, match="leaves no subject for train"):
         train(settings(tmp_path / "run", folder))
 
 

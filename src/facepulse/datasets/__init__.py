@@ -1,4 +1,4 @@
-"""Datasets with a reference: what each looks like on disk, one file each, and one line here."""
+"""Datasets with reference signals: one module per dataset describes its files, and one row here registers it."""
 
 from facepulse.datasets.cohface import COHFACE
 from facepulse.datasets.folder import FOLDER

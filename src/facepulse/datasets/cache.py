@@ -1,11 +1,11 @@
-"""Prepared recordings on disk: crops once as 8-bit numbers in one mapped array each, and all that goes with them.
+"""Prepared recordings on disk: face crops as one memory-mapped uint8 array per recording, labels and description.
 
-    DIR/DATASET/cache.json                 how the crops were made; one dataset is prepared in one way
+    DIR/DATASET/cache.json                 settings of the crops, the same for all recordings of a dataset
     DIR/DATASET/RECORDING/frames.npy       uint8 (T, size, size, 3), RGB
-    DIR/DATASET/RECORDING/labels.npz       times, part, boxes, and ppg and bpm where there are references
-    DIR/DATASET/RECORDING/recording.json   who, what, from which files, what was odd, and the hash of the arrays
+    DIR/DATASET/RECORDING/labels.npz       times, segment, boxes, and ppg and bpm if the recording has them
+    DIR/DATASET/RECORDING/recording.json   subject, attributes, source, notes, and the hash of the arrays
 
-A recording is there whole or not at all. Nothing is normalised: a network does that itself when it reads.
+The folder of a recording is written completely or not at all. Crops are not normalised: networks do so themselves.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from numpy.typing import NDArray
 from facepulse._files import atomic_write
 from facepulse.datasets.recording import Attribute, DatasetError, natural_sort_key
 
-FORMAT = 2  # of the files; a cache of another is refused
+FORMAT = 2  # of the files; caches of other formats are not read
 
-SETTINGS, FRAMES, LABELS, ABOUT = "cache.json", "frames.npy", "labels.npz", "recording.json"
+SETTINGS, FRAMES, LABELS, DESCRIPTION = "cache.json", "frames.npy", "labels.npz", "recording.json"
 
 
 @dataclass(frozen=True)
 class CacheSettings:
-    """How crops are made, the same for all recordings of a cache.
+    """Settings of the crops, the same for all recordings of a dataset in a cache.
 
     Attributes:
         size: side of the crops in pixels.
         fps: rate of the uniform clock in Hz.
-        margin: widening of the face box to each side, as a fraction of its size; 0.25 is the field's "1.5 times".
+        margin: widening of the face box on each side, as a fraction of its size; 0.25 is the field's "1.5 times".
         detector: key of `facepulse.faces.detectors.DETECTORS`.
-        align: whether the reference's clock was corrected where it evidently disagrees with the video's.
-        format: of the files.
+        align: True if the reference's clock is corrected by the pulse in the video, if that is reliable.
+        format: version of the file format.
     """
 
     size: int = 128
@@ -52,19 +52,19 @@ class CacheSettings:
 
 @dataclass(frozen=True)
 class PreparedRecording:
-    """One recording as networks and methods read it.
+    """Prepared recording, whose arrays are read on demand.
 
     Attributes:
         path: its folder.
-        dataset: of which it is one.
+        dataset: key in `facepulse.datasets.DATASETS`.
         name: unique in the dataset.
-        subject: whose it is.
+        subject: identifier of the person.
         attributes: light, motion, exercise, skin_color, gender, ... in the dataset's own terms.
-        settings: how its crops were made.
-        notes: what was odd, a line each.
-        alignment: what is known of the two clocks (see `facepulse.datasets.alignment`), or None.
+        settings: of the crops.
+        notes: irregularities, one line each.
+        alignment: fields of `facepulse.datasets.alignment.Alignment`; None if no alignment was computed.
         sha256: of frames and labels.
-        details: all else that `recording.json` says.
+        details: all other fields of `recording.json`.
     """
 
     path: Path
@@ -85,13 +85,13 @@ class PreparedRecording:
 
     @property
     def simulated(self) -> bool:
-        """Whether it shows no real person."""
-        told = self.details.get("simulated") or self.attributes.get("simulated")
-        return self.dataset == "simulated" or bool(told)
+        """True if the video shows no real person."""
+        marked = self.details.get("simulated") or self.attributes.get("simulated")
+        return self.dataset == "simulated" or bool(marked)
 
     @property
     def frames(self) -> NDArray[np.uint8]:
-        """Crops, uint8 (T, size, size, 3), RGB: memory-mapped, so that what is not looked at is not read."""
+        """Crops, uint8 (T, size, size, 3), RGB; memory-mapped, so that only accessed frames are read."""
         try:
             frames = np.load(self.path / FRAMES, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
@@ -100,7 +100,7 @@ class PreparedRecording:
 
     @cached_property
     def labels(self) -> dict[str, NDArray[Any]]:
-        """Arrays by name, T rows each, as in `labels.npz`."""
+        """Arrays of `labels.npz` by name, T rows each."""
         try:
             with np.load(self.path / LABELS, allow_pickle=False) as file:
                 return dict(file)
@@ -124,55 +124,55 @@ class PreparedRecording:
 
     @property
     def ppg(self) -> NDArray[np.float32] | None:
-        """Reference blood volume pulse at each crop's time, (T,); NaN where it has none, None without a reference."""
+        """Reference BVP at each crop's time, (T,), NaN outside of its samples; None without a reference."""
         return self.labels.get("ppg")
 
     @property
     def bpm(self) -> NDArray[np.float32] | None:
-        """Heart rate that the reference device gave at each crop's time, (T,); NaN where it gave none, or None."""
+        """Heart rate of the reference device at each crop's time, (T,), NaN outside of its samples; None without one."""
         return self.labels.get("bpm")
 
     def verify(self) -> None:
-        """Make sure that the arrays are those that were prepared.
+        """Check the arrays against the stored hash.
 
         Raises:
-            DatasetError: they are not.
+            DatasetError: an array has changed or is missing.
         """
         try:
             found = content_hash(self.path)
         except OSError:
             found = None
         if found != self.sha256:
-            raise DatasetError(f"{self.path}: its files have changed since then; remove it and prepare again")
+            raise DatasetError(f"{self.path}: its files have changed since preparation; remove the folder and prepare again")
 
 
 def open_cache(root: str | Path) -> list[PreparedRecording]:
-    """All prepared recordings in a cache, by dataset and name in natural order.
+    """List all prepared recordings in a cache, by dataset and name in natural order.
 
     Args:
-        root: what was given to `facepulse prepare --cache`, or the folder of one dataset in it.
+        root: a cache, or the folder of one dataset in it.
 
     Raises:
         DatasetError: there is no prepared recording, or the cache is of another format.
     """
     root = Path(root)
     if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder; give one that `facepulse prepare --cache` wrote")
+        raise DatasetError(f"{root}: no such folder; give a cache written by `facepulse prepare`")
     folders = [root] if (root / SETTINGS).is_file() else sorted(path.parent for path in root.glob(f"*/{SETTINGS}"))
     recordings = [
-        read_recording(about.parent, settings)
+        read_recording(description.parent, settings)
         for folder in folders
         for settings in [read_settings(folder)]
-        for about in folder.glob(f"*/{ABOUT}")
-        if not about.parent.name.startswith(".")
+        for description in folder.glob(f"*/{DESCRIPTION}")
+        if not description.parent.name.startswith(".")
     ]
     if not recordings:
-        raise DatasetError(f"{root}: no prepared recording in it; run `facepulse prepare DATASET ROOT --cache {root}`")
+        raise DatasetError(f"{root}: contains no prepared recording; prepare a dataset into it (`facepulse prepare`)")
     return sorted(recordings, key=lambda recording: (recording.dataset, natural_sort_key(recording.name)))
 
 
 def read_settings(folder: Path) -> CacheSettings:
-    """The settings of a dataset's folder in a cache.
+    """Read the settings of a dataset's folder in a cache.
 
     Raises:
         DatasetError: they cannot be read, or are of another format.
@@ -184,32 +184,34 @@ def read_settings(folder: Path) -> CacheSettings:
             return CacheSettings(**written)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise DatasetError(f"{folder / SETTINGS}: cannot be read; prepare into an empty folder") from error
-    raise DatasetError(f"{folder}: a cache of format {found}, wanted is {FORMAT}; prepare into an empty folder")
+    raise DatasetError(
+        f"{folder}: is a cache of format {found}, expected {FORMAT}; prepare the dataset again into an empty folder"
+    )
 
 
 def read_recording(folder: Path, settings: CacheSettings) -> PreparedRecording:
-    """One prepared recording; its arrays are read when asked for.
+    """Read the description of a prepared recording; its arrays are read on demand.
 
     Raises:
         DatasetError: its description cannot be read.
     """
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        known = {key: about.pop(key) for key in ("dataset", "name", "subject", "attributes", "alignment", "sha256")}
-        notes = tuple(about.pop("notes"))
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        known = {key: description.pop(key) for key in ("dataset", "name", "subject", "attributes", "alignment", "sha256")}
+        notes = tuple(description.pop("notes"))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{folder / ABOUT}: cannot be read; remove its folder and prepare again") from error
-    return PreparedRecording(path=folder, settings=settings, notes=notes, details=about, **known)
+        raise DatasetError(f"{folder / DESCRIPTION}: cannot be read; remove its folder and prepare again") from error
+    return PreparedRecording(path=folder, settings=settings, notes=notes, details=description, **known)
 
 
 def write_settings(folder: Path, settings: CacheSettings) -> None:
-    """Say how the crops in a dataset's folder are made."""
+    """Write the settings of a dataset's folder in a cache."""
     with atomic_write(folder / SETTINGS) as temporary:
         temporary.write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
 
 
 class FramesWriter:
-    """Writes an array of frames of unknown length as they come, as a `.npy` file.
+    """Writer of a `.npy` file of frames whose number is not known in advance.
 
     Args:
         path: the file.
@@ -223,41 +225,41 @@ class FramesWriter:
         self._write_header()
 
     def append(self, frames: NDArray[np.uint8]) -> None:
-        """Write frames, uint8 (K, size, size, 3)."""
+        """Append frames, uint8 (K, size, size, 3)."""
         self._file.write(np.ascontiguousarray(frames).data)
         self.count += len(frames)
 
     def close(self) -> None:
-        """Write how many there are."""
+        """Write the final number of frames into the header."""
         self._file.seek(0)
         self._write_header()
         self._file.close()
 
     def _write_header(self) -> None:
-        # NumPy pads the header so that the first axis may grow to any length: it is as long at the end as at first.
+        # NumPy pads the header for any length of the first axis: it takes the same space with the final number.
         shape = (self.count, self._size, self._size, 3)
         np.lib.format.write_array_header_1_0(self._file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def within_margin(frames: NDArray[np.uint8], margin: float, wanted: float = 0.0) -> NDArray[np.uint8]:
-    """What crops (T, size, size, 3) would show had they been cut at a smaller margin, to the pixel."""
+def within_margin(frames: NDArray[np.uint8], margin: float, target: float = 0.0) -> NDArray[np.uint8]:
+    """Cut crops (T, size, size, 3) of one margin to a smaller target margin, rounded to pixels."""
     size = frames.shape[1]
-    edge = margin_edge(size, margin, wanted)
+    edge = margin_edge(size, margin, target)
     return frames[:, edge : size - edge, edge : size - edge]
 
 
-def margin_edge(size: int, margin: float, wanted: float = 0.0) -> int:
-    """Pixels to take off each side of a crop for that; negative where the wanted margin is the larger one."""
-    return round(size * (margin - wanted) / (1 + 2 * margin))
+def margin_edge(size: int, margin: float, target: float = 0.0) -> int:
+    """Compute the pixels to cut from each side of a crop for a target margin; negative if it is the larger one."""
+    return round(size * (margin - target) / (1 + 2 * margin))
 
 
 def folder_name(recording: str) -> str:
-    """The folder of a recording in a cache, which knows no folders in folders."""
+    """Return the folder name of a recording in a cache: its name with separators replaced."""
     return recording.replace("/", "__").replace("\\", "__")
 
 
 def content_hash(folder: Path) -> str:
-    """SHA-256 over the frames and labels in a recording's folder."""
+    """Compute the SHA-256 of the frames and labels in a recording's folder."""
     digest = hashlib.sha256()
     for name in (FRAMES, LABELS):
         with (folder / name).open("rb") as file:

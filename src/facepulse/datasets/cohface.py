@@ -1,9 +1,9 @@
-"""COHFACE: 40 people, four recordings of a minute each, two of them by daylight; strongly compressed, a finger clip.
+"""COHFACE: 40 subjects, four strongly compressed videos of a minute each, two in daylight, with finger PPG.
 
-    N/0/data.avi and data.hdf5 (pulse, 256 a second); 1, 2 and 3 likewise
+    N/0/data.avi and data.hdf5 (pulse at 256 Hz); 1, 2 and 3 likewise
 
-Heusch, Anjos and Marcel, arXiv 1709.00962, 2017, "A reproducible study on remote heart rate measurement"; which are by
-daylight is in the protocols of its package bob.db.cohface.
+Heusch, Anjos and Marcel, arXiv 1709.00962, 2017, "A reproducible study on remote heart rate measurement". The light of
+each recording is taken from the protocols of the authors' package bob.db.cohface.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ _LIGHTS = {"0": "studio", "1": "studio", "2": "natural", "3": "natural"}
 
 
 def _find(root: Path) -> list[Recording]:
-    return recordings_below(root, "folders 1 to 40 with 0 to 3 in each, and data.avi and data.hdf5 in these", _look)
+    return recordings_below(root, "folders 1 to 40, each with folders 0 to 3 of data.avi and data.hdf5", _recordings_in)
 
 
-def _look(root: Path) -> list[Recording]:
+def _recordings_in(root: Path) -> list[Recording]:
     return [
         Recording(
             dataset="cohface",
-            name=f"{person.name}/{folder.name}",
-            subject=person.name,
+            name=f"{subject.name}/{folder.name}",
+            subject=subject.name,
             files=(video, reference),
             open_frames=partial(open_video, video),
             read_labels=partial(_read_labels, reference, _LIGHTS[folder.name]),
         )
-        for person, _ in matching(root, r"\d+")
-        for folder, _ in matching(person, r"[0-3]")
+        for subject, _ in matching(root, r"\d+")
+        for folder, _ in matching(subject, r"[0-3]")
         for video, reference in [(folder / "data.avi", folder / "data.hdf5")]
         if video.is_file() or reference.is_file()
     ]
@@ -54,7 +54,7 @@ def _read_labels(reference: Path, light: str) -> Labels:
 
 COHFACE = Dataset(
     name="cohface",
-    title="COHFACE: 40 people, a minute each twice under a lamp and twice by daylight",
+    title="COHFACE: 40 subjects, two minutes each under a lamp and in daylight",
     licence="for research, on signed request to Idiap",
     find=_find,
 )

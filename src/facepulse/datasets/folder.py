@@ -1,9 +1,9 @@
-"""Any videos below a folder, each with a reference beside it or none.
+"""Arbitrary videos below a folder, each with or without a reference beside it.
 
     NAME.mp4 (mov, avi, mkv, ...) and NAME.csv: time_s, and ppg or bpm or both; see `signals.read_reference`
-    recordings.csv at the root, if wanted: video (its path), subject, and any attributes
+    recordings.csv at the root (optional): video (its path), subject, and any attributes
 
-Without that, a person is the folder that a video lies in, or, at the root itself, the video.
+Without the table, the subject is the folder of a video; at the root, each video is a subject of its own.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from facepulse.video.reader import open_video
 VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts"}
 
 _TABLE = "recordings.csv"
-_TRUTHS = {"true": True, "false": False}
+_BOOLEANS = {"true": True, "false": False}
 
 
 def _find(root: Path) -> list[Recording]:
     layout = f"videos ({', '.join(sorted(VIDEO_SUFFIXES))})"
     check_root(root, layout)
-    if found := _look(root):
+    if found := _recordings_in(root):
         return found
-    raise DatasetError(f"{root}: holds no video; expected are {layout}")
+    raise DatasetError(f"{root}: contains no video; expected {layout}")
 
 
-def _look(root: Path) -> list[Recording]:
+def _recordings_in(root: Path) -> list[Recording]:
     table = _read_table(root / _TABLE)
     found = {
         path.relative_to(root)
@@ -43,7 +43,7 @@ def _look(root: Path) -> list[Recording]:
     videos = sorted(found | table.keys(), key=lambda video: natural_sort_key(video.as_posix()))
     names = [video.with_suffix("").as_posix() for video in videos]
     return [
-        # Of two videos that differ in their endings only, the endings tell.
+        # Two videos that differ only in their suffix keep it in their names.
         _recording(root, video, name if names.count(name) == 1 else video.as_posix(), table.get(video, {}))
         for video, name in zip(videos, names, strict=True)
     ]
@@ -70,32 +70,28 @@ def _read_labels(reference: Path, attributes: Mapping[str, Attribute]) -> Labels
 
 
 def _read_table(path: Path) -> dict[Path, dict[str, str]]:
-    """The rows of `recordings.csv` by the paths of their videos; none where there is no such file."""
+    """Read the rows of `recordings.csv` by the paths of their videos; an empty dict if there is no such file."""
     if not path.is_file():
         return {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             if "video" not in (reader.fieldnames or []):
-                raise DatasetError(
-                    f"{path}: its first line lacks video; expected are video, subject, and any attributes"
-                )
+                raise DatasetError(f"{path}: its first line lacks video; expected video, subject, and any attributes")
             rows = [{key: (cell or "").strip() for key, cell in row.items() if key} for row in reader]
     except OSError as error:
         raise unreadable(path, error) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(
-            f"{path}: is not a CSV file; expected are lines of video, subject, and any attributes"
-        ) from error
+        raise DatasetError(f"{path}: is not a CSV file; expected rows of video, subject, and any attributes") from error
     return {Path(row["video"]): row for row in rows if row["video"]}
 
 
 def _value(cell: str) -> Attribute:
-    if cell.lower() in _TRUTHS:
-        return _TRUTHS[cell.lower()]
-    for kind in (int, float):
+    if cell.lower() in _BOOLEANS:
+        return _BOOLEANS[cell.lower()]
+    for number in (int, float):
         try:
-            return kind(cell)
+            return number(cell)
         except ValueError:
             continue
     return cell
@@ -103,7 +99,7 @@ def _value(cell: str) -> Attribute:
 
 FOLDER = Dataset(
     name="folder",
-    title="any videos, with or without a reference beside each",
+    title="arbitrary videos, with or without a reference beside each",
     licence="your own",
     find=_find,
 )

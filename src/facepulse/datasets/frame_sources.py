@@ -1,4 +1,4 @@
-"""Frames of datasets that come as pictures or arrays, or as video files whose clock is not the camera's."""
+"""Frames stored as images or arrays, or as video files whose timestamps are not those of the camera."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from facepulse.datasets.recording import DatasetError
 from facepulse.errors import VideoError
 from facepulse.video.reader import Frame, Video, open_video
 
-_BLOCK = 32  # frames that are turned at once: half a cache line
+_BLOCK = 32  # frames transposed at once: half a cache line
 
 
 class TimedFrames(Video):
-    """Pictures with times of their own.
+    """Images with given times.
 
     Args:
-        path: where they come from.
-        codec: how they are stored there.
-        images: uint8 (H, W, 3) RGB each, None for one that cannot be read.
-        times: (T,) seconds, one an image.
+        path: their source.
+        codec: name of the storage format.
+        images: uint8 (H, W, 3) RGB each; None for an image that cannot be read.
+        times: (T,) seconds, one per image.
     """
 
     def __init__(self, path: Path, codec: str, images: Iterable[Image | None], times: Floats) -> None:
@@ -46,16 +46,16 @@ class TimedFrames(Video):
 
 
 class RetimedVideo(Video):
-    """A video file whose frames were taken at other times than it says.
+    """Video file whose frames get other times than its own timestamps.
 
-    Frames are told by their places in the file, so that one that is lost does not shift the others.
+    Frames are identified by their position in the file, so that a lost frame does not shift the others.
 
     Args:
-        path: the file, an AVI: it counts periods of one length.
-        times: (T,) seconds, one a place; frames beyond the last are left out.
+        path: an AVI file, whose timestamps count frame periods of constant length.
+        times: (T,) seconds, one per position; frames beyond the last are left out.
 
     Raises:
-        VideoError: the file is missing or unreadable, or holds no frame.
+        VideoError: the file is missing or unreadable, or contains no frame.
     """
 
     def __init__(self, path: Path, times: Floats) -> None:
@@ -68,9 +68,9 @@ class RetimedVideo(Video):
         untimed = 0
         with self._video:
             for frame in self._video:
-                place = round(frame.time / self._period_s)
-                if place < len(self._times):
-                    yield Frame(frame.image, float(self._times[place]), frame.key)
+                position = round(frame.time / self._period_s)
+                if position < len(self._times):
+                    yield Frame(frame.image, float(self._times[position]), frame.key)
                 else:
                     untimed += 1
         self.warnings += self._video.warnings
@@ -79,7 +79,7 @@ class RetimedVideo(Video):
 
 
 def frame_period_s(path: Path) -> float:
-    """Seconds from one frame to the next, as an AVI states it: the unit in which it counts.
+    """Read the frame period of an AVI file in seconds, which is its time base.
 
     Raises:
         VideoError: the file is missing or not a video.
@@ -92,7 +92,7 @@ def frame_period_s(path: Path) -> float:
 
 
 def read_rgb(path: Path) -> Image | None:
-    """A picture file as uint8 (H, W, 3) RGB, or None where it cannot be read."""
+    """Read an image file as uint8 (H, W, 3) RGB; None if it cannot be read."""
     try:
         bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error):
@@ -101,28 +101,28 @@ def read_rgb(path: Path) -> Image | None:
 
 
 def as_pixels(values: NDArray[Any], path: Path) -> NDArray[np.uint8]:
-    """Stored pixels as 0..255: floating ones are 0..1, whole ones are taken as they are.
+    """Convert stored pixels to 0..255: floating-point values from 0..1, integers unchanged.
 
     Args:
         values: of any shape.
-        path: where they come from, for messages.
+        path: source file, for messages.
 
     Raises:
-        DatasetError: values beyond those, or NaN.
+        DatasetError: a value is outside of this range, or NaN.
     """
     floating = values.dtype.kind == "f"
     top = 1 if floating else 255
     low, high = float(values.min()), float(values.max())
     if not (low >= -1e-3 and high <= top + 1e-3):
-        raise DatasetError(f"{path}: pixels from {low:g} to {high:g}, expected are 0 to {top}; copy the file again")
+        raise DatasetError(f"{path}: pixels are {low:g} to {high:g}, expected 0 to {top}; copy the file again")
     scaled = np.rint(255 * values) if floating else values
     return np.asarray(np.clip(scaled, 0, 255), np.uint8)
 
 
 def frames_of(stack: NDArray[np.uint8]) -> Iterator[Image]:
-    """Frames of an array as MATLAB stores it: (3, W, H, T), the frames running fastest.
+    """Iterate over the frames (H, W, 3) of an array in MATLAB's order: (3, W, H, T), consecutive frames adjacent.
 
-    They are turned in blocks: frame by frame, each byte of each would be fetched from memory anew.
+    Frames are transposed in blocks: a single frame has one byte per cache line.
     """
     channels, width, height, count = stack.shape
     pixels = stack.reshape(-1, count)

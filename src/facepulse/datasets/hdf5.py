@@ -1,4 +1,4 @@
-"""HDF5 files, which some datasets come in."""
+"""Arrays in HDF5 files."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from facepulse.datasets.recording import DatasetError
 
 @contextmanager
 def hdf5_array(path: Path, key: str) -> Iterator[Any]:
-    """Open an array in an HDF5 file, of which only what is asked for is read.
+    """Open an array in an HDF5 file; only the slices that are accessed are read.
 
     Args:
         path: the file.
-        key: of the array.
+        key: name of the array.
 
     Yields:
         An `h5py.Dataset`.
 
     Raises:
-        DatasetError: the file is missing, damaged, or holds no such array.
+        DatasetError: the file is missing, damaged, or contains no such array.
         UsageError: h5py is not installed.
     """
     require_extra("bench", ["h5py"], f"reading {path.name}")
@@ -33,7 +33,9 @@ def hdf5_array(path: Path, key: str) -> Iterator[Any]:
         with h5py.File(path, "r") as file:
             array = file.get(key)
             if not isinstance(array, h5py.Dataset):
-                raise DatasetError(f"{path}: holds no {key!r}, but {', '.join(file) or 'nothing'}; is it another file?")
+                raise DatasetError(
+                    f"{path}: contains no {key!r}, but {', '.join(file) or 'nothing'}; is it another file?"
+                )
             yield array
-    except OSError as error:  # also where a block of the array is damaged
-        raise DatasetError(f"{path}: cannot be read as HDF5; check that it is there and whole") from error
+    except OSError as error:  # also if a block of the array is damaged
+        raise DatasetError(f"{path}: cannot be read as HDF5; check that it exists and is complete") from error

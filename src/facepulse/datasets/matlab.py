@@ -1,6 +1,6 @@
-"""Read one large array of a MATLAB file piece by piece, where `scipy.io.loadmat` holds it several times over.
+"""Blockwise reading of a large array in a MATLAB file, of which `scipy.io.loadmat` keeps several copies in memory.
 
-The format is level 5 of "MAT-File Format" (The MathWorks): what MATLAB saves with -v6 and -v7.
+The format is level 5 of "MAT-File Format" (The MathWorks), saved by MATLAB with -v6 and -v7.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from facepulse.datasets.recording import DatasetError
 from facepulse.datasets.signals import unreadable
 
 _BLOCK_BYTES = 1 << 20
-_PACKED_BYTES = 1 << 16
+_COMPRESSED_BYTES = 1 << 16
 _MATRIX, _COMPRESSED = 14, 15
 _DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 
-Read = Callable[[int], bytes]  # that many bytes, or EOFError
+ReadBytes = Callable[[int], bytes]  # returns exactly that many bytes, or raises EOFError
 
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array in a file.
+    """Array in a MATLAB file.
 
     Attributes:
         shape: as in MATLAB.
-        blocks: its values in order, flat, the first index running fastest; to be iterated once, inside the context.
+        blocks: flat blocks of its values in MATLAB's (Fortran) order; can be iterated once, inside the context.
     """
 
     shape: tuple[int, ...]
@@ -48,19 +48,19 @@ def stored_array(path: Path, name: str) -> Iterator[StoredArray]:
 
     Args:
         path: the file.
-        name: of the variable.
+        name: name of the variable.
 
     Yields:
-        The array, whose values are read as they are asked for.
+        The array, whose values are read while its blocks are iterated over.
 
     Raises:
-        DatasetError: the file is missing, damaged, of another format, or holds no such array.
+        DatasetError: the file is missing, damaged, of another format, or contains no such array.
     """
     try:
         with path.open("rb") as file:
             yield _find(file, path, name)
     except (EOFError, ValueError, zlib.error, struct.error) as error:
-        raise DatasetError(f"{path}: is damaged or cut short; copy it again") from error
+        raise DatasetError(f"{path}: is damaged or truncated; copy it again") from error
     except OSError as error:
         raise unreadable(path, error) from error
 
@@ -75,18 +75,18 @@ def _find(file: BinaryIO, path: Path, name: str) -> StoredArray:
     while tag := file.read(8):
         kind, size = struct.unpack(order + "2I", tag)
         end = file.tell() + size
-        read: Read = partial(_read_exactly, file)
+        read: ReadBytes = partial(_read_exactly, file)
         if kind == _COMPRESSED:
-            read = _Inflated(file, size).read
+            read = _CompressedReader(file, size).read
             kind, _ = struct.unpack(order + "2I", read(8))
         if kind == _MATRIX and (array := _array(read, order, name)):
             return array
         file.seek(end)
-    raise DatasetError(f"{path}: holds no array {name!r}, or is cut short; copy it again")
+    raise DatasetError(f"{path}: contains no array {name!r}, or is truncated; copy it again")
 
 
-def _array(read: Read, order: str, name: str) -> StoredArray | None:
-    """The array whose description comes next, if it has that name."""
+def _array(read: ReadBytes, order: str, name: str) -> StoredArray | None:
+    """Read the header of the next array; None if it has another name."""
     _element(read, order)  # flags
     shape = tuple(np.frombuffer(_element(read, order), order + "i4").tolist())
     if _element(read, order) != name.encode():
@@ -98,20 +98,20 @@ def _array(read: Read, order: str, name: str) -> StoredArray | None:
     def blocks() -> Iterator[NDArray[Any]]:
         for start in range(0, size, _BLOCK_BYTES):
             yield np.frombuffer(read(min(_BLOCK_BYTES, size - start)), order + _DTYPES[kind])
-        read(-size % 8)  # padding; at the end of all, zlib compares its checksum
+        read(-size % 8)  # padding; at its end zlib verifies the checksum
 
     return StoredArray(shape, blocks())
 
 
-def _element(read: Read, order: str) -> bytes:
+def _element(read: ReadBytes, order: str) -> bytes:
     _, size, short = _tag(read, order)
     values = read(size)
     read((4 - size) if short else -size % 8)  # padding
     return values
 
 
-def _tag(read: Read, order: str) -> tuple[int, int, bool]:
-    """Type and size of the element that comes next; those of four bytes at most have both in one word."""
+def _tag(read: ReadBytes, order: str) -> tuple[int, int, bool]:
+    """Read type and size of the next element, and True if it has up to four bytes: then both share a word."""
     (word,) = struct.unpack(order + "I", read(4))
     if word >> 16:
         return word & 0xFFFF, word >> 16, True
@@ -126,23 +126,23 @@ def _read_exactly(file: BinaryIO, size: int) -> bytes:
     return values
 
 
-class _Inflated:
-    """Compressed bytes of a file, inflated as they are asked for."""
+class _CompressedReader:
+    """Reader of the decompressed bytes of an element."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file, self._left = file, size
-        self._inflater = zlib.decompressobj()
+        self._file, self._remaining = file, size
+        self._decompressor = zlib.decompressobj()
 
     def read(self, size: int) -> bytes:
-        pieces = []
+        chunks = []
         while size:
-            packed = self._inflater.unconsumed_tail
-            if not packed:
-                packed = self._file.read(min(_PACKED_BYTES, self._left))
-                self._left -= len(packed)
-            piece = self._inflater.decompress(packed, size)
-            if not (piece or packed):
+            compressed = self._decompressor.unconsumed_tail
+            if not compressed:
+                compressed = self._file.read(min(_COMPRESSED_BYTES, self._remaining))
+                self._remaining -= len(compressed)
+            chunk = self._decompressor.decompress(compressed, size)
+            if not (chunk or compressed):
                 raise EOFError
-            pieces.append(piece)
-            size -= len(piece)
-        return b"".join(pieces)
+            chunks.append(chunk)
+            size -= len(chunk)
+        return b"".join(chunks)

@@ -178,7 +178,7 @@ def _described(recording: Recording, folder: Path, settings: CacheSettings) -> R
 
 def _row(prepared: PreparedRecording) -> RecordingSummary:
     alignment = prepared.alignment or {}
-    evident = bool(alignment.get("evident"))
+    evident = bool(alignment.get("reliable"))
     return RecordingSummary(
         prepared.name,
         prepared.subject,

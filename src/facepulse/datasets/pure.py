@@ -1,4 +1,4 @@
-"""PURE: ten people, six setups of a minute each (06-02 does not exist); PNG pictures and a finger clip.
+"""PURE: ten subjects, six setups of a minute each (06-02 does not exist), PNG images and finger PPG.
 
     SS-TT/SS-TT.json and SS-TT/SS-TT/Image<nanoseconds>.png, or SS-TT.json and SS-TT/Image<nanoseconds>.png
 
@@ -31,10 +31,10 @@ _MOTIONS = {
 
 
 def _find(root: Path) -> list[Recording]:
-    return recordings_below(root, "folders named 01-01 to 10-06", _look)
+    return recordings_below(root, "folders named 01-01 to 10-06", _recordings_in)
 
 
-def _look(root: Path) -> list[Recording]:
+def _recordings_in(root: Path) -> list[Recording]:
     return [
         _recording(folder, match[1], match[2]) for folder, match in matching(root, r"(\d\d)-(\d\d)") if folder.is_dir()
     ]
@@ -63,12 +63,12 @@ def _read_labels(folder: Path, reference: Path, setup: str) -> Labels:
         raise unreadable(reference, error) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
-            f"{reference}: is damaged, or not of PURE; expected is JSON with Timestamp and Value in /FullPackage"
+            f"{reference}: is damaged, or not of PURE; expected JSON with Timestamp and Value in /FullPackage"
         ) from error
     notes: list[str] = []
     if steps_back := sum(later < earlier for (earlier, *_), (later, *_) in pairwise(packages)):
-        notes.append(f"packages of the finger clip out of order, sorted: {steps_back}")
-    packages.sort(key=lambda package: package[0])  # of those of one time, the first stays the first
+        notes.append(f"packages of the PPG out of order, sorted: {steps_back}")
+    packages.sort(key=lambda package: package[0])  # a stable sort: of equal times the first stays the first
     start_ns = _first_image_ns(folder)
     times = np.array([(stamp - start_ns) * 1e-9 for stamp, _, _ in packages])
     values = np.array([value for _, *value in packages]).reshape(-1, 2)
@@ -79,18 +79,18 @@ def _read_labels(folder: Path, reference: Path, setup: str) -> Labels:
 
 
 def _first_image_ns(folder: Path) -> int:
-    """When the frame was taken that `open_video` calls the first: the earliest that can be read."""
-    for place in (folder, folder / folder.name):
-        stamped = sorted((int(match[1]), path) for path, match in matching(place, r"[^.].*?(\d+)\.png"))
+    """Return the time in nanoseconds of the first frame of `open_video`: the earliest image that can be read."""
+    for parent in (folder, folder / folder.name):
+        stamped = sorted((int(match[1]), path) for path, match in matching(parent, r"[^.].*?(\d+)\.png"))
         for stamp, path in stamped:
             if read_rgb(path) is not None:
                 return stamp
-    raise DatasetError(f"{folder}: holds no picture that can be read; expected are Image<nanoseconds>.png")
+    raise DatasetError(f"{folder}: contains no readable image; expected Image<nanoseconds>.png")
 
 
 PURE = Dataset(
     name="pure",
-    title="PURE: 10 people in 6 setups of head motion, a minute each",
+    title="PURE: 10 subjects in 6 setups of head motion, a minute each",
     licence="for research, on request to TU Ilmenau",
     find=_find,
 )

@@ -1,4 +1,4 @@
-"""What every dataset yields: recordings of one person each: frames, a reference on a clock of its own, and labels."""
+"""Recordings of a dataset: frames, reference signals with their own timestamps, subject and attributes."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ Attribute = str | int | float | bool
 
 
 class DatasetError(FacepulseError):
-    """A dataset, or one of its files, is not what it should be."""
+    """A dataset or one of its files is missing, damaged, or of another format."""
 
     exit_code = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Signal:
-    """A signal with timestamps of its own.
+    """Signal with its own timestamps.
 
     Attributes:
-        times: (N,) seconds from the first frame of the video, ascending; may begin before it and end after the last.
+        times: (N,) seconds from the first frame of the video, strictly increasing; samples may lie before the first
+            frame and after the last.
         values: (N,).
 
     Raises:
-        DatasetError: fewer than two samples, unequal lengths, values that are not finite, or times that do not ascend.
+        DatasetError: there are fewer than two samples, the lengths differ, a time or value is NaN or infinite, or the
+            times do not increase.
     """
 
     times: Floats
@@ -42,28 +44,28 @@ class Signal:
         object.__setattr__(self, "times", np.asarray(self.times, np.float64))
         object.__setattr__(self, "values", np.asarray(self.values, np.float64))
         if self.times.ndim != 1 or self.times.shape != self.values.shape:
-            raise DatasetError(f"a signal needs a time for each value, got {self.times.shape} and {self.values.shape}")
+            raise DatasetError(f"a signal needs one time per value, got {self.times.shape} and {self.values.shape}")
         if len(self.times) < 2:
             raise DatasetError(f"a signal needs at least two samples, got {len(self.times)}")
         if not (np.isfinite(self.times).all() and np.isfinite(self.values).all()):
-            raise DatasetError("a signal holds NaN or infinity: leave such samples out")
+            raise DatasetError("a signal contains NaN or infinity: leave such samples out")
         if not (np.diff(self.times) > 0).all():
-            raise DatasetError("the times of a signal must ascend")
+            raise DatasetError("the times of a signal must increase")
 
     def at(self, times: Floats) -> Floats:
-        """The signal at other times, interpolated linearly; NaN outside its own."""
+        """Interpolate the signal linearly; NaN before its first and after its last sample."""
         return np.asarray(np.interp(times, self.times, self.values, left=np.nan, right=np.nan), np.float64)
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What is known of a recording.
+    """Reference signals and attributes of a recording.
 
     Attributes:
-        ppg: the reference blood volume pulse, any unit, systole upwards; None where there is none.
-        bpm: heart rate as the device itself gave it; None where there is none.
+        ppg: reference blood volume pulse, arbitrary unit, systole up; None if the recording has none.
+        bpm: heart rate computed by the reference device; None if the recording has none.
         attributes: light, motion, exercise, skin_color, gender, ... in the dataset's own terms.
-        notes: what was odd about the labels, a line each.
+        notes: irregularities of the labels, one line each.
     """
 
     ppg: Signal | None = None
@@ -74,15 +76,15 @@ class Labels:
 
 @dataclass(frozen=True)
 class Recording:
-    """One entry of a dataset. Nothing is read from its files before it is asked for.
+    """One entry of a dataset, whose files are read on demand.
 
     Attributes:
         dataset: key in `facepulse.datasets.DATASETS`.
         name: unique in the dataset, for example `01-01`, `subject1`, `subject3/p3_12`.
-        subject: whose recording it is.
-        files: what it is made of, files or folders.
-        open_frames: opens its frames, whose times count from the first one. Can be sent to another process.
-        read_labels: reads the rest. Can be sent to another process.
+        subject: identifier of the person.
+        files: files or folders that the recording consists of.
+        open_frames: opens the frames, with times from the first one; picklable.
+        read_labels: reads reference signals and attributes; picklable.
     """
 
     dataset: str
@@ -95,14 +97,14 @@ class Recording:
 
 @dataclass(frozen=True)
 class Dataset:
-    """How one dataset lies on disk.
+    """A dataset and its layout on disk.
 
     Attributes:
-        name: its key in `facepulse.datasets.DATASETS`, as users type it.
-        title: what it is, in one line.
-        licence: under which terms it can be had.
-        find: from its root to its recordings, in natural order of their names; raises `DatasetError` where the root is
-            not one of this dataset, or holds no recording.
+        name: key in `facepulse.datasets.DATASETS`, and on the command line.
+        title: description in one line.
+        licence: terms of use.
+        find: lists the recordings below a root folder in natural order of their names; raises `DatasetError` if the
+            folder is not a root of this dataset, or contains no recording.
     """
 
     name: str
@@ -112,5 +114,5 @@ class Dataset:
 
 
 def natural_sort_key(name: str) -> list[Any]:
-    """Sorts names by the numbers in them: subject2 before subject10."""
-    return [int(piece) if piece.isdecimal() else piece for piece in re.split(r"(\d+)", name)]
+    """Return a sort key that compares numbers in names as numbers: subject2 before subject10."""
+    return [int(token) if token.isdecimal() else token for token in re.split(r"(\d+)", name)]

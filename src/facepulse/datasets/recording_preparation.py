@@ -15,7 +15,7 @@ from facepulse._files import atomic_path
 from facepulse._types import Floats
 from facepulse.datasets.alignment import Alignment, align
 from facepulse.datasets.cache import (
-    ABOUT,
+    DESCRIPTION,
     FRAMES,
     LABELS,
     CacheSettings,
@@ -92,7 +92,7 @@ def prepare_recording(recording: Recording, target: Path, settings: CacheSetting
             "notes": notes,
             "sha256": content_hash(folder),
         }
-        (folder / ABOUT).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / DESCRIPTION).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def source_bytes(recording: Recording) -> int:

@@ -1,4 +1,4 @@
-"""Find recordings below a root by the names of files and folders, and say what was expected where there are none."""
+"""Search for recordings below a root folder by the names of files and folders."""
 
 from __future__ import annotations
 
@@ -9,67 +9,70 @@ from pathlib import Path
 
 from facepulse.datasets.recording import DatasetError, Recording, natural_sort_key
 
-Look = Callable[[Path], list[Recording]]  # an empty list where the folder is not a root
+FindRecordings = Callable[[Path], list[Recording]]  # returns an empty list if the folder is not a root
 
 
 def matching(folder: Path, pattern: str) -> list[tuple[Path, re.Match[str]]]:
-    """Entries of a folder whose whole name fits a pattern, in natural order of their names.
+    """List the entries of a folder whose whole name matches a pattern, in natural order of their names.
 
-    Patterns name their first character, so that hidden files are left out: on foreign disks macOS puts a `._` file
-    beside each, and killed runs leave others.
+    Patterns state the first character, so that hidden files do not match: on foreign disks macOS puts a `._` file
+    beside each file, and killed runs leave others.
 
     Args:
-        folder: empty-handed where it cannot be listed, or is a file.
+        folder: the folder; the list is empty if it cannot be listed or is a file.
         pattern: a regular expression.
+
+    Returns:
+        Paths, each with the match of its name.
     """
     try:
         names = os.listdir(folder)
     except OSError:
         return []
-    fits = [(name, match) for name in names if (match := re.fullmatch(pattern, name))]
-    return [(folder / name, match) for name, match in sorted(fits, key=lambda fit: natural_sort_key(fit[0]))]
+    names.sort(key=natural_sort_key)
+    return [(folder / name, match) for name in names if (match := re.fullmatch(pattern, name))]
 
 
-def recordings_below(root: Path, layout: str, look: Look) -> list[Recording]:
-    """All recordings below a root.
+def recordings_below(root: Path, layout: str, find_recordings: FindRecordings) -> list[Recording]:
+    """Find all recordings below a root.
 
     Args:
-        root: what the user gave.
-        layout: what a root holds, in words.
-        look: finds the recordings of a root.
+        root: folder given by the user.
+        layout: description of the contents of a root, for messages.
+        find_recordings: finds the recordings of a root.
 
     Raises:
-        DatasetError: the folder is missing, cannot be listed, or is not a root; then the message names the folder above
-            or below that looks like it.
+        DatasetError: the folder is missing, cannot be listed, or is not a root. If a folder above or below it is one,
+            the message names that folder.
     """
     check_root(root, layout)
-    if found := look(root):
-        return found
+    if recordings := find_recordings(root):
+        return recordings
     below = [folder for folder, _ in matching(root, r"[^.].*") if folder.is_dir()]
     for other in (*root.absolute().parents[:2], *below):
-        if _looks_like_root(other, look):
-            raise DatasetError(f"{root}: is not the root, but {other} looks like it; give that")
-    raise DatasetError(f"{root}: holds no recording of this dataset; expected are {layout}")
+        if _is_root(other, find_recordings):
+            raise DatasetError(f"{root}: is not the root of this dataset, but {other} is; give that folder")
+    raise DatasetError(f"{root}: contains no recording of this dataset; expected {layout}")
 
 
 def check_root(root: Path, layout: str) -> None:
-    """Make sure that a root can be listed.
+    """Check that a root can be listed.
 
     Args:
-        root: what the user gave.
-        layout: what a root holds, in words.
+        root: folder given by the user.
+        layout: description of the contents of a root, for messages.
 
     Raises:
-        DatasetError: it cannot.
+        DatasetError: the folder is missing or cannot be listed.
     """
     if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder; give the one that holds {layout}")
+        raise DatasetError(f"{root}: no such folder; give the one that contains {layout}")
     if not os.access(root, os.R_OK | os.X_OK):
         raise DatasetError(f"{root}: no permission to list it; change its permissions (chmod u+rx)")
 
 
-def _looks_like_root(folder: Path, look: Look) -> bool:
+def _is_root(folder: Path, find_recordings: FindRecordings) -> bool:
     try:
-        return bool(look(folder))
+        return bool(find_recordings(folder))
     except DatasetError:
         return False

@@ -1,11 +1,11 @@
-"""SCAMPS: 2,800 rendered faces of 20 seconds each, with the pulse that they were rendered with.
+"""SCAMPS: 2,800 rendered videos of 20 seconds each, with the PPG that they were rendered from.
 
     Train/P000001.mat, Val/..., Test/...: MATLAB 7.3, so HDF5: Xsub (3, W, H, T) of 0..1, d_ppg (T, 1), and more
 
-A root that holds the files themselves will do, as that of the example that can be had.
+The files may also lie directly in the root, as in the published example.
 
-McDuff et al., NeurIPS 2022, "SCAMPS: synthetics for camera measurement of physiological signals"; its readme for the
-order of the axes.
+McDuff et al., NeurIPS 2022, "SCAMPS: synthetics for camera measurement of physiological signals"; the order of the axes
+is that of its readme.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from facepulse.video.reader import Video
 
 FPS = 30.0
 
-_COLUMNS = 16  # of the picture that are read at once: 18 MB of 600 frames of 240 pixels in double precision
+_COLUMNS = 16  # of the frames, read at once: 18 MB for 600 frames of 240 pixels in double precision
 
 
 def _find(root: Path) -> list[Recording]:
-    return recordings_below(root, "folders Train, Val and Test with P000001.mat, ...", _look)
+    return recordings_below(root, "folders Train, Val and Test with P000001.mat, ...", _recordings_in)
 
 
-def _look(root: Path) -> list[Recording]:
+def _recordings_in(root: Path) -> list[Recording]:
     return [
         Recording(
             dataset="scamps",
             name=path.stem,
-            subject=path.stem,  # each was drawn anew
+            subject=path.stem,  # each recording has a randomly drawn subject
             files=(path,),
             open_frames=partial(_open_frames, path),
             read_labels=partial(_read_labels, path, {"subset": subset.lower()} if subset else {}),
@@ -49,7 +49,7 @@ def _look(root: Path) -> list[Recording]:
 def _open_frames(path: Path) -> Video:
     with hdf5_array(path, "Xsub") as video:
         _check_shape(path, video.shape)
-        # Frames run fastest, so a frame is all over the file: it is read once, from its beginning to its end.
+        # Consecutive frames are adjacent, so that each frame is spread over the file, which is read once in its order.
         stack = np.empty(video.shape, np.uint8)
         for channel in range(stack.shape[0]):
             for column in range(0, stack.shape[1], _COLUMNS):
@@ -71,12 +71,12 @@ def _read_labels(path: Path, attributes: dict[str, Attribute]) -> Labels:
 
 def _check_shape(path: Path, shape: tuple[int, ...]) -> None:
     if len(shape) != 4 or shape[0] != 3 or 0 in shape:
-        raise DatasetError(f"{path}: its Xsub is an array of {shape}; expected is (3, width, height, frames)")
+        raise DatasetError(f"{path}: its Xsub is an array of {shape}; expected (3, width, height, frames)")
 
 
 SCAMPS = Dataset(
     name="scamps",
-    title="SCAMPS: 2,800 rendered faces of 20 seconds each",
+    title="SCAMPS: 2,800 rendered videos of 20 seconds each",
     licence="under the terms of its page, github.com/danmcduff/scampsdataset",
     find=_find,
 )

@@ -1,4 +1,4 @@
-"""References as they lie in text files: numbers, their times, and what has to be left out."""
+"""Reference signals in text files: parsing, timestamps, and removal of invalid samples."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ import numpy as np
 from facepulse._types import Floats
 from facepulse.datasets.recording import DatasetError, Signal
 
-PLAUSIBLE_BPM = (20.0, 300.0)  # pulse oximeters send 0, 1 or 255 while they have no pulse
+PLAUSIBLE_BPM = (20.0, 300.0)  # pulse oximeters send 0, 1 or 255 while they find no pulse
 
 
-def as_signal(path: Path, what: str, times: Floats, values: Floats, notes: list[str]) -> Signal:
-    """A signal without the samples that have no number, or do not come after those before.
+def as_signal(path: Path, name: str, times: Floats, values: Floats, notes: list[str]) -> Signal:
+    """Make a signal of the samples that are finite and later than all before them.
 
     Args:
-        path: where it comes from, for messages.
-        what: its name, for messages.
+        path: source file, for messages.
+        name: of the signal, for messages.
         times: (N,) seconds from the first frame of the video.
         values: (N,).
-        notes: gets a line for each reason why samples were left out.
+        notes: receives one line per reason for which samples were left out.
 
     Raises:
         DatasetError: fewer than two samples are left.
     """
-    known = np.isfinite(times) & np.isfinite(values)
-    times, values = times[known], values[known]
+    finite = np.isfinite(times) & np.isfinite(values)
+    times, values = times[finite], values[finite]
     later = np.ones(len(times), bool)
     later[1:] = times[1:] > np.maximum.accumulate(times)[:-1]
     for reason, count in (
-        ("without a number", len(known) - len(times)),
+        ("without a number", len(finite) - len(times)),
         ("not later than the one before", np.count_nonzero(~later)),
     ):
         if count:
-            notes.append(f"{what}: samples {reason}, left out: {count}")
-    if np.count_nonzero(later) < 2:
-        raise DatasetError(f"{path}: a reference takes two samples of {what} at least, not {np.count_nonzero(later)}")
+            notes.append(f"{name}: samples {reason}, left out: {count}")
+    if (count := np.count_nonzero(later)) < 2:
+        raise DatasetError(f"{path}: a reference needs at least two samples of {name}, not {count}")
     if np.ptp(values[later]) == 0:
-        notes.append(f"{what}: one value throughout, {values[0]:g}")
+        notes.append(f"{name}: one value throughout, {values[0]:g}")
     return Signal(times[later], values[later])
 
 
 def as_heart_rate(path: Path, times: Floats, values: Floats, notes: list[str]) -> Signal | None:
-    """A heart rate as a device gave it, without the samples at which it gave none; None where it never gave one.
+    """Make a signal of the plausible samples of a device's heart rate; None if fewer than two are plausible.
 
     Args:
-        path: where it comes from, for messages.
+        path: source file, for messages.
         times: (N,) seconds from the first frame of the video.
         values: (N,) bpm.
-        notes: gets a line for each reason why samples were left out.
+        notes: receives one line per reason for which samples were left out.
     """
     low_bpm, high_bpm = PLAUSIBLE_BPM
     plausible = ~((values < low_bpm) | (values > high_bpm))
@@ -64,58 +64,61 @@ def as_heart_rate(path: Path, times: Floats, values: Floats, notes: list[str]) -
 
 
 def frame_rate_times(samples: int, frames: int, fps: float, notes: list[str]) -> Floats:
-    """Times of a reference with one sample a frame; one of another length spans the same time.
+    """Compute times of a reference with one sample per frame; a reference of another length gets the same duration.
 
     Args:
-        samples: how many the reference has.
-        frames: how many the video has.
-        fps: of the video in Hz.
-        notes: gets a line if the two differ.
+        samples: length of the reference.
+        frames: length of the video.
+        fps: frame rate of the video in Hz.
+        notes: receives one line if the lengths differ.
 
     Returns:
         (samples,) seconds from the first frame.
     """
     if samples != frames:
-        notes.append(f"ppg: {samples} samples for {frames} frames, taken to span the same time")
-    # Equal counts give the times of the frames to the last bit: none may lie beyond the last sample.
+        notes.append(f"ppg: {samples} samples for {frames} frames, assumed to have the same duration")
+    # Equal counts give exactly the times of the frames, so that no frame lies beyond the last sample.
     return np.arange(samples) / (fps * samples / frames)
 
 
-def read_numbers(path: Path, wanted: str, **how: Any) -> Floats:
-    """A text file of numbers, (rows, columns).
+def read_numbers(path: Path, expected: str, **loadtxt_options: Any) -> Floats:
+    """Read a text file of numbers, (rows, columns).
 
     Args:
         path: the file.
-        wanted: what it should hold, in words.
-        how: arguments of `numpy.loadtxt`.
+        expected: description of its content, for messages.
+        loadtxt_options: arguments of `numpy.loadtxt`.
 
     Raises:
-        DatasetError: the file cannot be read, or holds something else.
+        DatasetError: the file cannot be read, or contains something else.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that it is empty, which is said below
-            numbers = np.loadtxt(path, ndmin=2, **how)
+            warnings.simplefilter("ignore", UserWarning)  # about an empty file, which is an error below
+            numbers = np.loadtxt(path, ndmin=2, **loadtxt_options)
     except OSError as error:
         raise unreadable(path, error) from error
     except ValueError as error:
-        raise DatasetError(f"{path}: expected are {wanted}; {str(error).splitlines()[0]}") from error
+        raise DatasetError(f"{path}: expected {expected}; {str(error).splitlines()[0]}") from error
     if numbers.size == 0:
-        raise DatasetError(f"{path}: is empty; expected are {wanted}")
+        raise DatasetError(f"{path}: is empty; expected {expected}")
     return numbers
 
 
 def read_reference(path: Path, notes: list[str]) -> tuple[Signal | None, Signal | None]:
-    """The PPG and heart rate in a CSV file whose first line names `time_s`, and `ppg` or `bpm` or both.
+    """Read PPG and heart rate from a CSV file with the columns `time_s` and `ppg` or `bpm` (or both).
 
-    Times are seconds from the first frame of the video. A cell may be empty where one of the two has no sample.
+    Times are seconds from the first frame of the video. Cells of `ppg` and `bpm` may be empty.
 
     Args:
         path: the file.
-        notes: gets a line for each reason why samples were left out.
+        notes: receives one line per reason for which samples were left out.
+
+    Returns:
+        PPG and heart rate; None for a column that is missing.
 
     Raises:
-        DatasetError: the file cannot be read, lacks a column, or holds something else than numbers.
+        DatasetError: the file cannot be read, lacks a column, or contains something other than numbers.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -124,34 +127,31 @@ def read_reference(path: Path, notes: list[str]) -> tuple[Signal | None, Signal 
             rows.fieldnames = header
             if "time_s" not in header or not {"ppg", "bpm"} & set(header):
                 found = ", ".join(header) or "nothing"
-                raise DatasetError(
-                    f"{path}: its first line names {found}; expected are time_s and ppg or bpm (or both)"
-                )
-            wanted = [name for name in ("time_s", "ppg", "bpm") if name in header]
-            table = np.array([[_number(path, rows.line_num, row[name]) for name in wanted] for row in rows])
+                raise DatasetError(f"{path}: its first line contains {found}; expected time_s and ppg or bpm (or both)")
+            columns = [name for name in ("time_s", "ppg", "bpm") if name in header]
+            table = np.array([[_number(path, rows.line_num, row[name]) for name in columns] for row in rows])
     except OSError as error:
         raise unreadable(path, error) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: is not a CSV file; expected are lines of time_s, ppg, bpm") from error
-    columns = dict(zip(wanted, table.reshape(-1, len(wanted)).T, strict=True))
-    times = columns["time_s"]
+        raise DatasetError(f"{path}: is not a CSV file; expected rows of time_s, ppg, bpm") from error
+    values = dict(zip(columns, table.reshape(-1, len(columns)).T, strict=True))
     ppg = bpm = None
-    if "ppg" in columns:
-        there = ~np.isnan(columns["ppg"])
-        ppg = as_signal(path, "ppg", times[there], columns["ppg"][there], notes)
-    if "bpm" in columns:
-        there = ~np.isnan(columns["bpm"])
-        bpm = as_heart_rate(path, times[there], columns["bpm"][there], notes)
+    if "ppg" in values:
+        known = ~np.isnan(values["ppg"])
+        ppg = as_signal(path, "ppg", values["time_s"][known], values["ppg"][known], notes)
+    if "bpm" in values:
+        known = ~np.isnan(values["bpm"])
+        bpm = as_heart_rate(path, values["time_s"][known], values["bpm"][known], notes)
     return ppg, bpm
 
 
 def unreadable(path: Path, error: OSError) -> DatasetError:
-    """What to say of a file that cannot be read."""
-    return DatasetError(f"{path}: cannot be read ({error.strerror or error}); check that it was copied whole")
+    """Return the error for a file that cannot be read."""
+    return DatasetError(f"{path}: cannot be read ({error.strerror or error}); check that it was copied completely")
 
 
 def _number(path: Path, line: int, cell: str | None) -> float:
     try:
         return float(cell) if cell and cell.strip() else np.nan
     except ValueError:
-        raise DatasetError(f"{path}: line {line} holds {cell!r} where a number is expected") from None
+        raise DatasetError(f"{path}: line {line} contains {cell!r}; expected a number") from None

@@ -1,21 +1,22 @@
-"""Who is learnt from and who is tested on: named splits, by person, the same on every machine.
+"""Named splits of recordings into training, validation and test subsets that share no subject.
 
-A split never depends on the order in which a disk lists its files, and nobody is on two sides of it. The fixed ones are
-those of the field; where the field only says "the first 30", the list is written down here.
+Splits do not depend on the order in which a disk lists its files. The fixed ones are those of the field; if the field
+defines one by counts alone ("the first 30"), its subjects are listed here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from facepulse.datasets.recording import Attribute, natural_sort_key
 from facepulse.errors import UsageError
 
 
-class Labelled(Protocol):
-    """What a split looks at: prepared or not."""
+class HasSubject(Protocol):
+    """A recording that can be split by subject, prepared or not."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -23,52 +24,97 @@ class Labelled(Protocol):
     def subject(self) -> str: ...  # noqa: D102
 
 
-class Described(Labelled, Protocol):
-    """What a filter looks at."""
+class HasAttributes(Protocol):
+    """A recording that can be filtered by its attributes."""
 
     @property
     def attributes(self) -> Mapping[str, Attribute]: ...  # noqa: D102
 
 
-Item = TypeVar("Item", bound=Labelled)
-AnyDescribed = TypeVar("AnyDescribed", bound=Described)
+AnyRecording = TypeVar("AnyRecording", bound=HasSubject)
+AnyAttributed = TypeVar("AnyAttributed", bound=HasAttributes)
 
 
 @dataclass(frozen=True)
-class Split(Generic[Item]):
-    """Recordings in parts that share no person.
+class Split(Generic[AnyRecording]):
+    """Subsets of recordings that share no subject.
 
     Attributes:
-        name: as in `SPLITS`, with the number of the fold where there are several: `5-fold/2`.
-        subsets: `train`, `validation` and `test`, where the split has them; recordings in natural order of names.
+        name: one of `SPLITS`, with the number of the fold if there are several: `5-fold/2`.
+        subsets: `train`, `validation` and `test`, as far as the split has them; recordings in natural order of names.
     """
 
     name: str
-    subsets: dict[str, list[Item]]
+    subsets: dict[str, list[AnyRecording]]
 
-    def names(self) -> dict[str, list[str]]:
-        """Names of the recordings of each subset: what is printed, and saved with every result."""
+    def recording_names(self) -> dict[str, list[str]]:
+        """Return the names of the recordings of each subset, which are saved with every result."""
         return {subset: [recording.name for recording in recordings] for subset, recordings in self.subsets.items()}
 
 
-Shares = Mapping[str, float]
-UBFC_TEST = frozenset(f"subject{n}" for n in (38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49))
+SubjectSubsets = dict[str, list[str]]  # subset to its subjects
 
-# Shares of people, in natural order of their names; a border lies at int(share x people), as in rPPG-Toolbox.
-_BY_SHARE: dict[str, Shares] = {
-    "pure-60-40": {"train": 0.6, "test": 0.4},  # of its ten, 1 to 6 (35 recordings) and 7 to 10 (24)
-    "mmpd-7-1-2": {"train": 0.7, "validation": 0.1, "test": 0.2},  # of 33: 1 to 23, 24 to 26, 27 to 33
-    "80-20": {"train": 0.8, "validation": 0.2},  # of a set that is not tested on
-    "70-10-20": {"train": 0.7, "validation": 0.1, "test": 0.2},
+
+def _all_tested(subjects: Sequence[str]) -> list[SubjectSubsets]:
+    return [{"test": list(subjects)}]
+
+
+def _by_fraction(fractions: Mapping[str, float], subjects: Sequence[str]) -> list[SubjectSubsets]:
+    """Cut the list of subjects at int(fraction x subjects), as rPPG-Toolbox does."""
+    subsets: SubjectSubsets = {}
+    end = 0.0
+    for subset, fraction in fractions.items():
+        begin, end = end, end + fraction
+        # A sum such as 0.7 + 0.1 is slightly below the decimal fraction.
+        subsets[subset] = list(subjects[int(begin * len(subjects) + 1e-9) : int(end * len(subjects) + 1e-9)])
+    return [subsets]
+
+
+def _by_list(tested: Collection[str], subjects: Sequence[str]) -> list[SubjectSubsets]:
+    return [
+        {
+            "train": [subject for subject in subjects if subject not in tested],
+            "test": [subject for subject in subjects if subject in tested],
+        }
+    ]
+
+
+def _in_folds(count: int | None, subjects: Sequence[str]) -> list[SubjectSubsets]:
+    """Test on every count-th subject in turn, so that folds differ by one subject at most; None for one per subject."""
+    count = count or len(subjects)
+    return [
+        {
+            "train": [subject for index, subject in enumerate(subjects) if index % count != fold],
+            "test": list(subjects[fold::count]),
+        }
+        for fold in range(count)
+    ]
+
+
+# UBFC-rPPG has one recording per subject. The field uses "the first 30 and the last 12" of a list that it does not
+# sort; this is the order of the numbers. (Sorted as text, RhythmFormer tests on 41 to 49, 5, 8 and 9.)
+UBFC_TEST = frozenset(f"subject{number}" for number in (38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49))
+
+# Functions from the subjects, in natural order, to the subsets of each fold.
+_SPLITS: dict[str, Callable[[Sequence[str]], list[SubjectSubsets]]] = {
+    "all": _all_tested,
+    # of ten subjects: 1 to 6 (35 recordings) and 7 to 10 (24)
+    "pure-60-40": partial(_by_fraction, {"train": 0.6, "test": 0.4}),
+    # of 33 subjects: 1 to 23, 24 to 26, 27 to 33
+    "mmpd-7-1-2": partial(_by_fraction, {"train": 0.7, "validation": 0.1, "test": 0.2}),
+    "80-20": partial(_by_fraction, {"train": 0.8, "validation": 0.2}),  # of a dataset that is not tested on
+    "70-10-20": partial(_by_fraction, {"train": 0.7, "validation": 0.1, "test": 0.2}),
+    "ubfc-30-12": partial(_by_list, UBFC_TEST),
+    "5-fold": partial(_in_folds, 5),
+    "10-fold": partial(_in_folds, 10),
+    "leave-one-out": partial(_in_folds, None),
 }
-# UBFC-rPPG has one recording a person. The field says "first 30, last 12" of a list that it does not sort: this is the
-# order of the numbers. (RhythmFormer's, sorted as text, tests on 41 to 49, 5, 8 and 9.)
-_BY_LIST: dict[str, Collection[str]] = {"ubfc-30-12": UBFC_TEST}
-_FOLDS: dict[str, int | None] = {"5-fold": 5, "10-fold": 10, "leave-one-out": None}
 
-SPLITS: tuple[str, ...] = ("all", *_BY_SHARE, *_BY_LIST, *_FOLDS)
+_MINIMUM_SUBJECTS = {"5-fold": 5, "10-fold": 10, "leave-one-out": 2}
 
-# The subset of MMPD that the paper (and rPPG-Toolbox's configuration) trains on: 50 recordings of 17 people.
+SPLITS: tuple[str, ...] = tuple(_SPLITS)
+
+# The subset of MMPD that the paper (and rPPG-Toolbox's configuration) trains on: 50 recordings of 17 subjects.
 FILTERS: dict[str, dict[str, tuple[str, ...]]] = {
     "mmpd-simple": {
         "light": ("LED-low", "LED-high", "Incandescent"),
@@ -79,76 +125,42 @@ FILTERS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-def split(recordings: Sequence[Item], name: str) -> dict[str, list[Item]]:
-    """The parts of a split that has one fold only.
-
-    Raises:
-        UsageError: there is no such split, it has several folds (see `folds`), or there are too few people for it.
-    """
-    if name in _FOLDS:
-        raise UsageError(f"the split {name} has several folds: choose another, or ask for its folds")
-    [only] = folds(recordings, name)
-    return only.subsets
-
-
-def folds(recordings: Sequence[Item], name: str) -> list[Split[Item]]:
-    """All folds of a split: one for most, one a person for `leave-one-out`.
+def folds(recordings: Sequence[AnyRecording], name: str) -> list[Split[AnyRecording]]:
+    """Compute all folds of a split: one for most, one per subject for `leave-one-out`.
 
     Args:
-        recordings: of which datasets ever; people are told apart by `subject`.
+        recordings: of any datasets; recordings of equal `subject` stay together.
         name: one of `SPLITS`.
 
     Raises:
-        UsageError: there is no such split, or there are too few people for it.
+        UsageError: there is no such split, or there are too few subjects for it.
     """
-    people = sorted({recording.subject for recording in recordings}, key=natural_sort_key)
-    if name == "all":
-        return [_by_people(recordings, name, {"test": people})]
-    if name in _BY_LIST:
-        listed = [person for person in people if person in _BY_LIST[name]]
-        others = [person for person in people if person not in _BY_LIST[name]]
-        return [_by_people(recordings, name, {"train": others, "test": listed})]
-    if name in _BY_SHARE:
-        return [_by_people(recordings, name, _shared(people, _BY_SHARE[name]))]
-    if name in _FOLDS:
-        count = _FOLDS[name] or len(people)
-        if len(people) < max(count, 2):
-            raise UsageError(f"the split {name} takes at least {max(count, 2)} people, but there are {len(people)}")
-        # Every count-th person, so that folds differ by one person at most.
-        return [
-            _by_people(
-                recordings,
-                f"{name}/{fold + 1}",
-                {"train": [p for i, p in enumerate(people) if i % count != fold], "test": people[fold::count]},
-            )
-            for fold in range(count)
-        ]
-    raise UsageError(f"no split is called {name!r}: choose one of {', '.join(SPLITS)}")
+    if name not in _SPLITS:
+        raise UsageError(f"no split is called {name!r}: choose one of {', '.join(SPLITS)}")
+    subjects = sorted({recording.subject for recording in recordings}, key=natural_sort_key)
+    if len(subjects) < (minimum := _MINIMUM_SUBJECTS.get(name, 1)):
+        raise UsageError(f"the split {name} needs at least {minimum} subjects, but there are {len(subjects)}")
+    found = _SPLITS[name](subjects)
+    if len(found) == 1:
+        return [_split(recordings, name, found[0])]
+    return [_split(recordings, f"{name}/{number}", subsets) for number, subsets in enumerate(found, start=1)]
 
 
 def filter_by_attributes(
-    recordings: Iterable[AnyDescribed], wanted: Mapping[str, Collection[str]]
-) -> list[AnyDescribed]:
-    """The recordings whose attributes have one of the wanted values each.
+    recordings: Iterable[AnyAttributed], wanted: Mapping[str, Collection[str]]
+) -> list[AnyAttributed]:
+    """Select the recordings whose attributes have one of the wanted values each.
 
     Args:
         recordings: to choose from.
         wanted: attribute to values, as text: `{"light": ("LED-low",), "exercise": ("False",), "skin_color": ("3",)}`.
 
     Raises:
-        UsageError: no recording has such an attribute, or such a value of it; the message names those that there are.
+        UsageError: no recording has such an attribute, or such a value of it; the message lists the existing ones.
     """
     recordings = list(recordings)
     for attribute, values in wanted.items():
-        there = sorted(
-            {str(r.attributes[attribute]) for r in recordings if attribute in r.attributes}, key=natural_sort_key
-        )
-        if not there:
-            known = sorted({key for recording in recordings for key in recording.attributes})
-            raise UsageError(f"no recording has an attribute {attribute!r}: there are {', '.join(known) or 'none'}")
-        for value in values:
-            if value not in there:
-                raise UsageError(f"no recording has {attribute}={value}: there are {', '.join(there)}")
+        _check_filter(recordings, attribute, values)
     return [
         recording
         for recording in recordings
@@ -156,20 +168,24 @@ def filter_by_attributes(
     ]
 
 
-def _shared(people: Sequence[str], shares: Shares) -> dict[str, list[str]]:
-    subsets: dict[str, list[str]] = {}
-    reached = 0.0
-    for subset, share in shares.items():
-        # Sums like 0.7 + 0.1 end a hair below the border that is meant.
-        begin, reached = reached, reached + share
-        subsets[subset] = list(people[int(begin * len(people) + 1e-9) : int(reached * len(people) + 1e-9)])
-    return subsets
+def _check_filter(recordings: Sequence[HasAttributes], attribute: str, values: Collection[str]) -> None:
+    found = {str(recording.attributes[attribute]) for recording in recordings if attribute in recording.attributes}
+    if not found:
+        attributes = sorted({key for recording in recordings for key in recording.attributes})
+        raise UsageError(f"no recording has an attribute {attribute!r}: there are {', '.join(attributes) or 'none'}")
+    for value in values:
+        if value not in found:
+            existing = ", ".join(sorted(found, key=natural_sort_key))
+            raise UsageError(f"no recording has {attribute}={value}: there are {existing}")
 
 
-def _by_people(recordings: Sequence[Item], name: str, people: Mapping[str, Sequence[str]]) -> Split[Item]:
+def _split(recordings: Sequence[AnyRecording], name: str, subsets: SubjectSubsets) -> Split[AnyRecording]:
     ordered = sorted(recordings, key=lambda recording: natural_sort_key(recording.name))
-    subsets = {subset: [each for each in ordered if each.subject in set(names)] for subset, names in people.items()}
-    if empty := [subset for subset, members in subsets.items() if not members]:
+    members = {
+        subset: [recording for recording in ordered if recording.subject in subjects]
+        for subset, subjects in ((subset, set(subjects)) for subset, subjects in subsets.items())
+    }
+    if empty := [subset for subset, chosen in members.items() if not chosen]:
         count = len({recording.subject for recording in recordings})
-        raise UsageError(f"the split {name} leaves nobody in {' and '.join(empty)}: there are {count} people")
-    return Split(name, subsets)
+        raise UsageError(f"the split {name} leaves no subject for {' and '.join(empty)}: there are {count} subjects")
+    return Split(name, members)

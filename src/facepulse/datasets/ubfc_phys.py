@@ -1,6 +1,6 @@
-"""UBFC-Phys: 56 people, three tasks of three minutes each, and a wristband (Empatica E4).
+"""UBFC-Phys: 56 subjects, three tasks of three minutes each, PPG of a wristband (Empatica E4).
 
-    sN/vid_sN_T1.avi, bvp_sN_T1.csv (one number a line, 64 a second), info_sN.txt; T2 and T3 likewise
+    sN/vid_sN_T1.avi, bvp_sN_T1.csv (one number per line, 64 Hz), info_sN.txt; T2 and T3 likewise
 
 Sabour et al., IEEE Transactions on Affective Computing 2021, "UBFC-Phys: a multimodal database for psychophysiological
 studies of social stress".
@@ -24,10 +24,10 @@ _GENDERS = {"m": "male", "f": "female"}
 
 
 def _find(root: Path) -> list[Recording]:
-    return recordings_below(root, "folders s1, s2, ... with vid_s1_T1.avi, ...", _look)
+    return recordings_below(root, "folders s1, s2, ... with vid_s1_T1.avi, ...", _recordings_in)
 
 
-def _look(root: Path) -> list[Recording]:
+def _recordings_in(root: Path) -> list[Recording]:
     return [
         Recording(
             dataset="ubfc-phys",
@@ -43,14 +43,14 @@ def _look(root: Path) -> list[Recording]:
     ]
 
 
-def _read_labels(reference: Path, about: Path, task: str) -> Labels:
-    bvp = read_numbers(reference, "one number a line")[:, 0]
+def _read_labels(reference: Path, info: Path, task: str) -> Labels:
+    bvp = read_numbers(reference, "one number per line")[:, 0]
     notes: list[str] = []
     ppg = as_signal(reference, "ppg", np.arange(len(bvp)) / _HZ, bvp, notes)
     attributes: dict[str, Attribute] = {"task": task}
-    if about.is_file():
-        # Five lines: who, m or f, test or ctrl (how hard the tasks were), date, time.
-        lines = [line.strip() for line in about.read_text(encoding="utf-8", errors="replace").splitlines()]
+    if info.is_file():
+        # Five lines: subject, m or f, test or ctrl (difficulty of the tasks), date, time.
+        lines = [line.strip() for line in info.read_text(encoding="utf-8", errors="replace").splitlines()]
         if len(lines) > 2 and lines[1] in _GENDERS:
             attributes |= {"gender": _GENDERS[lines[1]], "level": lines[2]}
     return Labels(ppg, None, attributes, tuple(notes))
@@ -58,7 +58,7 @@ def _read_labels(reference: Path, about: Path, task: str) -> Labels:
 
 UBFC_PHYS = Dataset(
     name="ubfc-phys",
-    title="UBFC-Phys: 56 people at rest, giving a speech, and calculating, three minutes each",
+    title="UBFC-Phys: 56 subjects at rest, giving a speech and doing arithmetic, three minutes each",
     licence="for research, under the terms of its page at the University of Burgundy",
     find=_find,
 )

@@ -137,7 +137,7 @@ def choose(
     chosen = splits.filter_by_attributes(found[split].subsets[subset], where)
     if not chosen:
         raise UsageError(f"no recording in {subset} of {split} has all of these attributes: ask for fewer at a time")
-    return chosen, Selection(split, subset, where, found[split].names())
+    return chosen, Selection(split, subset, where, found[split].recording_names())
 
 
 @dataclass(frozen=True, eq=False)
