@@ -1,4 +1,4 @@
-"""COHFACE: four recordings a person, a reference of 256 samples a second in HDF5."""
+"""COHFACE: four recordings per subject, a reference at 256 Hz in HDF5."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from dataset_writers import find, pulse, read, times_of, write_cohface
 from facepulse.datasets import DatasetError
 
 
-def test_four_recordings_of_a_person_under_two_lights(tmp_path: Path) -> None:
+def test_a_subject_has_four_recordings_in_two_kinds_of_light(tmp_path: Path) -> None:
     for session in range(4):
         write_cohface(tmp_path, 3, session)
     recordings = find("cohface", tmp_path)
@@ -23,12 +23,12 @@ def test_four_recordings_of_a_person_under_two_lights(tmp_path: Path) -> None:
     np.testing.assert_allclose(labels.ppg.values, pulse(labels.ppg.times))
 
 
-def test_a_missing_or_damaged_reference_is_an_error_in_one_line(tmp_path: Path) -> None:
+def test_missing_or_damaged_reference_is_an_error_in_one_line(tmp_path: Path) -> None:
     folder = write_cohface(tmp_path)
     [recording] = find("cohface", tmp_path)
     (folder / "data.hdf5").write_bytes(b"\x89HDF\r\n\x1a\n")
     with pytest.raises(DatasetError, match=r"data\.hdf5: cannot be read as HDF5"):
         recording.read_labels()
     (folder / "data.hdf5").unlink()
-    with pytest.raises(DatasetError, match=r"data\.hdf5: cannot be read as HDF5; check that it is there"):
+    with pytest.raises(DatasetError, match=r"data\.hdf5: cannot be read as HDF5; check that it exists"):
         find("cohface", tmp_path)[0].read_labels()

@@ -1,4 +1,4 @@
-"""Each dataset in its exact layout, with faces that have a pulse: found, prepared, evaluated."""
+"""Each dataset in its exact layout, with faces that have a pulse: search, preparation, evaluation."""
 
 from pathlib import Path
 
@@ -20,13 +20,13 @@ SECONDS = 8.0
 
 
 def painted(count: int, fps: float = 30.0) -> np.ndarray:
-    """A painted face at the pulse of `dataset_writers.pulse`, 72 bpm."""
+    """Painted face with the pulse of `dataset_writers.pulse`, 72 bpm."""
     face = PaintedFace(metronome(72.0, count / fps), height=0.8, strength=0.03, sway=0.001)
     return np.stack(list(paint_frames([face], np.arange(count) / fps, width=160, height=120, noise=1.0)))
 
 
 def simulated(layout: str, root: Path) -> None:
-    """What `facepulse simulate` writes first, the person and the light being calm in every layout."""
+    """Write the first recording of `facepulse simulate`, which has little motion and constant light in every layout."""
     root.mkdir()
     slot = LAYOUTS[layout].slot(0)
     recording = make_recording("calm", 5, 0, split="test", slot=slot, seconds=SECONDS)
@@ -50,14 +50,16 @@ WRITE = {
 }
 
 
-def test_every_dataset_is_there() -> None:
+def test_every_dataset_is_tested() -> None:
     assert set(WRITE) == set(DATASETS)
 
 
 @needs_heads
 @pytest.mark.slow
 @pytest.mark.parametrize("dataset", WRITE)
-def test_from_a_root_to_a_number(dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prepared_recordings_are_evaluated_within_three_bpm(
+    dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(writers, "pictures", painted)
     WRITE[dataset](tmp_path / "root")
     summary = prepare(dataset, tmp_path / "root", tmp_path / "cache", settings={"size": 72}, jobs=1)

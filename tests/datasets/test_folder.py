@@ -1,4 +1,4 @@
-"""Any videos: a reference beside each or none, people by folders or by a table."""
+"""Arbitrary videos: with or without a reference beside each, subjects by folders or by a table."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from facepulse.datasets import DatasetError
 from facepulse.errors import FacepulseError
 
 
-def test_a_video_is_read_with_the_reference_beside_it(tmp_path: Path) -> None:
+def test_video_is_read_with_the_reference_beside_it(tmp_path: Path) -> None:
     write_folder(tmp_path)
     [recording] = find("folder", tmp_path)
     frames, labels, _ = read(recording)
@@ -22,7 +22,7 @@ def test_a_video_is_read_with_the_reference_beside_it(tmp_path: Path) -> None:
     assert labels.attributes == {}
 
 
-def test_a_video_without_a_reference_is_one_without(tmp_path: Path) -> None:
+def test_reference_is_optional(tmp_path: Path) -> None:
     write_folder(tmp_path).with_suffix(".csv").unlink()
     [recording] = find("folder", tmp_path)
     assert recording.files == (tmp_path / "face.mp4",)
@@ -31,7 +31,7 @@ def test_a_video_without_a_reference_is_one_without(tmp_path: Path) -> None:
     assert labels.bpm is None
 
 
-def test_people_are_folders_where_there_are_folders(tmp_path: Path) -> None:
+def test_subjects_are_folders_or_else_videos(tmp_path: Path) -> None:
     for name in ("ann/rest", "ann/run", "bob/rest", "alone"):
         write_folder(tmp_path, name, 0.2)
     (tmp_path / ".trash").mkdir()
@@ -40,7 +40,7 @@ def test_people_are_folders_where_there_are_folders(tmp_path: Path) -> None:
     assert subjects == {"alone": "alone", "ann/rest": "ann", "ann/run": "ann", "bob/rest": "bob"}
 
 
-def test_a_table_names_people_and_attributes(tmp_path: Path) -> None:
+def test_table_gives_subjects_and_attributes(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         write_folder(tmp_path, name, 0.2)
     (tmp_path / "recordings.csv").write_text(
@@ -58,16 +58,16 @@ def test_a_table_names_people_and_attributes(tmp_path: Path) -> None:
         recordings[3].open_frames()
 
 
-def test_videos_that_differ_in_their_endings_have_names_of_their_own(tmp_path: Path) -> None:
+def test_videos_that_differ_in_their_suffix_keep_it_in_their_names(tmp_path: Path) -> None:
     path = write_folder(tmp_path, seconds=0.2)
     (tmp_path / "face.MOV").write_bytes(path.read_bytes())
     assert [recording.name for recording in find("folder", tmp_path)] == ["face.MOV", "face.mp4"]
 
 
 @pytest.mark.parametrize("content", [b"file,subject\na.mp4,Ann\n", b"", b"\xff\xfe"])
-def test_a_table_of_something_else_is_an_error_in_one_line(tmp_path: Path, content: bytes) -> None:
+def test_malformed_table_is_an_error_in_one_line(tmp_path: Path, content: bytes) -> None:
     write_folder(tmp_path, seconds=0.2)
     (tmp_path / "recordings.csv").write_bytes(content)
-    with pytest.raises(DatasetError, match=r"recordings\.csv: .*; expected are .*video, subject") as error:
+    with pytest.raises(DatasetError, match=r"recordings\.csv: .*; expected .*video, subject") as error:
         find("folder", tmp_path)
     assert "\n" not in str(error.value)

@@ -1,4 +1,4 @@
-"""Frames that are told by their places, and pixels that are told by their kind."""
+"""Frames with given times, and conversion of stored arrays to frames."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ TIMES = np.array([3.0, 3.1, 3.15, 3.4, 3.41, 3.5, 3.9, 4.0, 4.1, 4.2])
 
 
 @pytest.mark.parametrize("fps", [20.0, 28.67, 29.97])
-def test_frames_get_times_by_their_places(tmp_path: Path, fps: float) -> None:
+def test_frames_get_times_by_their_position(tmp_path: Path, fps: float) -> None:
     path = write_avi(tmp_path / "v.avi", 10, fps, "rawvideo")
     with RetimedVideo(path, TIMES) as video:
         frames = list(video)
@@ -24,7 +24,7 @@ def test_frames_get_times_by_their_places(tmp_path: Path, fps: float) -> None:
     assert video.warnings == []
 
 
-def test_a_frame_that_is_lost_does_not_shift_the_others(tmp_path: Path) -> None:
+def test_damaged_frame_does_not_shift_the_others(tmp_path: Path) -> None:
     path = write_avi(tmp_path / "v.avi", 10, 30.0, "mjpeg")
     content = bytearray(path.read_bytes())
     start = content.index(b"movi")
@@ -45,7 +45,7 @@ def test_frames_beyond_the_times_are_left_out_with_a_warning(tmp_path: Path) -> 
     assert video.warnings == ["timestamps: frames beyond the last known time, left out: 3"]
 
 
-def test_pictures_that_cannot_be_read_leave_their_times(tmp_path: Path) -> None:
+def test_unreadable_images_do_not_shift_the_times_of_the_others(tmp_path: Path) -> None:
     images = [None, *pictures(3), None]
     with TimedFrames(tmp_path, "images", images, np.arange(5) / 10) as video:
         frames = list(video)
@@ -55,16 +55,16 @@ def test_pictures_that_cannot_be_read_leave_their_times(tmp_path: Path) -> None:
         TimedFrames(tmp_path, "images", [None], np.zeros(1))
 
 
-def test_a_stack_is_turned_into_its_frames() -> None:
-    frames = pictures(70, width=20, height=10)  # two blocks and a rest
+def test_array_in_matlab_order_is_transposed_to_frames() -> None:
+    frames = pictures(70, width=20, height=10)  # two blocks and a remainder
     np.testing.assert_array_equal(list(frames_of(np.ascontiguousarray(frames.transpose(3, 2, 1, 0)))), frames)
     np.testing.assert_array_equal(list(frames_of(np.ascontiguousarray(frames[:1].transpose(3, 2, 1, 0)))), frames[:1])
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_every_grey_comes_back_from_fractions(dtype: type) -> None:
+def test_fractions_and_integers_give_all_256_grey_levels(dtype: type) -> None:
     greys = np.arange(256)
     np.testing.assert_array_equal(as_pixels((greys / 255).astype(dtype), Path("f")), greys)
     np.testing.assert_array_equal(as_pixels(greys.astype(np.int16), Path("f")), greys)
-    with pytest.raises(DatasetError, match="f: pixels from 0 to 256, expected are 0 to 255"):
+    with pytest.raises(DatasetError, match="f: pixels are 0 to 256, expected 0 to 255"):
         as_pixels(np.array([0, 256]), Path("f"))

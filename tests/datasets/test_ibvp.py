@@ -1,4 +1,4 @@
-"""iBVP: a row of the reference a picture, bad ones too."""
+"""iBVP: a row of the reference per image, including samples of bad quality."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from dataset_writers import find, pictures, pulse, read, times_of, write_ibvp
 from facepulse.datasets import DatasetError
 
 
-def test_frames_and_reference_are_those_that_were_written_bad_ones_too(tmp_path: Path) -> None:
+def test_frames_and_reference_are_those_written_including_bad_samples(tmp_path: Path) -> None:
     write_ibvp(tmp_path)
     [recording] = find("ibvp", tmp_path)
     frames, labels, _ = read(recording)
@@ -22,24 +22,27 @@ def test_frames_and_reference_are_those_that_were_written_bad_ones_too(tmp_path:
     assert labels.notes == ("ppg: samples of bad quality (SQ2 up to 0.3), kept: 25%",)
 
 
-def test_a_picture_that_is_lost_is_a_gap_and_one_that_is_missing_is_noted(tmp_path: Path) -> None:
+def test_unreadable_image_leaves_a_gap_and_missing_image_is_noted(tmp_path: Path) -> None:
     folder = write_ibvp(tmp_path)
     (folder / "p01_a_rgb" / "10.bmp").write_bytes(b"BM")
     frames, _, warnings = read(find("ibvp", tmp_path)[0])
     np.testing.assert_allclose(times_of(frames), np.delete(np.arange(60), 10) / 30)
     assert warnings == ["damaged: images that could not be read, skipped: 1"]
     (folder / "p01_a_rgb" / "59.bmp").unlink()
-    assert "ppg: 60 samples for 59 frames, taken to span the same time" in find("ibvp", tmp_path)[0].read_labels().notes
+    assert (
+        "ppg: 60 samples for 59 frames, assumed to have the same duration"
+        in find("ibvp", tmp_path)[0].read_labels().notes
+    )
 
 
-def test_a_recording_without_pictures_or_reference_is_an_error_in_one_line(tmp_path: Path) -> None:
+def test_missing_images_or_malformed_reference_is_an_error_in_one_line(tmp_path: Path) -> None:
     folder = write_ibvp(tmp_path)
     [recording] = find("ibvp", tmp_path)
     (folder / "p01_a_bvp.csv").write_text("BVP\n1\n")
-    with pytest.raises(DatasetError, match=r"p01_a_bvp\.csv: expected are a header and lines of BVP") as error:
+    with pytest.raises(DatasetError, match=r"p01_a_bvp\.csv: expected a header and rows of BVP") as error:
         recording.read_labels()
     assert "\n" not in str(error.value)
-    for picture in (folder / "p01_a_rgb").iterdir():
-        picture.unlink()
-    with pytest.raises(DatasetError, match=r"p01_a_rgb: holds no picture; expected are \.bmp"):
+    for image in (folder / "p01_a_rgb").iterdir():
+        image.unlink()
+    with pytest.raises(DatasetError, match=r"p01_a_rgb: contains no image; expected \.bmp"):
         recording.open_frames()

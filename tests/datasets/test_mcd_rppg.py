@@ -1,4 +1,4 @@
-"""MCD-rPPG: a table that names the files, frames with stamps of their own, and a reference in three qualities."""
+"""MCD-rPPG: a table of files, frames with timestamps, and three ways of timing the reference."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def recording(root: Path):
     return found
 
 
-def test_every_row_of_the_table_is_a_recording(root: Path) -> None:
+def test_each_row_of_the_table_is_a_recording(root: Path) -> None:
     recordings = find("mcd-rppg", root)
     assert [each.name for each in recordings] == [
         f"1020_{camera}_{step}" for camera in ("FullHDwebcam", "USBVideo") for step in ("after", "before")
@@ -42,18 +42,18 @@ def test_every_row_of_the_table_is_a_recording(root: Path) -> None:
     assert recordings[3].read_labels().attributes["exercise"] is False
 
 
-def test_frames_and_reference_get_the_times_at_which_they_were_taken(root: Path) -> None:
+def test_frames_and_reference_get_the_times_of_meta(root: Path) -> None:
     frames, labels, warnings = read(recording(root))
-    taken = mcd_frame_times(2.0)
-    np.testing.assert_allclose(times_of(frames), taken, atol=1e-6)
-    np.testing.assert_allclose(labels.ppg.times, taken, atol=1e-6)
+    times = mcd_frame_times(2.0)
+    np.testing.assert_allclose(times_of(frames), times, atol=1e-6)
+    np.testing.assert_allclose(labels.ppg.times, times, atol=1e-6)
     # The nearest sample is 5 ms off at most, in which a pulse of 72 bpm changes by 0.04 of its amplitude.
-    np.testing.assert_allclose((labels.ppg.values - 1000) / 100, pulse(taken), atol=0.045)
+    np.testing.assert_allclose((labels.ppg.values - 1000) / 100, pulse(times), atol=0.045)
     assert labels.notes == ()
     assert warnings == []
 
 
-def test_a_stamp_on_a_whole_second_has_no_fraction(root: Path) -> None:
+def test_time_of_a_whole_second_without_a_fraction_is_read(root: Path) -> None:
     meta = root / f"meta/{NAME}.txt"
     lines = meta.read_text().splitlines()
     lines[0] = "1  2023-11-13 14:10:58"
@@ -63,7 +63,7 @@ def test_a_stamp_on_a_whole_second_has_no_fraction(root: Path) -> None:
     assert frames[1].time == pytest.approx(0.71)
 
 
-def test_a_tail_that_is_lost_leaves_the_rest_in_place(root: Path) -> None:
+def test_truncated_video_keeps_the_times_of_its_frames(root: Path) -> None:
     video = root / f"video/{NAME}.avi"
     content = video.read_bytes()
     start = content.index(b"movi")
@@ -74,15 +74,15 @@ def test_a_tail_that_is_lost_leaves_the_rest_in_place(root: Path) -> None:
     assert len(labels.ppg.times) == 59
 
 
-def test_without_meta_frames_are_evenly_spaced(root: Path) -> None:
+def test_frames_are_evenly_spaced_without_meta(root: Path) -> None:
     (root / f"meta/{NAME}.txt").unlink()
     frames, labels, _ = read(recording(root))
     np.testing.assert_allclose(times_of(frames), np.arange(59) / 29.9, atol=1e-9)
     np.testing.assert_allclose(labels.ppg.times, np.arange(59) / 29.9, atol=1e-9)
-    assert labels.notes == ("meta is missing: frames are taken to be evenly spaced",)
+    assert labels.notes == ("meta is missing: frames are assumed to be evenly spaced",)
 
 
-def test_without_ppg_sync_the_ppg_has_its_own_times(root: Path) -> None:
+def test_ppg_has_its_own_times_without_ppg_sync(root: Path) -> None:
     (root / f"ppg_sync/{NAME}.txt").unlink()
     _, labels, _ = read(recording(root))
     np.testing.assert_allclose(labels.ppg.times, np.arange(-0.5, 2.5, 0.01), atol=1e-6)
@@ -90,12 +90,12 @@ def test_without_ppg_sync_the_ppg_has_its_own_times(root: Path) -> None:
     assert labels.notes == ("ppg_sync is missing: the PPG is read with its own times",)
 
 
-def test_with_ppg_alone_it_is_taken_to_begin_with_the_video(root: Path) -> None:
+def test_ppg_begins_with_the_video_without_meta_and_ppg_sync(root: Path) -> None:
     (root / f"ppg_sync/{NAME}.txt").unlink()
     (root / f"meta/{NAME}.txt").unlink()
     _, labels, _ = read(recording(root))
     np.testing.assert_allclose(labels.ppg.times, np.arange(300) / 100)
-    assert labels.notes == ("meta and ppg_sync are missing: the PPG is taken to begin with the video, 100 a second",)
+    assert labels.notes == ("meta and ppg_sync are missing: the PPG is assumed to begin with the video, at 100 Hz",)
 
 
 def test_more_samples_than_frames_are_noted(root: Path) -> None:
@@ -106,7 +106,7 @@ def test_more_samples_than_frames_are_noted(root: Path) -> None:
     assert labels.notes == ("ppg: samples beyond the last frame, left out: 2",)
 
 
-def test_what_is_missing_is_an_error_when_it_is_opened(root: Path) -> None:
+def test_missing_files_are_errors_when_they_are_opened(root: Path) -> None:
     for folder in ("video", "ppg_sync"):
         (root / folder / f"{NAME}.{'avi' if folder == 'video' else 'txt'}").unlink()
     (root / "ppg/1020_before.PW").unlink()
@@ -116,9 +116,9 @@ def test_what_is_missing_is_an_error_when_it_is_opened(root: Path) -> None:
         recording(root).read_labels()
 
 
-def test_a_pointer_of_git_lfs_is_told_from_a_video(root: Path) -> None:
+def test_git_lfs_pointer_is_an_error(root: Path) -> None:
     (root / f"video/{NAME}.avi").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
-    with pytest.raises(DatasetError, match=rf"{NAME}\.avi: is a pointer to the video.*git lfs pull"):
+    with pytest.raises(DatasetError, match=rf"{NAME}\.avi: is a Git LFS pointer to the video.*git lfs pull"):
         recording(root).open_frames()
 
 
@@ -127,20 +127,20 @@ def test_a_pointer_of_git_lfs_is_told_from_a_video(root: Path) -> None:
     [
         ("meta", "1  yesterday\n", "line 1 is not a number and a time"),
         ("meta", "", "is empty"),
-        ("ppg_sync", "high 0.1\n", "expected are lines that begin with a number"),
-        ("ppg_sync", "1000 0.1\n", "takes two samples"),
+        ("ppg_sync", "high 0.1\n", "expected lines that begin with a number"),
+        ("ppg_sync", "1000 0.1\n", "needs at least two samples"),
     ],
 )
-def test_damaged_texts_are_errors_in_one_line(root: Path, file: str, content: str, words: str) -> None:
+def test_damaged_text_file_is_an_error_in_one_line(root: Path, file: str, content: str, words: str) -> None:
     (root / file / f"{NAME}.txt").write_text(content)
     with pytest.raises(DatasetError, match=rf"{NAME}\.txt: .*{words}") as error:
         recording(root).read_labels()
     assert "\n" not in str(error.value)
 
 
-def test_a_table_of_something_else_is_an_error_in_one_line(root: Path) -> None:
+def test_malformed_table_is_an_error_in_one_line(root: Path) -> None:
     (root / "db.csv").write_text(",".join(MCD_COLUMNS[1:]) + "\n" + ",".join("x" * 14) + "\n")
-    with pytest.raises(DatasetError, match=r"db\.csv: lacks patient_id; is it that of MCD-rPPG\?"):
+    with pytest.raises(DatasetError, match=r"db\.csv: lacks patient_id; is it the table of MCD-rPPG\?"):
         find("mcd-rppg", root)
     (root / "db.csv").write_bytes(b"\xff\xfe")
     with pytest.raises(DatasetError, match=r"db\.csv: is not a CSV file"):

@@ -1,4 +1,4 @@
-"""PURE: times in nanoseconds, two places for the reference, packages as the clip sent them."""
+"""PURE: times in nanoseconds, two locations of the reference, packages in the order of arrival."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from facepulse.datasets import DatasetError
 from stand_in_recording import StandInRecording
 
 
-def test_frames_times_and_reference_are_those_that_were_written(tmp_path: Path) -> None:
+def test_frames_times_and_reference_are_those_written(tmp_path: Path) -> None:
     stand_in = StandInRecording()
     simulate("pure", tmp_path, stand_in)
     [recording] = find("pure", tmp_path)
@@ -21,28 +21,28 @@ def test_frames_times_and_reference_are_those_that_were_written(tmp_path: Path) 
     np.testing.assert_allclose(times_of(frames), stand_in.times, atol=1e-8)
     assert labels.attributes == {"motion": "Stationary"}
     assert labels.notes == ()
-    # Seven bits of a sine, whose packets come up to a millisecond late.
+    # A sine of seven bits, whose packages arrive up to a millisecond late.
     true = np.sin(2 * np.pi * 1.2 * labels.ppg.times)
     assert np.corrcoef(labels.ppg.values, true)[0, 1] > 0.999
     assert set(labels.ppg.values) <= set(range(128))
     np.testing.assert_allclose(labels.bpm.values, 72 + labels.bpm.times, atol=0.51)
-    assert 0 < labels.ppg.times[0] < 0.04, "the clip starts after the camera"
+    assert 0 < labels.ppg.times[0] < 0.04, "the PPG starts after the camera"
 
 
-def test_the_reference_may_lie_beside_the_pictures(tmp_path: Path) -> None:
+def test_reference_may_lie_beside_the_images(tmp_path: Path) -> None:
     simulate("pure", tmp_path)
     inside = read(find("pure", tmp_path)[0])[1]
     folder = tmp_path / "01-01"
     shutil.move(folder / "01-01.json", tmp_path / "01-01.json")
-    for picture in (folder / "01-01").iterdir():
-        shutil.move(picture, folder / picture.name)
+    for image in (folder / "01-01").iterdir():
+        shutil.move(image, folder / image.name)
     (folder / "01-01").rmdir()
     frames, beside, _ = read(find("pure", tmp_path)[0])
     assert len(frames) == 59
     np.testing.assert_array_equal(beside.ppg.times, inside.ppg.times)
 
 
-def test_06_02_is_not_missed(tmp_path: Path) -> None:
+def test_missing_recording_06_02_is_no_error(tmp_path: Path) -> None:
     for index in (29, 30, 31):
         simulate("pure", tmp_path, index=index)
     recordings = find("pure", tmp_path)
@@ -55,7 +55,7 @@ def test_06_02_is_not_missed(tmp_path: Path) -> None:
     ]
 
 
-def test_packages_out_of_order_are_sorted_and_of_one_time_the_first_stays(tmp_path: Path) -> None:
+def test_packages_are_sorted_and_the_first_of_equal_times_is_kept(tmp_path: Path) -> None:
     simulate("pure", tmp_path)
     before = find("pure", tmp_path)[0].read_labels()
 
@@ -71,14 +71,14 @@ def test_packages_out_of_order_are_sorted_and_of_one_time_the_first_stays(tmp_pa
     np.testing.assert_array_equal(after.ppg.values, before.ppg.values)
     assert len(after.bpm.times) == len(before.bpm.times) - 1
     assert after.notes == (
-        "packages of the finger clip out of order, sorted: 1",
+        "packages of the PPG out of order, sorted: 1",
         "ppg: samples not later than the one before, left out: 1",
         "bpm: samples at which the device found no pulse, left out: 1",
         "bpm: samples not later than the one before, left out: 1",
     )
 
 
-def test_the_clock_starts_with_the_first_picture_that_can_be_read(tmp_path: Path) -> None:
+def test_times_start_with_the_first_readable_image(tmp_path: Path) -> None:
     stand_in = StandInRecording()
     simulate("pure", tmp_path, stand_in)
     before = find("pure", tmp_path)[0].read_labels()
@@ -93,15 +93,15 @@ def test_the_clock_starts_with_the_first_picture_that_can_be_read(tmp_path: Path
 @pytest.mark.parametrize(
     "content", [b"", b'{"/FullPackage": [{"Time', b'{"/Image": []}', b'{"/FullPackage": [1]}', b"\xff"]
 )
-def test_a_damaged_reference_is_an_error_in_one_line(tmp_path: Path, content: bytes) -> None:
+def test_damaged_reference_is_an_error_in_one_line(tmp_path: Path, content: bytes) -> None:
     simulate("pure", tmp_path)
     (tmp_path / "01-01" / "01-01.json").write_bytes(content)
-    with pytest.raises(DatasetError, match=r"01-01\.json: is damaged, or not of PURE; expected is JSON") as error:
+    with pytest.raises(DatasetError, match=r"01-01\.json: is damaged, or not of PURE; expected JSON") as error:
         find("pure", tmp_path)[0].read_labels()
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_reference_is_an_error_and_the_recording_is_still_found(tmp_path: Path) -> None:
+def test_recording_without_reference_is_found_and_its_labels_are_an_error(tmp_path: Path) -> None:
     simulate("pure", tmp_path)
     (tmp_path / "01-01" / "01-01.json").unlink()
     [recording] = find("pure", tmp_path)

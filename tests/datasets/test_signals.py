@@ -1,4 +1,4 @@
-"""References in text files: what is left out, and what is an error."""
+"""Reference signals in text files: invalid samples and malformed files."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from facepulse.datasets.signals import as_signal, read_reference
 HERE = Path("reference")
 
 
-def test_samples_without_a_number_or_a_place_in_time_are_left_out_and_counted() -> None:
+def test_invalid_or_unordered_samples_are_left_out_and_counted() -> None:
     notes: list[str] = []
     times = np.array([0.0, 1.0, 1.0, 2.0, np.nan, 1.5, 3.0, 4.0])
     values = np.array([0.0, 1.0, 9.0, 2.0, 9.0, 9.0, np.inf, 4.0])
@@ -24,15 +24,15 @@ def test_samples_without_a_number_or_a_place_in_time_are_left_out_and_counted() 
     ]
 
 
-def test_a_reference_needs_two_samples_that_differ() -> None:
-    with pytest.raises(DatasetError, match="reference: a reference takes two samples of ppg at least, not 0"):
+def test_reference_needs_two_samples_and_constant_values_are_noted() -> None:
+    with pytest.raises(DatasetError, match="reference: a reference needs at least two samples of ppg, not 0"):
         as_signal(HERE, "ppg", np.empty(0), np.empty(0), [])
     notes: list[str] = []
     as_signal(HERE, "ppg", np.arange(3.0), np.full(3, 512.0), notes)
     assert notes == ["ppg: one value throughout, 512"]
 
 
-def test_a_csv_may_have_either_signal_or_both_in_any_order(tmp_path: Path) -> None:
+def test_csv_may_have_either_signal_or_both_in_any_order(tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
     path.write_text("\ufeffbpm, note ,ppg,time_s\n72,x,1,0\n,y,2,0.5\n 75 ,,3,1.0\n", encoding="utf-8")
     ppg, bpm = read_reference(path, notes := [])
@@ -50,16 +50,16 @@ def test_a_csv_may_have_either_signal_or_both_in_any_order(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "its first line names nothing; expected are time_s and ppg or bpm"),
-        (b"0,1\n1,2\n", "its first line names 0, 1; expected are time_s"),
-        (b"time_s,pulse\n0,1\n", "its first line names time_s, pulse"),
-        (b"time_s,ppg\n0,1\n1,high\n", "line 3 holds 'high' where a number is expected"),
-        (b"time_s,ppg\n0,1\n", "takes two samples of ppg"),
-        (b"time_s,ppg\n", "takes two samples of ppg"),
+        (b"", "its first line contains nothing; expected time_s and ppg or bpm"),
+        (b"0,1\n1,2\n", "its first line contains 0, 1; expected time_s"),
+        (b"time_s,pulse\n0,1\n", "its first line contains time_s, pulse"),
+        (b"time_s,ppg\n0,1\n1,high\n", "line 3 contains 'high'; expected a number"),
+        (b"time_s,ppg\n0,1\n", "needs at least two samples of ppg"),
+        (b"time_s,ppg\n", "needs at least two samples of ppg"),
         (b"\xff\xfe\x00", "is not a CSV file"),
     ],
 )
-def test_a_csv_that_is_none_is_an_error_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:
+def test_malformed_csv_is_an_error_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "f.csv"
     path.write_bytes(content)
     with pytest.raises(DatasetError, match=rf"f\.csv: .*{words}") as error:

@@ -1,4 +1,4 @@
-"""Simulated recordings: the clock of a camera, and the pulse with its own."""
+"""Simulated recordings: frames and pulse, each with its own timestamps."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +11,7 @@ from facepulse.datasets import DatasetError
 from stand_in_recording import StandInRecording
 
 
-def test_frames_reference_and_attributes_are_those_that_were_drawn(tmp_path: Path) -> None:
+def test_frames_reference_and_attributes_are_those_simulated(tmp_path: Path) -> None:
     stand_in = StandInRecording(subject=7)
     folder = simulate("native", tmp_path, stand_in)
     [recording] = find("simulated", tmp_path)
@@ -26,17 +26,17 @@ def test_frames_reference_and_attributes_are_those_that_were_drawn(tmp_path: Pat
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"subject": 1}', '{"subject": 1, "attributes": 2}'])
-def test_a_damaged_description_spoils_its_recording_alone(tmp_path: Path, content: str) -> None:
+def test_damaged_description_is_an_error_of_its_recording_only(tmp_path: Path, content: str) -> None:
     folder = simulate("native", tmp_path)
     simulate("native", tmp_path, index=1)
     (folder / "recording.json").write_text(content)
     first, second = find("simulated", tmp_path)
-    with pytest.raises(DatasetError, match=r"recording\.json: is damaged; expected is JSON"):
+    with pytest.raises(DatasetError, match=r"recording\.json: is damaged; expected JSON"):
         first.read_labels()
     assert second.read_labels().ppg is not None
 
 
-def test_a_missing_reference_is_an_error(tmp_path: Path) -> None:
+def test_missing_reference_is_an_error(tmp_path: Path) -> None:
     folder = simulate("native", tmp_path)
     rewrite_json(folder / "recording.json", lambda about: about.pop("encoding"))  # not needed
     (folder / "ppg.csv").unlink()

@@ -1,4 +1,4 @@
-"""UBFC-Phys: three tasks, a wristband of 64 samples a second, a video of 35."""
+"""UBFC-Phys: three tasks, PPG of a wristband at 64 Hz, video at 35 Hz."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from dataset_writers import find, pulse, read, times_of, write_ubfc_phys
 from facepulse.datasets import DatasetError
 
 
-def test_three_tasks_of_a_person_are_three_recordings(tmp_path: Path) -> None:
+def test_three_tasks_of_a_subject_are_three_recordings(tmp_path: Path) -> None:
     write_ubfc_phys(tmp_path)
     recordings = find("ubfc-phys", tmp_path)
     assert [recording.name for recording in recordings] == ["s1_T1", "s1_T2", "s1_T3"]
@@ -22,18 +22,18 @@ def test_three_tasks_of_a_person_are_three_recordings(tmp_path: Path) -> None:
     np.testing.assert_allclose(labels.ppg.values, 50 * pulse(labels.ppg.times), atol=0.01)
 
 
-def test_the_description_of_a_person_may_be_missing(tmp_path: Path) -> None:
+def test_description_of_a_subject_may_be_missing(tmp_path: Path) -> None:
     folder = write_ubfc_phys(tmp_path, tasks=("T2",))
     (folder / "info_s1.txt").unlink()
     assert find("ubfc-phys", tmp_path)[0].read_labels().attributes == {"task": "speech"}
 
 
-def test_a_missing_or_damaged_reference_is_an_error_in_one_line(tmp_path: Path) -> None:
+def test_missing_or_damaged_reference_is_an_error_in_one_line(tmp_path: Path) -> None:
     folder = write_ubfc_phys(tmp_path, tasks=("T1",))
     reference = folder / "bvp_s1_T1.csv"
     reference.write_text("1.5\nabc\n")
     [recording] = find("ubfc-phys", tmp_path)
-    with pytest.raises(DatasetError, match=r"bvp_s1_T1\.csv: expected are one number a line; could not convert"):
+    with pytest.raises(DatasetError, match=r"bvp_s1_T1\.csv: expected one number per line; could not convert"):
         recording.read_labels()
     reference.unlink()
     with pytest.raises(DatasetError, match=r"bvp_s1_T1\.csv"):

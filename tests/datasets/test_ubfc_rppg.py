@@ -1,4 +1,4 @@
-"""UBFC-rPPG: the third line says when frames were taken, and has to agree with them."""
+"""UBFC-rPPG: times of the frames in the third line of the reference, if their number matches."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_frames_get_the_uneven_times_of_the_third_line(tmp_path: Path) -> None:
     assert labels.notes == ()
 
 
-def test_a_clock_that_does_not_start_at_zero_starts_with_the_first_frame(tmp_path: Path) -> None:
+def test_times_count_from_the_first_frame(tmp_path: Path) -> None:
     simulate("ubfc-rppg", tmp_path)
     numbers = lines(tmp_path)
     rewrite(tmp_path, numbers + np.array([[0], [0], [5]]))
@@ -44,18 +44,18 @@ def test_a_clock_that_does_not_start_at_zero_starts_with_the_first_frame(tmp_pat
     np.testing.assert_allclose(labels.ppg.times, numbers[2], atol=2e-6)
 
 
-def test_counts_that_disagree_leave_the_video_its_own_clock(tmp_path: Path) -> None:
+def test_frames_are_evenly_spaced_if_their_number_does_not_match(tmp_path: Path) -> None:
     simulate("ubfc-rppg", tmp_path)
     numbers = lines(tmp_path)
     rewrite(tmp_path, numbers[:, :-2])
     frames, labels, _ = read(find("ubfc-rppg", tmp_path)[0])
     assert len(frames) == 59
     assert np.ptp(np.diff(times_of(frames))) < 1e-6, "evenly spaced"
-    assert labels.notes == ("57 times for 59 frames: the video keeps its own clock, of a constant rate",)
+    assert labels.notes == ("57 times for 59 frames: frames are assumed to be evenly spaced",)
     np.testing.assert_allclose(labels.ppg.times, numbers[2, :-2], atol=1e-6)
 
 
-def test_times_that_repeat_or_step_back_are_left_out_of_both(tmp_path: Path) -> None:
+def test_repeated_or_decreasing_times_are_left_out_of_frames_and_reference(tmp_path: Path) -> None:
     simulate("ubfc-rppg", tmp_path)
     numbers = lines(tmp_path)
     numbers[2, 20] = numbers[2, 19]
@@ -69,7 +69,7 @@ def test_times_that_repeat_or_step_back_are_left_out_of_both(tmp_path: Path) -> 
     assert "ppg: samples not later than the one before, left out: 2" in labels.notes
 
 
-def test_a_device_that_lost_the_pulse_gave_no_heart_rate(tmp_path: Path) -> None:
+def test_implausible_heart_rates_are_left_out(tmp_path: Path) -> None:
     simulate("ubfc-rppg", tmp_path)
     numbers = lines(tmp_path)
     numbers[1, 10:15] = [0, 1, 1, 0, 255 + 100]
@@ -82,7 +82,7 @@ def test_a_device_that_lost_the_pulse_gave_no_heart_rate(tmp_path: Path) -> None
     assert find("ubfc-rppg", tmp_path)[0].read_labels().bpm is None
 
 
-def test_a_video_that_was_cut_short_keeps_the_times_of_the_frames_it_has(tmp_path: Path) -> None:
+def test_truncated_video_keeps_the_times_of_its_frames(tmp_path: Path) -> None:
     stand_in = StandInRecording()
     simulate("ubfc-rppg", tmp_path, stand_in)
     video = tmp_path / "subject1" / "vid.avi"
@@ -97,23 +97,23 @@ def test_a_video_that_was_cut_short_keeps_the_times_of_the_frames_it_has(tmp_pat
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "is empty; expected are three lines"),
-        ("1 2 3\n4 5 6\n", "holds 2 lines of numbers; expected are three lines"),
-        ("1 2 3\n4 5 6\n7 8\n", "expected are three lines"),
-        ("1 2 x\n4 5 6\n7 8 9\n", "expected are three lines"),
+        ("", "is empty; expected three lines"),
+        ("1 2 3\n4 5 6\n", "contains 2 lines of numbers; expected three lines"),
+        ("1 2 3\n4 5 6\n7 8\n", "expected three lines"),
+        ("1 2 x\n4 5 6\n7 8 9\n", "expected three lines"),
     ],
 )
-def test_a_damaged_reference_is_an_error_in_one_line(tmp_path: Path, content: str, words: str) -> None:
+def test_damaged_reference_is_an_error_in_one_line(tmp_path: Path, content: str, words: str) -> None:
     simulate("ubfc-rppg", tmp_path)
     (tmp_path / "subject1" / "ground_truth.txt").write_text(content)
     [recording] = find("ubfc-rppg", tmp_path)
-    for read_part in (recording.open_frames, recording.read_labels):
+    for open_or_read in (recording.open_frames, recording.read_labels):
         with pytest.raises(DatasetError, match=rf"ground_truth\.txt: .*{words}") as error:
-            read_part()
+            open_or_read()
         assert "\n" not in str(error.value)
 
 
-def test_a_video_or_reference_that_is_missing_is_an_error(tmp_path: Path) -> None:
+def test_missing_video_is_an_error(tmp_path: Path) -> None:
     simulate("ubfc-rppg", tmp_path)
     video = tmp_path / "subject1" / "vid.avi"
     video.unlink()
@@ -122,7 +122,7 @@ def test_a_video_or_reference_that_is_missing_is_an_error(tmp_path: Path) -> Non
         recording.open_frames()
 
 
-def test_the_first_set_is_read_on_the_videos_clock(tmp_path: Path) -> None:
+def test_dataset_1_has_the_times_of_the_video(tmp_path: Path) -> None:
     for name in ("12-gt", "5-gt", "after-exercise"):
         write_ubfc_first_set(tmp_path / "DATASET_1", name)
     simulate("ubfc-rppg", tmp_path / "DATASET_2")
@@ -134,9 +134,9 @@ def test_the_first_set_is_read_on_the_videos_clock(tmp_path: Path) -> None:
     np.testing.assert_allclose(labels.ppg.values, pulse(labels.ppg.times), atol=1e-5)
     np.testing.assert_allclose(labels.bpm.values, 72)
     assert labels.attributes == {"collection": "DATASET_1"}
-    assert not [note for note in labels.notes if "one file" in note]
+    assert not [note for note in labels.notes if "same file" in note]
     assert (
-        "the videos of 7-gt and 12-gt are reported to be one file, with two references"
+        "the videos of 7-gt and 12-gt are reported to be the same file, with two references"
         in recordings[1].read_labels().notes
     )
     assert [recording.name for recording in find("ubfc-rppg", tmp_path / "DATASET_1")] == [

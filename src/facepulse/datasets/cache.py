@@ -129,7 +129,7 @@ class PreparedRecording:
 
     @property
     def bpm(self) -> NDArray[np.float32] | None:
-        """Heart rate of the reference device at each crop's time, (T,), NaN outside of its samples; None without one."""
+        """Reference device's heart rate at each crop's time, (T,), NaN outside of its samples; None without one."""
         return self.labels.get("bpm")
 
     def verify(self) -> None:
@@ -143,7 +143,9 @@ class PreparedRecording:
         except OSError:
             found = None
         if found != self.sha256:
-            raise DatasetError(f"{self.path}: its files have changed since preparation; remove the folder and prepare again")
+            raise DatasetError(
+                f"{self.path}: its files have changed since preparation; remove the folder and prepare again"
+            )
 
 
 def open_cache(root: str | Path) -> list[PreparedRecording]:
@@ -197,7 +199,9 @@ def read_recording(folder: Path, settings: CacheSettings) -> PreparedRecording:
     """
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        known = {key: description.pop(key) for key in ("dataset", "name", "subject", "attributes", "alignment", "sha256")}
+        known = {
+            key: description.pop(key) for key in ("dataset", "name", "subject", "attributes", "alignment", "sha256")
+        }
         notes = tuple(description.pop("notes"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{folder / DESCRIPTION}: cannot be read; remove its folder and prepare again") from error
