@@ -299,7 +299,7 @@ def test_a_cache_of_another_version_is_refused(root, tmp_path):
     prepare("folder", root, tmp_path, settings=TINY, jobs=1)
     about = tmp_path / "folder" / "cache.json"
     about.write_text(about.read_text().replace('"format": 2', '"format": 99'))
-    with pytest.raises(DatasetError, match="format 99, wanted is 2; prepare into an empty folder"):
+    with pytest.raises(DatasetError, match="format 99, expected 2; prepare the dataset again into an empty folder"):
         prepare("folder", root, tmp_path)
     with pytest.raises(DatasetError, match="format 99"):
         open_cache(tmp_path)
