@@ -352,7 +352,7 @@ def test_wrong_usage_is_one_line_and_writes_nothing(run, four: Path, tmp_path: P
 def test_folder_that_is_no_cache_is_one_line(run, tmp_path: Path) -> None:
     code, _, err = run("POS", "--data", tmp_path / "nothing")
     assert code == 3
-    assert "no such folder; give one that `facepulse prepare --cache` wrote" in err
+    assert "no such folder; give a cache written by `facepulse prepare`" in err
 
 
 def test_command_accepts_every_protocol() -> None:
