@@ -1,17 +1,17 @@
-"""How honest is the quality of a network? Simulated people whose blood moves, and the same with it standing still.
+"""Calibration of the quality of a network, on simulated people with a pulse and the same people without one.
 
     python benchmarks/network_quality.py NETWORK [--recordings 120] [--seconds 20] [--seed 21] [--split validation]
                                          [--presets complex complex calm] [--fit] [--json FILE]
 
 NETWORK is a file (.onnx) or a name. Each recording is rendered around the face twice, with and without its pulse,
-coded, written as a file and read by the network as `facepulse.measure` does it, but for its doubts about rates in step
-with key frames: as a whole, and in windows of 5 and 10 s. A reading is right within 5 bpm of the heart in that time;
-one without blood that moves never is.
+encoded, written as a file and measured with the network as `facepulse.measure` does, except for the penalty of rates
+that coincide with key frames: as a whole, and in windows of 5 and 10 s. A rate is right if it is within 5 bpm of the
+true mean over the same time; without a pulse it never is.
 
-Prints how often readings of each quality are right, with and without the weights in the network's card; with --fit,
-weights fitted on the even recordings (a card's `trust`), and the table that they give for the odd ones. POS is read
-where the network cannot be trusted: so it counts too what either of them would show without a pulse. With --json,
-readings are kept for another run. All of it is simulated.
+Prints the fraction of right rates in each bin of quality, with the classical quality model and with that of the card of
+the network; with --fit, a model fitted on the even recordings (`quality_model` of a card) and its table for the odd
+ones. Since POS is used if the quality of the network is low, the fraction of rates without a pulse that either of them
+would show is printed as well. With --json, rates are kept for another run. All data are simulated.
 """
 
 from __future__ import annotations
@@ -50,85 +50,85 @@ from facepulse.simulate.recording import make_recording
 PROTOCOL = PROTOCOLS["facepulse"]
 LENGTHS_S = (5.0, 10.0, 1e9)
 CLOSE_BPM = 5.0
-WEIGHTS = [field.name for field in fields(QualityModel)]
+COEFFICIENTS = [field.name for field in fields(QualityModel)]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One rate that was read, all that speaks for it, and whether it was right."""
+class LabelledRate:
+    """One estimated rate with its evidence, and True in `right` if it is right."""
 
     recording: int
     pulse: bool
     seconds: float
-    share: float
-    lead: float
+    coherence: float
+    network: float
     bpm: float
-    colour: float
+    color: float
     right: bool
-    skin: float  # quality of POS there, at the rate that it reads
+    classical_quality: float  # of POS over the same time, at the rate that POS gives
 
     @property
     def found(self) -> RateEstimate:
-        """As `agree` gave it, but for the spectra."""
-        return RateEstimate(np.zeros(1), np.zeros(1), self.bpm, self.share, self.seconds, self.colour, self.lead)
+        """Estimate as `estimate_rate` returned it, without the spectra."""
+        return RateEstimate(np.zeros(1), np.zeros(1), self.bpm, self.coherence, self.seconds, self.color, self.network)
 
 
-def read_recording(
+def rates_of_recording(
     index: int, *, network: str, presets: Sequence[str], split: str, seed: int, seconds: float
-) -> list[Reading]:
+) -> list[LabelledRate]:
     cv2.setNumThreads(1)
     method = find_method(network)
     slot = LAYOUTS["close-up"].slot(index)
     preset = presets[index % len(presets)]
     recording = make_recording(preset, seed, index, split=split, slot=slot, seconds=seconds)
-    readings = []
+    rates = []
     for pulses in (True, False):
         with tempfile.TemporaryDirectory() as folder:
             path = write_video(recording, recording.frames(pulse=pulses), Path(folder))
             try:
-                scene = extract_traces(path, DETECTORS["auto"](), method)
-                [face] = scene.measurable("largest")
+                traces = extract_traces(path, DETECTORS["auto"](), method)
+                [face] = traces.measurable("largest")
             except FacepulseError:
                 continue
         for segment in face.segments:
-            rgb = remove_key_frame_rhythm(segment.rgb, segment.times, scene.key_times)
-            waves = region_waveforms(CLASSICAL["POS"], rgb[:, 1:], segment.fps)
+            rgb = remove_key_frame_rhythm(segment.rgb, segment.times, traces.key_times)
+            waveforms = region_waveforms(CLASSICAL["POS"], rgb[:, 1:], segment.fps)
             assert segment.waveform is not None
             for length in sorted({min(len(rgb), round(length_s * segment.fps)) for length_s in LENGTHS_S}):
                 for begin in range(0, len(rgb) - length + 1, max(length // 2, 1)):
-                    part = slice(begin, begin + length)
-                    found = estimate_rate([waves[:, part]], segment.fps, PROTOCOL, [segment.waveform[part]])
-                    found = with_color_test(found, [rgb[part, 1:]], segment.fps, PROTOCOL)
-                    first_s, last_s = segment.times[part][[0, -1]]
+                    window = slice(begin, begin + length)
+                    found = estimate_rate([waveforms[:, window]], segment.fps, PROTOCOL, [segment.waveform[window]])
+                    found = with_color_test(found, [rgb[window, 1:]], segment.fps, PROTOCOL)
+                    first_s, last_s = segment.times[window][[0, -1]]
                     right = pulses and abs(found.bpm - recording.heartbeat.mean_bpm(first_s, last_s)) <= CLOSE_BPM
-                    alone = estimate_rate([waves[:, part]], segment.fps, PROTOCOL)
-                    skin = calibrated_quality(with_color_test(alone, [rgb[part, 1:]], segment.fps, PROTOCOL))
-                    seen = (found.seconds, found.coherence, found.network, found.bpm, found.color)
-                    readings.append(Reading(index, pulses, *seen, right=bool(right), skin=skin))
-    return readings
+                    alone = estimate_rate([waveforms[:, window]], segment.fps, PROTOCOL)
+                    quality = calibrated_quality(with_color_test(alone, [rgb[window, 1:]], segment.fps, PROTOCOL))
+                    evidence = (found.seconds, found.coherence, found.network, found.bpm, found.color)
+                    rates.append(LabelledRate(index, pulses, *evidence, right=bool(right), classical_quality=quality))
+    return rates
 
 
-def fitted(readings: Sequence[Reading]) -> QualityModel:
-    """The weights that make the observed rights and wrongs most likely; being clear may not speak against a rate."""
-    evidence = np.stack(  # how much the evidence grows with each weight
+def fit_model(rates: Sequence[LabelledRate]) -> QualityModel:
+    """Fit a quality model by maximum likelihood; evidence for a rate has coefficients of 0 or more."""
+    evidence = np.stack(  # derivative of the log odds with respect to each coefficient
         [
             [
-                quality_log_odds(each.found, QualityModel(**dict.fromkeys(WEIGHTS, 0.0) | {name: 1.0}))
-                for each in readings
+                quality_log_odds(each.found, QualityModel(**dict.fromkeys(COEFFICIENTS, 0.0) | {name: 1.0}))
+                for each in rates
             ]
-            for name in WEIGHTS
+            for name in COEFFICIENTS
         ],
         axis=1,
     )
-    bounds = [(None, None) if name in ("offset", "rate") else (0.0, None) for name in WEIGHTS]
-    right = [each.right for each in readings]
-    found = fit_logistic(evidence, right, np.full(len(WEIGHTS), 0.5), bounds=bounds)
-    return QualityModel(**dict(zip(WEIGHTS, np.round(found, 2).tolist(), strict=True)))
+    bounds = [(None, None) if name in ("intercept", "rate") else (0.0, None) for name in COEFFICIENTS]
+    right = [each.right for each in rates]
+    found = fit_logistic(evidence, right, np.full(len(COEFFICIENTS), 0.5), bounds=bounds)
+    return QualityModel(**dict(zip(COEFFICIENTS, np.round(found, 2).tolist(), strict=True)))
 
 
-def table(readings: Sequence[Reading], weights: QualityModel) -> str:
-    lines = ["blood moves:       n  right   of 5 s      n  right"]
-    rows = [(calibrated_quality(each.found, weights), each) for each in readings]
+def table(rates: Sequence[LabelledRate], model: QualityModel) -> str:
+    lines = ["with a pulse:      n  right   of 5 s      n  right"]
+    rows = [(calibrated_quality(each.found, model), each) for each in rates]
     for low, high in pairwise([0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0001]):
         cells = []
         for among in (rows, [row for row in rows if row[1].seconds < 6]):
@@ -138,13 +138,13 @@ def table(readings: Sequence[Reading], weights: QualityModel) -> str:
     moving = [(quality, each.right) for quality, each in rows if each.pulse]
     for limit in (0.7, 0.8):
         over = [right for quality, right in moving if quality > limit]
-        lines.append(f"over {limit}: {len(over) / len(moving):.0%} of readings, {np.mean(over):.1%} right")
+        lines.append(f"over {limit}: {len(over) / len(moving):.0%} of rates, {np.mean(over):.1%} right")
     lines.append(f"right at all: {np.mean([right for _, right in moving]):.1%}")
     still = np.array([quality for quality, each in rows if not each.pulse])
     below = ", ".join(f"{np.mean(still < limit):.1%} below {limit}" for limit in (0.3, 0.7, 0.8))
-    skin = np.array([each.skin for _, each in rows if not each.pulse])
-    shown = np.mean((still >= QUALITY_THRESHOLD) | (skin >= SURE))
-    lines.append(f"stands still: n {len(still)}, {below}; shown by either {shown:.1%}")
+    classical = np.array([each.classical_quality for _, each in rows if not each.pulse])
+    shown = np.mean((still >= QUALITY_THRESHOLD) | (classical >= SURE))
+    lines.append(f"without a pulse: n {len(still)}, {below}; shown by either {shown:.1%}")
     return "\n".join(lines)
 
 
@@ -157,41 +157,41 @@ def main() -> None:
     parser.add_argument("--split", default="validation")
     parser.add_argument("--presets", nargs="+", default=["complex", "complex", "calm"])
     parser.add_argument("--fit", action="store_true")
-    parser.add_argument("--json", type=Path, help="write, or read again, the readings")
+    parser.add_argument("--json", type=Path, help="file to write the rates to, or to read them from")
     options = parser.parse_args()
-    asked = {name: value for name, value in vars(options).items() if name not in ("fit", "json")}
+    settings = {name: value for name, value in vars(options).items() if name not in ("fit", "json")}
     if options.json is not None and options.json.exists():
         kept = json.loads(options.json.read_text())
-        if kept["asked"] != asked:
-            sys.exit(f"{options.json} holds readings of {kept['asked']}: give another file")
-        readings = [Reading(**row) for row in kept["readings"]]
+        if kept["settings"] != settings:
+            sys.exit(f"{options.json} contains rates of {kept['settings']}: give another file")
+        rates = [LabelledRate(**row) for row in kept["rates"]]
     else:
-        read = partial(
-            read_recording,
+        work = partial(
+            rates_of_recording,
             network=options.network,
             presets=options.presets,
             split=options.split,
             seed=options.seed,
             seconds=options.seconds,
         )
-        readings = []
+        rates = []
         with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-            for number, found in enumerate(pool.map(read, range(options.recordings)), 1):
-                readings += found
+            for number, found in enumerate(pool.map(work, range(options.recordings)), 1):
+                rates += found
                 print(f"\r{number} of {options.recordings}", end="", file=sys.stderr, flush=True)
         if options.json is not None:
-            kept = {"asked": asked, "readings": [asdict(each) for each in readings]}
+            kept = {"settings": settings, "rates": [asdict(each) for each in rates]}
             options.json.write_text(json.dumps(kept))
-    shown = len({each.recording for each in readings})
+    shown = len({each.recording for each in rates})
     print(f"\nsimulated, {options.split}, seed {options.seed}: a face in {shown} of {options.recordings} recordings")
-    print(f"as a method that reads skin ({CLASSICAL_QUALITY})\n{table(readings, CLASSICAL_QUALITY)}")
+    print(f"with the classical quality model ({CLASSICAL_QUALITY})\n{table(rates, CLASSICAL_QUALITY)}")
     card = find_method(options.network).quality_model
     if card != CLASSICAL_QUALITY:
-        print(f"\nas the card says ({card})\n{table(readings, card)}")
+        print(f"\nwith the quality model of the card ({card})\n{table(rates, card)}")
     if options.fit:
-        weights = fitted([each for each in readings if each.recording % 2 == 0])
-        odd = [each for each in readings if each.recording % 2]
-        print(f"\nfitted on the even recordings: {weights}\nthe odd ones:\n{table(odd, weights)}")
+        model = fit_model([each for each in rates if each.recording % 2 == 0])
+        odd = [each for each in rates if each.recording % 2]
+        print(f"\nfitted on the even recordings: {model}\nthe odd ones:\n{table(odd, model)}")
 
 
 if __name__ == "__main__":

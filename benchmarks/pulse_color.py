@@ -42,7 +42,7 @@ WINDOW_S = 10.0
 
 
 @dataclass(frozen=True)
-class Reading:
+class LabelledRate:
     """One estimated rate of a whole segment or a window, with its colour composition."""
 
     recording: int
@@ -53,60 +53,60 @@ class Reading:
     right: bool
 
     def quality(self, *, colour: bool) -> float:
-        """What `measure` would say, with the colour looked at or not."""
+        """Quality as `measure` gives it, with or without the colour test."""
         return quality_model.calibrated_quality(
             replace(self.found, color=self.composition.log_odds) if colour else self.found
         )
 
 
-def read_recording(index: int, *, preset: str, seed: int, seconds: float) -> list[Reading]:
+def rates_of_recording(index: int, *, preset: str, seed: int, seconds: float) -> list[LabelledRate]:
     cv2.setNumThreads(1)
     recording = make_recording(preset, seed, index, seconds=seconds)
-    return [reading for pulses in (True, False) for reading in read(recording, index, pulses)]
+    return [rate for pulses in (True, False) for rate in rates_of(recording, index, pulses)]
 
 
-def read(recording: Recording, index: int, pulses: bool) -> list[Reading]:
+def rates_of(recording: Recording, index: int, pulses: bool) -> list[LabelledRate]:
     with tempfile.TemporaryDirectory() as folder:
         path = write_video(recording, recording.frames(pulse=pulses), Path(folder))
         try:
-            scene = extract_traces(path, DETECTORS["auto"](), Method(CLASSICAL["POS"]))
-            [face] = scene.measurable("largest")
+            traces = extract_traces(path, DETECTORS["auto"](), Method(CLASSICAL["POS"]))
+            [face] = traces.measurable("largest")
         except FacepulseError:
             return []
-    readings = []
+    rates = []
     for segment in face.segments:
-        rgb = remove_key_frame_rhythm(segment.rgb, segment.times, scene.key_times)
+        rgb = remove_key_frame_rhythm(segment.rgb, segment.times, traces.key_times)
         for name in ("POS", "CHROM", "GREEN"):
-            waves = region_waveforms(CLASSICAL[name], rgb[:, 1:], segment.fps)
+            waveforms = region_waveforms(CLASSICAL[name], rgb[:, 1:], segment.fps)
             for length in sorted({len(rgb), min(len(rgb), round(WINDOW_S * segment.fps))}):
                 for begin in range(0, len(rgb) - length + 1, max(length // 2, 1)):
                     window = slice(begin, begin + length)
-                    found = regions.estimate_rate([waves[:, window]], segment.fps, PROTOCOL)
+                    found = regions.estimate_rate([waveforms[:, window]], segment.fps, PROTOCOL)
                     composition = pulse_color.pulse_color([rgb[window, 1:]], segment.fps, found.bpm, PROTOCOL)
                     first_s, last_s = segment.times[window][[0, -1]]
                     right = pulses and abs(found.bpm - recording.heartbeat.mean_bpm(first_s, last_s)) < 5
                     if composition is not None:
-                        readings.append(Reading(index, pulses, length == len(rgb), found, composition, right))
-    return readings
+                        rates.append(LabelledRate(index, pulses, length == len(rgb), found, composition, right))
+    return rates
 
 
-def fitted(readings: list[Reading]) -> NDArray[np.float64]:
+def fit_model(rates: list[LabelledRate]) -> NDArray[np.float64]:
     """Fit the two coefficients by maximum likelihood, with the log odds of the quality model as an offset."""
-    usable = [reading for reading in readings if reading.found.coherence > 0]
-    quality = np.clip([reading.quality(colour=False) for reading in usable], 1e-9, 1 - 1e-9)
-    predictors = np.array([reading.composition.predictors for reading in usable])
-    right = [reading.right for reading in usable]
+    usable = [rate for rate in rates if rate.found.coherence > 0]
+    quality = np.clip([rate.quality(colour=False) for rate in usable], 1e-9, 1 - 1e-9)
+    predictors = np.array([rate.composition.predictors for rate in usable])
+    right = [rate.right for rate in usable]
     return fit_logistic(predictors, right, np.ones(2), known=np.log(quality / (1 - quality)))
 
 
-def table(readings: list[Reading], *, colour: bool) -> str:
+def table(rates: list[LabelledRate], *, colour: bool) -> str:
     lines = ["with a pulse:   n  right"]
-    moving = [(reading.quality(colour=colour), reading.right) for reading in readings if reading.pulse]
+    moving = [(rate.quality(colour=colour), rate.right) for rate in rates if rate.pulse]
     for low, high in pairwise([0.0, 0.3, 0.7, 0.9, 1.0001]):
         rights = [right for quality, right in moving if low <= quality < high]
         if rights:
             lines.append(f"{low:.1f} to {min(high, 1):.1f} {len(rights):8d}  {np.mean(rights):5.2f}")
-    still = np.array([reading.quality(colour=colour) for reading in readings if not reading.pulse])
+    still = np.array([rate.quality(colour=colour) for rate in rates if not rate.pulse])
     below = ", ".join(f"{np.mean(still < limit):.1%} below {limit}" for limit in (0.3, 0.7))
     lines.append(f"without a pulse: n {len(still)}, {below}")
     return "\n".join(lines)
@@ -120,18 +120,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=101)
     parser.add_argument("--fit", action="store_true")
     arguments = parser.parse_args()
-    work = partial(read_recording, preset=arguments.preset, seed=arguments.seed, seconds=arguments.seconds)
+    work = partial(rates_of_recording, preset=arguments.preset, seed=arguments.seed, seconds=arguments.seconds)
     with ProcessPoolExecutor() as pool:
-        readings = [reading for some in pool.map(work, range(arguments.recordings)) for reading in some]
+        rates = [rate for some in pool.map(work, range(arguments.recordings)) for rate in some]
     if arguments.fit:
-        fit = fitted([reading for reading in readings if reading.recording % 2 == 0])
+        fit = fit_model([rate for rate in rates if rate.recording % 2 == 0])
         print("PULSE_COEFFICIENT, MOTION_COEFFICIENT =", ", ".join(f"{value:.2f}" for value in fit))
     of = f"{arguments.preset}, seed {arguments.seed}, the odd ones of {arguments.recordings} recordings"
     print(f"simulated, {of}; POS, CHROM and GREEN together")
     for whole in (True, False):
-        shown = [reading for reading in readings if reading.recording % 2 == 1 and reading.whole == whole]
+        shown = [rate for rate in rates if rate.recording % 2 == 1 and rate.whole == whole]
         for colour in (False, True) if shown else ():
-            what = f"{'whole' if whole else f'{WINDOW_S:g} s'}, colour {'looked at' if colour else 'not looked at'}"
+            what = f"{'whole' if whole else f'{WINDOW_S:g} s'}, colour {'tested' if colour else 'not tested'}"
             print(f"\n{what}\n{table(shown, colour=colour)}")
 
 

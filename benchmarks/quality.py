@@ -1,13 +1,13 @@
-"""How honest is the quality? Painted faces, with and without a pulse, through real codecs.
+"""Calibration of the quality of classical methods, on painted faces with and without a pulse, through real codecs.
 
     python benchmarks/quality.py [--videos 160] [--fit]
 
 Each video of 20 s draws its heart rate (one in four has none), pulse strength, skin tone, noise, sway, size,
-compression and key-frame interval at random. A reading is right when it is within 5 bpm of the truth; one without a
-pulse never is. Prints, for videos that the constants in `facepulse/regions.py` were not fitted on, how often windows
-of 5 and 10 s and whole videos of each quality are right. With --fit, prints the constants fitted on the other half.
+compression and key-frame interval at random. A rate is right if it is within 5 bpm of the truth; without a pulse it
+never is. Prints the fraction of right rates in each bin of quality, for windows of 5 and 10 s and for whole videos, on
+the odd seeds. With --fit, prints the constants of `facepulse/rppg/quality.py` fitted on the even seeds.
 
-All of it is simulated: the table says that the quality orders and counts as promised on these, not on people.
+All data are simulated: the table shows the calibration on these videos, not on people.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ PROTOCOL = PROTOCOLS["facepulse"]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One rate that was read, and whether it was right."""
+class LabelledRate:
+    """One estimated rate with its evidence, and True in `right` if it is right."""
 
     video: int
     seconds: float
-    share: float
+    coherence: float
     bpm: float
-    colour: float
-    as_coded: bool
+    color: float
+    key_frames_kept: bool
     right: bool
     quality: float
 
 
-def read_video(seed: int) -> list[Reading]:
-    """Paint the video of a seed, and read it in windows and as a whole with three methods."""
+def rates_of_video(seed: int) -> list[LabelledRate]:
+    """Paint the video of a seed, and estimate rates in windows and as a whole with three methods."""
     rng = np.random.default_rng(seed)
     true_bpm = None if rng.random() < 0.25 else float(rng.uniform(45, 190))
     face = PaintedFace(
@@ -74,56 +74,67 @@ def read_video(seed: int) -> list[Reading]:
         path = Path(folder) / ("video.avi" if "codec" in codec else "video.mp4")
         noise = float(rng.uniform(0.0, 3.0))
         render(path, [face], seconds=SECONDS, width=width, height=height, noise=noise, seed=seed, **codec)
-        scene = extract_traces(path, DETECTORS["auto"](), Method(CLASSICAL["POS"]))
-    readings = []
-    for track in scene.tracks.values():
-        for part in scene.faces[track.identity].skin.segments:
-            times = part.start_s + np.arange(len(part.rgb)) / part.fps
-            clean = remove_key_frame_rhythm(part.rgb, times, scene.key_times)
-            for as_coded, rgb in ((False, clean), (True, part.rgb)):
+        traces = extract_traces(path, DETECTORS["auto"](), Method(CLASSICAL["POS"]))
+    rates = []
+    for track in traces.tracks.values():
+        for segment in traces.faces[track.identity].skin.segments:
+            times = segment.start_s + np.arange(len(segment.rgb)) / segment.fps
+            clean = remove_key_frame_rhythm(segment.rgb, times, traces.key_times)
+            for key_frames_kept, rgb in ((False, clean), (True, segment.rgb)):
                 for name in ("POS", "CHROM", "GREEN"):
-                    waves = np.stack([CLASSICAL[name].waveform(rgb[:, i], part.fps) for i in range(1, rgb.shape[1])])
+                    waveforms = np.stack(
+                        [CLASSICAL[name].waveform(rgb[:, i], segment.fps) for i in range(1, rgb.shape[1])]
+                    )
                     for seconds in LENGTHS_S:
-                        length = round(seconds * part.fps)
-                        for begin in range(0, waves.shape[1] - length + 1, length // 2):
-                            found = regions.estimate_rate([waves[:, begin : begin + length]], part.fps, PROTOCOL)
-                            found = with_color_test(found, [rgb[begin : begin + length, 1:]], part.fps, PROTOCOL)
-                            if as_coded and not coincides_with_key_frames(found.bpm, scene.key_times, seconds):
-                                continue  # the pipeline takes the trace as coded only for rates in step
+                        length = round(seconds * segment.fps)
+                        for begin in range(0, waveforms.shape[1] - length + 1, length // 2):
+                            found = regions.estimate_rate([waveforms[:, begin : begin + length]], segment.fps, PROTOCOL)
+                            found = with_color_test(found, [rgb[begin : begin + length, 1:]], segment.fps, PROTOCOL)
+                            if key_frames_kept and not coincides_with_key_frames(found.bpm, traces.key_times, seconds):
+                                continue  # the pipeline keeps the rhythm only for rates that coincide with it
                             right = true_bpm is not None and abs(found.bpm - true_bpm) < 5
-                            quality = quality_model.calibrated_quality(found, key_frame_rhythm=as_coded)
-                            readings.append(
-                                Reading(
-                                    seed, seconds, found.coherence, found.bpm, found.color, as_coded, right, quality
+                            quality = quality_model.calibrated_quality(found, key_frame_rhythm=key_frames_kept)
+                            rates.append(
+                                LabelledRate(
+                                    seed,
+                                    seconds,
+                                    found.coherence,
+                                    found.bpm,
+                                    found.color,
+                                    key_frames_kept,
+                                    right,
+                                    quality,
                                 )
                             )
-    return readings
+    return rates
 
 
-def fitted(readings: list[Reading]) -> NDArray[np.float64]:
-    """Constants of `calibrated_quality` that make the observed rights and wrongs most likely."""
-    usable = [reading for reading in readings if reading.share > 0]
-    share = np.array([min(reading.share, 0.999) for reading in usable])
-    bpm = np.array([reading.bpm for reading in usable])
+def fit_model(rates: list[LabelledRate]) -> NDArray[np.float64]:
+    """Fit the constants of `calibrated_quality` by maximum likelihood."""
+    usable = [rate for rate in rates if rate.coherence > 0]
+    coherence = np.array([min(rate.coherence, 0.999) for rate in usable])
+    bpm = np.array([rate.bpm for rate in usable])
     rate = np.log(np.clip(bpm, *quality_model.RATE_LIMITS_BPM) / quality_model.REFERENCE_BPM)
-    as_coded = np.array([reading.as_coded for reading in usable], float)
-    seconds = np.array([reading.seconds for reading in usable])
+    key_frames_kept = np.array([rate.key_frames_kept for rate in usable], float)
+    seconds = np.array([rate.seconds for rate in usable])
     length = np.log(np.clip(seconds, *quality_model.LENGTH_LIMITS_S) / quality_model.REFERENCE_S)
-    features = np.stack([np.ones_like(share), np.log(share / (1 - share)), rate, length, -as_coded], axis=1)
-    colour = np.array([reading.colour for reading in usable])
-    right = [reading.right for reading in usable]
-    return fit_logistic(features, right, [2.5, 1.8, 5.0, 1.0, 2.0], known=colour)
+    features = np.stack(
+        [np.ones_like(coherence), np.log(coherence / (1 - coherence)), rate, length, -key_frames_kept], axis=1
+    )
+    color = np.array([rate.color for rate in usable])
+    right = [rate.right for rate in usable]
+    return fit_logistic(features, right, [2.5, 1.8, 5.0, 1.0, 2.0], known=color)
 
 
-def table(readings: list[Reading]) -> str:
-    """How often readings of each quality are right."""
+def table(rates: list[LabelledRate]) -> str:
+    """Table of the fraction of right rates in each bin of quality."""
     edges = [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0001]
     lines = ["quality        n  mean quality   right"]
     for low, high in pairwise(edges):
-        inside = [reading for reading in readings if low <= reading.quality < high]
+        inside = [rate for rate in rates if low <= rate.quality < high]
         if inside:
-            right = np.mean([reading.right for reading in inside])
-            mean = np.mean([reading.quality for reading in inside])
+            right = np.mean([rate.right for rate in inside])
+            mean = np.mean([rate.quality for rate in inside])
             lines.append(f"{low:.1f} to {min(high, 1):.1f} {len(inside):6d}  {mean:12.2f}  {right:6.2f}")
     return "\n".join(lines)
 
@@ -134,14 +145,14 @@ def main() -> None:
     parser.add_argument("--fit", action="store_true")
     arguments = parser.parse_args()
     with ProcessPoolExecutor() as pool:
-        readings = [reading for video in pool.map(read_video, range(arguments.videos)) for reading in video]
+        rates = [rate for video in pool.map(rates_of_video, range(arguments.videos)) for rate in video]
     if arguments.fit:
-        fit = fitted([reading for reading in readings if reading.video % 2 == 0])
-        print("offset, share, rate, length of REGIONS, and DOUBT =", ", ".join(f"{value:.2f}" for value in fit))
-    held_out = [reading for reading in readings if reading.video % 2 == 1]
+        fit = fit_model([rate for rate in rates if rate.video % 2 == 0])
+        print("intercept, coherence, rate, length, and KEY_FRAME_PENALTY =", ", ".join(f"{value:.2f}" for value in fit))
+    held_out = [rate for rate in rates if rate.video % 2 == 1]
     print(f"simulated; seeds 0 to {arguments.videos - 1}, the odd ones shown; POS, CHROM and GREEN together")
     for seconds in LENGTHS_S:
-        print(f"\n{seconds:g} s\n" + table([reading for reading in held_out if reading.seconds == seconds]))
+        print(f"\n{seconds:g} s\n" + table([rate for rate in held_out if rate.seconds == seconds]))
 
 
 if __name__ == "__main__":

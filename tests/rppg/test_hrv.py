@@ -174,7 +174,7 @@ def test_phone_camera_against_a_chest_strap(capsys):
         clock_s = np.arange(times_s[0], times_s[-1], 1 / 30)
         # Blood absorbs light, so systole is a minimum of brightness.
         channels = {name: -np.interp(clock_s, times_s, table[name]) for name in "RGB"}
-        rates = {name: heart_rate(wave, 30, FACEPULSE) for name, wave in channels.items()}
+        rates = {name: heart_rate(waveform, 30, FACEPULSE) for name, waveform in channels.items()}
         best = max(channels, key=lambda name: snr_db(channels[name], 30, rates[name], FACEPULSE))
         result = hrv(find_beats(channels[best], 30, rates[best]))
         strap_bpm, strap_rmssd = 60e3 / strap_ms.mean(), np.sqrt(np.mean(np.diff(strap_ms) ** 2))
