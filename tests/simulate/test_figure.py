@@ -54,11 +54,11 @@ def test_the_head_turns_and_the_torso_does_not():
     head, torso = y > 6.6, y < 5.5
     assert head.sum() > 3000
     assert torso.sum() > 200
-    assert (figure.turning[head] == 1).all()
-    assert (figure.turning[torso] == 0).all()
+    assert (figure.head_weights[head] == 1).all()
+    assert (figure.head_weights[torso] == 0).all()
     between = np.argsort(y)
-    assert (np.diff(figure.turning[between]) >= 0).all()
-    assert len(np.unique(figure.turning)) > 20, "the neck bends"
+    assert (np.diff(figure.head_weights[between]) >= 0).all()
+    assert len(np.unique(figure.head_weights)) > 20, "the neck bends"
 
 
 def test_facial_actions_only_move_the_face():

@@ -1,10 +1,9 @@
-"""What a person is painted with: skin texture, lips, brows, beard, hair, eyes and clothes.
+"""Texture atlas of a person: skin, lips, brows, beard, hair, eyes and clothes.
 
-Everything is painted on, and built around, the head of average shape (`head.average_head`), whose coordinates every
-vertex keeps: x to the right of the picture, y up, z forward, in decimetres; the eyes lie at x +-0.3, y 7.47, z 1.24,
-the nose at y 7.07, the mouth at 6.74, the chin at 6.3 and the crown at 8.55. What is painted is not colour but what
-makes it: melanin and blood for the skin, and a reflectance for everything else. Colours follow for each light
-(`skin.SkinColours`).
+Features are located on the head of average shape (`head.average_head`), whose coordinates every vertex of a head keeps:
+x to the right of the image, y up, z forward, in decimetres. The eyes are at x +-0.3, y 7.47, z 1.24, the nose at y
+7.07, the mouth at 6.74, the chin at 6.3 and the crown at 8.55. The atlas contains melanin and blood of the skin and the
+reflectance of everything else; colours follow from the spectrum of each light (`skin.SkinColours`).
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from facepulse.simulate.head import Identity, average_head
 from facepulse.simulate.look import Look
 from facepulse.simulate.skin import MELANIN
 
-# The picture that everything is painted on: the head's island on the left, and one tile for each other material, as
-# (row, column, rows, columns) of a picture of ATLAS_ROWS by ATLAS_COLUMNS.
+# The atlas has ATLAS_ROWS by ATLAS_COLUMNS texels: the island of the head on the left, and one tile for each other
+# material, (row, column, rows, columns).
 ATLAS_ROWS, ATLAS_COLUMNS, ISLAND_COLUMNS = 1024, 768, 512
 TILES = {
     "eye": (0, 512, 256, 256),
@@ -37,7 +36,7 @@ TILES = {
     "glasses": (960, 512, 64, 256),
 }
 
-# Of the pulse in the whole face: median over people, relative to `SkinColours.pulse`, and spread of its logarithm.
+# Mean strength of the pulse in a face relative to `SkinColours.pulse`: median over people, and spread in ln units.
 PERFUSION, PERFUSION_SPREAD = 1.45, 0.33
 
 EYE_RADIUS, IRIS_RADIUS = 0.145, 0.059  # dm; an iris is 11.8 mm across (Hashemi 2015)
@@ -45,15 +44,15 @@ EYE_RADIUS, IRIS_RADIUS = 0.145, 0.059  # dm; an iris is 11.8 mm across (Hashemi
 
 @dataclass(frozen=True)
 class Paint:
-    """The atlas, texel by texel.
+    """Texture atlas, texel by texel.
 
     Attributes:
         melanin: float32 (rows, columns), volume fraction in the epidermis.
-        blood: float32, mean blood of the dermis, 1 is usual.
-        pulsatility: float32, how strongly the skin pulsates, about 1 on cheeks and forehead.
-        cover: float32, 0 where skin shows, 1 where something else does.
-        reflectance: float32 (rows, columns, 3), linear sRGB of what covers.
-        shine: float32, strength of the surface's mirror-like reflection, 1 for usual skin.
+        blood: float32 (rows, columns), mean blood content of the dermis, 1 is normal.
+        pulsatility: float32 (rows, columns), strength of the pulse, about 1 on cheeks and forehead.
+        cover: float32 (rows, columns), 0 for bare skin, 1 if it is covered completely.
+        reflectance: float32 (rows, columns, 3), linear sRGB of the cover.
+        shine: float32 (rows, columns), strength of the specular reflection, 1 for normal skin.
     """
 
     melanin: Floats32
@@ -65,13 +64,13 @@ class Paint:
 
 
 def _smooth(x: Floats32, low: float, high: float) -> Floats32:
-    """0 below `low`, 1 above `high`, without a corner in between."""
+    """Smooth step: 0 below `low`, 1 above `high`."""
     t = np.clip((x - low) / (high - low), 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
 
 
 def _noise(rng: np.random.Generator, rows: int, columns: int, grain: float) -> Floats32:
-    """Smooth random field of unit spread; `grain` is its scale in texels."""
+    """Draw a smooth random field of unit standard deviation; `grain` is its scale in texels."""
     coarse = max(int(rows / grain), 2), max(int(columns / grain), 2)
     field = rng.standard_normal(coarse).astype(np.float32)
     wide = cv2.resize(field, (columns, rows), interpolation=cv2.INTER_CUBIC)
@@ -80,7 +79,7 @@ def _noise(rng: np.random.Generator, rows: int, columns: int, grain: float) -> F
 
 @lru_cache(maxsize=4)
 def island_positions(rows: int, columns: int) -> Floats32:
-    """Where on the average head each texel of the island lies, (rows, columns, 3); texels between are the nearest's."""
+    """Position of each texel of the island on the average head, (rows, columns, 3); gaps take the nearest one."""
     assets = head_assets()
     inside = ((assets.uv > -0.02) & (assets.uv < 1.02)).all(axis=(1, 2)) & (assets.parts == PARTS.index("skin"))
     corners = np.concatenate([assets.uv[inside], np.zeros((inside.sum(), 3, 1), np.float32)], axis=2)
@@ -92,15 +91,15 @@ def island_positions(rows: int, columns: int) -> Floats32:
     hit = scene.run(origins, np.tile(np.array([0, 0, -1], np.float32), (len(origins), 1)), output=1)
     triangle = np.maximum(hit["primID"], 0)
     u, v = hit["u"][:, None], hit["v"][:, None]
-    at = average_head()[assets.faces[inside][triangle]]
-    positions = ((1 - u - v) * at[:, 0] + u * at[:, 1] + v * at[:, 2]).reshape(rows, columns, 3)
+    vertices = average_head()[assets.faces[inside][triangle]]
+    positions = ((1 - u - v) * vertices[:, 0] + u * vertices[:, 1] + v * vertices[:, 2]).reshape(rows, columns, 3)
     missed = (hit["primID"] < 0).reshape(rows, columns)
     nearest = ndimage.distance_transform_edt(missed, return_distances=False, return_indices=True)
     return np.asarray(positions[tuple(nearest)], np.float32)
 
 
 def _azimuth(position: Floats32) -> Floats32:
-    """Angle around the head in radians: 0 in front, pi at the back, the same on both sides."""
+    """Angle around the head in radians: 0 in front, pi at the back, equal on both sides."""
     return np.asarray(np.abs(np.arctan2(position[..., 0], position[..., 2] - 0.35)), np.float32)
 
 
@@ -109,143 +108,220 @@ _HAIRLINE_RAD = np.radians([0, 25, 48, 62, 78, 92, 105, 130, 180])
 _HAIRLINE_Y = np.array([8.20, 8.20, 8.06, 7.80, 7.36, 7.40, 7.02, 6.72, 6.62])
 
 
-def scalp(position: Floats32, raised: float = 0.0) -> Floats32:
-    """How much of the skin at a place is covered by hair, 0 to 1; `raised` lifts the line over the forehead (dm)."""
+def hair_cover(position: Floats32, raised: float = 0.0) -> Floats32:
+    """Fraction of the skin covered by hair at a position, 0 to 1; `raised` lifts the line over the forehead (dm)."""
     azimuth = _azimuth(position)
     line = np.interp(azimuth, _HAIRLINE_RAD, _HAIRLINE_Y) + raised * np.clip(1.2 - azimuth, 0.0, 1.0)
     return _smooth(np.asarray(position[..., 1] - line, np.float32), -0.05, 0.05)
 
 
-def paint(identity: Identity, look: Look, scale: float = 1.0) -> Paint:
-    """Paint a person.
+class _Island:
+    """Geometry of the island of the head, and the random fields painted on it.
 
     Args:
-        identity: who.
-        look: what they wear.
-        scale: of the atlas; a half suits faces of up to a hundred pixels.
+        rng: source of all randomness.
+        scale: of the atlas.
+    """
+
+    def __init__(self, rng: np.random.Generator, scale: float) -> None:
+        self.rng, self.scale = rng, scale
+        self.shape = self.rows, self.columns = round(ATLAS_ROWS * scale), round(ISLAND_COLUMNS * scale)
+        self.position = island_positions(self.rows, self.columns)
+        masks = cv2.resize(head_assets().masks, (self.columns, self.rows), interpolation=cv2.INTER_AREA)
+        self.lips, self.ears, self.eyelids = (
+            cv2.GaussianBlur(masks[..., index].astype(np.float32) / 255, (0, 0), 2.0 * scale) for index in range(3)
+        )
+        self.x, self.y, self.z = np.abs(self.position[..., 0]), self.position[..., 1], self.position[..., 2]
+
+    def noise(self, grain: float) -> Floats32:
+        """Draw a smooth random field of unit standard deviation; `grain` is its scale in texels of the full atlas."""
+        return _noise(self.rng, *self.shape, grain * self.scale)
+
+    def bump(self, x: float, y: float, width: float, height: float) -> Floats32:
+        """Return a Gaussian on both sides of the face, 1 at its centre."""
+        distance = ((self.x - x) / width) ** 2 + ((self.y - y) / height) ** 2
+        return np.asarray(np.exp(-0.5 * distance) * _smooth(self.z, 0.3, 0.8), np.float32)
+
+
+class _Cover:
+    """Everything that covers the skin of the island, one layer over the other.
+
+    Attributes:
+        cover: float32 (rows, columns), 0 to 1.
+        reflectance: float32 (rows, columns, 3).
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.cover, self.reflectance = np.zeros(shape, np.float32), np.zeros((*shape, 3), np.float32)
+
+    def add(self, mask: Floats32, colour: Floats32 | tuple[float, ...]) -> None:
+        """Add a layer over the skin and the layers so far."""
+        total = self.cover + mask - self.cover * mask
+        share = np.divide(mask, total, out=np.zeros_like(mask), where=total > 1e-6)[..., None]
+        self.reflectance = (1 - share) * self.reflectance + share * np.asarray(colour, np.float32)
+        self.cover = total
+
+
+def paint(identity: Identity, look: Look, scale: float = 1.0) -> Paint:
+    """Paint the atlas of a person.
+
+    Args:
+        identity: the person.
+        look: hair, beard, glasses and make-up of the person.
+        scale: of the atlas; one half is sufficient for faces of up to a hundred pixels.
     """
     rng = identity.rng(2)
-    rows, island = round(ATLAS_ROWS * scale), round(ISLAND_COLUMNS * scale)
-    place = island_positions(rows, island)
-    masks = cv2.resize(head_assets().masks, (island, rows), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    lips, ears, eyelids = (cv2.GaussianBlur(masks[..., index], (0, 0), 2.0 * scale) for index in range(3))
-    x, y, z = np.abs(place[..., 0]), place[..., 1], place[..., 2]
-    side = place[..., 0]
-
-    def around(cx: float, cy: float, width: float, height: float) -> Floats32:
-        """A bump on both sides of the face, 1 at its middle."""
-        bump = np.exp(-0.5 * (((x - cx) / width) ** 2 + ((y - cy) / height) ** 2)) * _smooth(z, 0.3, 0.8)
-        return np.asarray(bump, np.float32)
-
-    # Skin: pores and blotches in both chromophores; cheeks, nose, ears and lips full of blood; darker around the eyes.
+    island = _Island(rng, scale)
     low, high = MELANIN[identity.fitzpatrick]
     tone = low * (high / low) ** float(rng.uniform(0.1, 0.9))
-    blotch, fine, pores = (_noise(rng, rows, island, grain * scale) for grain in (60, 14, 2.6))
-    melanin = tone * np.exp(0.06 * blotch + 0.05 * fine + 0.04 * pores)
-    melanin *= 1.0 + rng.uniform(0.05, 0.3) * around(0.3, 7.42, 0.22, 0.12)
-    spots = _noise(rng, rows, island, 5 * scale) > rng.uniform(2.3, 3.6)
-    melanin *= 1.0 + rng.uniform(0.2, 0.9) * cv2.GaussianBlur(spots.astype(np.float32), (0, 0), 1.2 * scale)
-    flush = rng.uniform(0.1, 0.5)
-    blood = 0.9 + 0.10 * _noise(rng, rows, island, 40 * scale) + 0.06 * _noise(rng, rows, island, 4 * scale)
-    blood += flush * (around(0.42, 7.05, 0.22, 0.22) + around(0.0, 7.15, 0.14, 0.14)) + 0.5 * ears
-    blood += 0.25 * eyelids + rng.uniform(1.6, 2.4) * lips
-    blood = np.clip(blood, 0.35, 4.0)
-    melanin *= 1.0 - 0.45 * lips * (identity.fitzpatrick < 5)
-    # Perfusion: strongest on forehead, cheeks and nose, weak on the neck (Kamshilin 2011; Verkruysse 2008).
-    pulsatility = 0.55 + 0.45 * around(0.0, 7.95, 0.6, 0.3) + 0.55 * around(0.4, 7.05, 0.25, 0.28)
-    pulsatility += 0.2 * around(0.0, 7.15, 0.15, 0.2) - 0.25 * _smooth(-y, -6.5, -6.2)
-    pulsatility *= np.exp(0.22 * _noise(rng, rows, island, 70 * scale))
-    pulsatility *= 1.0 - 0.5 * lips
-    # The mean over a face: `SkinColours.pulse` is that of usual skin, 0.9 % of green peak to peak where it is light;
-    # faces show 0.5 to 2 % (Verkruysse 2008; Moco 2018), people differing by more than the places on one of them.
-    front = _smooth(z, 0.7, 0.9) * _smooth(y, 6.4, 6.5)
-    pulsatility *= PERFUSION * np.exp(PERFUSION_SPREAD * rng.normal()) * front.sum() / (pulsatility * front).sum()
-    shine = 1.0 + 0.4 * around(0.0, 7.9, 0.4, 0.25) + 0.6 * around(0.0, 7.15, 0.1, 0.25) + 0.3 * lips
-    shine *= np.exp(0.12 * _noise(rng, rows, island, 3 * scale))
+    melanin, blood = _melanin(island, identity, tone), _blood(island)
+    pulsatility, shine = _pulsatility(island), _shine(island)
 
-    cover = np.zeros((rows, island), np.float32)
-    reflectance = np.zeros((rows, island, 3), np.float32)
-
-    def lay(mask: Floats32, colour: Floats32 | tuple[float, ...]) -> None:
-        """Lay something over the skin and what is there already."""
-        nonlocal reflectance, cover
-        total = cover + mask - cover * mask
-        share = np.divide(mask, total, out=np.zeros_like(mask), where=total > 1e-6)[..., None]
-        reflectance = (1 - share) * reflectance + share * np.asarray(colour, np.float32)
-        cover = total
-
+    layers = _Cover(island.shape)
     if look.makeup:
-        base = _skin_like(identity)
-        lay(0.35 * _smooth(z, 0.5, 0.8) * (1 - lips) * np.float32(1.0), base)
-        lay(np.asarray(0.75 * lips, np.float32), (float(rng.uniform(0.25, 0.5)), 0.03, 0.06))
+        _add_makeup(layers, island, identity)
     hair_colour = _hair_colour(identity, rng)
-    strands = np.exp(0.35 * _noise(rng, rows, island, 2.2 * scale))[..., None] * hair_colour
-    lash = np.zeros((rows, island), np.float32)
-    for eye_x in (-0.3, 0.3):
-        distance = np.sqrt((side - eye_x) ** 2 + (y - 7.47) ** 2 + (z - 1.24) ** 2)
-        lash += _smooth(-distance, -0.185, -0.165) * (0.15 + 0.85 * _smooth(y, 7.45, 7.50)) * _smooth(z, 1.30, 1.36)
-    lay(np.clip(lash * (0.9 if look.makeup else 0.55), 0, 1), hair_colour * 0.5)
-    thickness = float(rng.uniform(0.035, 0.06)) * (1.0 if identity.gender == "male" else 0.75)
-    arch = 7.665 + 0.05 * np.cos((x - 0.34) * 5.0) + float(rng.normal(0.0, 0.012))
-    along = _smooth(x, 0.10, 0.17) * _smooth(-x, -0.58, -0.46)
-    brow = np.exp(-0.5 * ((y - arch) / (thickness * (1.15 - 0.8 * np.clip(x - 0.3, 0, 1)))) ** 2) * along
-    hairs = np.clip(0.9 + 0.12 * _noise(rng, rows, island, 3 * scale), 0, 1)
-    lay(np.asarray(rng.uniform(0.75, 0.95) * brow * hairs * _smooth(z, 0.5, 0.7), np.float32), hair_colour)
+    strands = np.exp(0.35 * island.noise(2.2))[..., None] * hair_colour
+    _add_lashes(layers, island, look, hair_colour)
+    _add_brows(layers, island, identity, hair_colour)
     if look.beard > 0:
-        cheek_line = 6.86 + 0.5 * np.clip(x - 0.22, 0, 1) ** 1.2
-        region = _smooth(np.asarray(cheek_line - y, np.float32), -0.05, 0.1) * _smooth(y, 6.25, 6.45)
-        moustache = _smooth(-x, -0.30, -0.2) * _smooth(y, 6.84, 6.88) * _smooth(-y, -7.0, -6.96)
-        region = np.maximum(region, moustache) * (1 - np.clip(1.5 * lips, 0, 1)) * _smooth(z, 0.15, 0.4)
-        hairs = np.clip(0.8 + 0.3 * _noise(rng, rows, island, 2.0 * scale), 0, 1)
-        lay(np.asarray(np.clip(look.beard * region * hairs, 0, 1), np.float32), strands)
-    recession = 0.12 * float(rng.random()) if identity.gender == "male" else 0.0
-    if look.hair != "bald":
-        lowered = -rng.uniform(0.25, 0.42) if look.covers_forehead else recession
-        lay(0.985 * scalp(place, float(lowered)), strands)
-    else:
-        lay(0.3 * scalp(place, 0.1), strands)
+        _add_beard(layers, island, look, strands)
+    _add_hair(layers, island, identity, look, strands)
     cloth, headgear = _cloth_colour(rng), _cloth_colour(rng)
     if look.hair == "cap":
-        lay(
-            _smooth(y - np.interp(_azimuth(place), [0, 1.4, 3.2], [8.0, 7.85, 7.5]).astype(np.float32), 0.0, 0.04),
-            headgear,
-        )
+        rim = np.interp(_azimuth(island.position), [0, 1.4, 3.2], [8.0, 7.85, 7.5]).astype(np.float32)
+        layers.add(_smooth(island.y - rim, 0.0, 0.04), headgear)
 
+    shape = island.rows, round(ATLAS_COLUMNS * scale)
     atlas = Paint(
-        melanin=np.full((rows, round(ATLAS_COLUMNS * scale)), tone, np.float32),
-        blood=np.ones((rows, round(ATLAS_COLUMNS * scale)), np.float32),
-        pulsatility=np.zeros((rows, round(ATLAS_COLUMNS * scale)), np.float32),
-        cover=np.ones((rows, round(ATLAS_COLUMNS * scale)), np.float32),
-        reflectance=np.zeros((rows, round(ATLAS_COLUMNS * scale), 3), np.float32),
-        shine=np.full((rows, round(ATLAS_COLUMNS * scale)), 0.5, np.float32),
+        melanin=np.full(shape, tone, np.float32),
+        blood=np.ones(shape, np.float32),
+        pulsatility=np.zeros(shape, np.float32),
+        cover=np.ones(shape, np.float32),
+        reflectance=np.zeros((*shape, 3), np.float32),
+        shine=np.full(shape, 0.5, np.float32),
     )
-    atlas.melanin[:, :island] = melanin
-    atlas.blood[:, :island] = blood
-    atlas.pulsatility[:, :island] = np.clip(pulsatility, 0.05, 4.0)
-    atlas.cover[:, :island] = cover
-    atlas.reflectance[:, :island] = reflectance
-    atlas.shine[:, :island] = np.clip(shine, 0.0, 4.0) * (1 - cover) + 0.25 * cover
+    atlas.melanin[:, : island.columns] = melanin
+    atlas.blood[:, : island.columns] = blood
+    atlas.pulsatility[:, : island.columns] = np.clip(pulsatility, 0.05, 4.0)
+    atlas.cover[:, : island.columns] = layers.cover
+    atlas.reflectance[:, : island.columns] = layers.reflectance
+    atlas.shine[:, : island.columns] = np.clip(shine, 0.0, 4.0) * (1 - layers.cover) + 0.25 * layers.cover
     _paint_tiles(identity, atlas, scale, rng, hair_colour, cloth, headgear)
     return replace(atlas, pulsatility=atlas.pulsatility * (1 - atlas.cover))
 
 
-# The torso's tile shows its front: left, right, bottom, top in decimetres.
+# --- Skin. ---
+
+
+def _melanin(island: _Island, identity: Identity, tone: float) -> Floats32:
+    """Melanin of the skin: blotches, pores and spots; darker around the eyes, lighter on lips of light skin."""
+    rng = island.rng
+    blotch, fine, pores = (island.noise(grain) for grain in (60, 14, 2.6))
+    melanin = tone * np.exp(0.06 * blotch + 0.05 * fine + 0.04 * pores)
+    melanin *= 1.0 + rng.uniform(0.05, 0.3) * island.bump(0.3, 7.42, 0.22, 0.12)
+    spots = island.noise(5) > rng.uniform(2.3, 3.6)
+    melanin *= 1.0 + rng.uniform(0.2, 0.9) * cv2.GaussianBlur(spots.astype(np.float32), (0, 0), 1.2 * island.scale)
+    melanin *= 1.0 - 0.45 * island.lips * (identity.fitzpatrick < 5)
+    return np.asarray(melanin, np.float32)
+
+
+def _blood(island: _Island) -> Floats32:
+    """Mean blood content of the skin: most in cheeks, nose, ears and lips."""
+    flush = island.rng.uniform(0.1, 0.5)
+    blood = 0.9 + 0.10 * island.noise(40) + 0.06 * island.noise(4)
+    blood += flush * (island.bump(0.42, 7.05, 0.22, 0.22) + island.bump(0.0, 7.15, 0.14, 0.14)) + 0.5 * island.ears
+    blood += 0.25 * island.eyelids + island.rng.uniform(1.6, 2.4) * island.lips
+    return np.asarray(np.clip(blood, 0.35, 4.0), np.float32)
+
+
+def _pulsatility(island: _Island) -> Floats32:
+    """Strength of the pulse: highest on forehead, cheeks and nose, low on the neck (Kamshilin 2011; Verkruysse 2008).
+
+    `SkinColours.pulse` is that of average skin, 0.9 % of green peak to peak if it is light. Faces have 0.5 to 2 %
+    (Verkruysse 2008; Moco 2018), and the mean over a face varies more between people than within a face.
+    """
+    pulsatility = 0.55 + 0.45 * island.bump(0.0, 7.95, 0.6, 0.3) + 0.55 * island.bump(0.4, 7.05, 0.25, 0.28)
+    pulsatility += 0.2 * island.bump(0.0, 7.15, 0.15, 0.2) - 0.25 * _smooth(-island.y, -6.5, -6.2)
+    pulsatility *= np.exp(0.22 * island.noise(70))
+    pulsatility *= 1.0 - 0.5 * island.lips
+    front = _smooth(island.z, 0.7, 0.9) * _smooth(island.y, 6.4, 6.5)
+    spread = np.exp(PERFUSION_SPREAD * island.rng.normal())
+    pulsatility *= PERFUSION * spread * front.sum() / (pulsatility * front).sum()
+    return np.asarray(pulsatility, np.float32)
+
+
+def _shine(island: _Island) -> Floats32:
+    """Strength of specular reflection: highest on forehead, nose and lips."""
+    shine = 1.0 + 0.4 * island.bump(0.0, 7.9, 0.4, 0.25) + 0.6 * island.bump(0.0, 7.15, 0.1, 0.25) + 0.3 * island.lips
+    return np.asarray(shine * np.exp(0.12 * island.noise(3)), np.float32)
+
+
+# --- Layers over the skin. ---
+
+
+def _add_makeup(layers: _Cover, island: _Island, identity: Identity) -> None:
+    layers.add(0.35 * _smooth(island.z, 0.5, 0.8) * (1 - island.lips), _foundation_colour(identity))
+    lipstick = float(island.rng.uniform(0.25, 0.5)), 0.03, 0.06
+    layers.add(np.asarray(0.75 * island.lips, np.float32), lipstick)
+
+
+def _add_lashes(layers: _Cover, island: _Island, look: Look, hair_colour: Floats32) -> None:
+    side, y, z = np.moveaxis(island.position, -1, 0)
+    lashes = np.zeros(island.shape, np.float32)
+    for eye_x in (-0.3, 0.3):
+        distance = np.sqrt((side - eye_x) ** 2 + (y - 7.47) ** 2 + (z - 1.24) ** 2)
+        lashes += _smooth(-distance, -0.185, -0.165) * (0.15 + 0.85 * _smooth(y, 7.45, 7.50)) * _smooth(z, 1.30, 1.36)
+    layers.add(np.clip(lashes * (0.9 if look.makeup else 0.55), 0, 1), hair_colour * 0.5)
+
+
+def _add_brows(layers: _Cover, island: _Island, identity: Identity, hair_colour: Floats32) -> None:
+    rng, x = island.rng, island.x
+    thickness = float(rng.uniform(0.035, 0.06)) * (1.0 if identity.gender == "male" else 0.75)
+    arch = 7.665 + 0.05 * np.cos((x - 0.34) * 5.0) + float(rng.normal(0.0, 0.012))
+    along = _smooth(x, 0.10, 0.17) * _smooth(-x, -0.58, -0.46)
+    brow = np.exp(-0.5 * ((island.y - arch) / (thickness * (1.15 - 0.8 * np.clip(x - 0.3, 0, 1)))) ** 2) * along
+    hairs = np.clip(0.9 + 0.12 * island.noise(3), 0, 1)
+    mask = rng.uniform(0.75, 0.95) * brow * hairs * _smooth(island.z, 0.5, 0.7)
+    layers.add(np.asarray(mask, np.float32), hair_colour)
+
+
+def _add_beard(layers: _Cover, island: _Island, look: Look, strands: Floats32) -> None:
+    x, y = island.x, island.y
+    cheek_line = 6.86 + 0.5 * np.clip(x - 0.22, 0, 1) ** 1.2
+    region = _smooth(np.asarray(cheek_line - y, np.float32), -0.05, 0.1) * _smooth(y, 6.25, 6.45)
+    moustache = _smooth(-x, -0.30, -0.2) * _smooth(y, 6.84, 6.88) * _smooth(-y, -7.0, -6.96)
+    region = np.maximum(region, moustache) * (1 - np.clip(1.5 * island.lips, 0, 1)) * _smooth(island.z, 0.15, 0.4)
+    hairs = np.clip(0.8 + 0.3 * island.noise(2.0), 0, 1)
+    layers.add(np.asarray(np.clip(look.beard * region * hairs, 0, 1), np.float32), strands)
+
+
+def _add_hair(layers: _Cover, island: _Island, identity: Identity, look: Look, strands: Floats32) -> None:
+    recession = 0.12 * float(island.rng.random()) if identity.gender == "male" else 0.0
+    if look.hair == "bald":
+        layers.add(0.3 * hair_cover(island.position, 0.1), strands)
+    else:
+        raised = -island.rng.uniform(0.25, 0.42) if look.covers_forehead else recession
+        layers.add(0.985 * hair_cover(island.position, float(raised)), strands)
+
+
+# Extent of the front of the torso in its tile: left, right, bottom, top in decimetres.
 _TORSO = (-3.0, 3.0, 3.0, 6.6)
 
 
-def torso_place(position: Floats32) -> Floats32:
-    """Where in the torso's tile a place lies, (..., 2), 0 to 1, downwards."""
+def torso_uv(position: Floats32) -> Floats32:
+    """Map positions to the tile of the torso, (..., 2), 0 to 1, v downwards."""
     left, right, bottom, top = _TORSO
     across = (position[..., 0] - left) / (right - left)
     return np.clip(np.stack([across, (top - position[..., 1]) / (top - bottom)], axis=-1), 0.0, 1.0).astype(np.float32)
 
 
-def clothing(place: Floats32, identity: Identity) -> Floats32:
-    """How much of the torso is under the shirt at places in its tile, 0 to 1: all below a round or pointed neckline."""
+def shirt_cover(uv: Floats32, identity: Identity) -> Floats32:
+    """Fraction covered by the shirt at `torso_uv`, 0 to 1: everything below a round or pointed neckline."""
     rng = identity.rng(4)
     depth, width, power = float(rng.uniform(0.0, 0.45)), float(rng.uniform(0.6, 0.95)), float(rng.uniform(1.0, 3.0))
     left, right, bottom, top = _TORSO
-    x, y = left + place[..., 0] * (right - left), top - place[..., 1] * (top - bottom)
+    x, y = left + uv[..., 0] * (right - left), top - uv[..., 1] * (top - bottom)
     neckline = 5.7 - depth + (depth + 0.35) * np.clip(np.abs(x) / width, 0, 1) ** power
     return _smooth(np.asarray(neckline - y, np.float32), -0.02, 0.02)
 
@@ -259,6 +335,8 @@ def _paint_tiles(
     cloth: Floats32,
     headgear: Floats32,
 ) -> None:
+    """Paint all tiles but the island of the head."""
+
     def tile(name: str) -> tuple[slice, slice]:
         row, column, rows, columns = (round(number * scale) for number in TILES[name])
         return slice(row, row + rows), slice(column, column + columns)
@@ -289,21 +367,21 @@ def _paint_tiles(
     size = atlas.cover[here].shape[0]
     across, down = np.meshgrid(*2 * [(np.arange(size) + 0.5) / size])
     unfolded = (np.stack([across, down], axis=-1) - 0.04) / 0.92
-    atlas.cover[here] = clothing(unfolded.astype(np.float32), identity)
+    atlas.cover[here] = shirt_cover(unfolded.astype(np.float32), identity)
     atlas.pulsatility[here] = 0.35
     texture("headgear", headgear, 0.05, 6)
     texture("glasses", np.full(3, float(rng.uniform(0.01, 0.06)), np.float32), 0.02, 6)
     atlas.shine[tile("glasses")] = 3.0
 
 
-def _skin_like(identity: Identity) -> tuple[float, float, float]:
-    """A foundation's colour: that of the skin it is made for, in linear light."""
+def _foundation_colour(identity: Identity) -> tuple[float, float, float]:
+    """Colour of the foundation for a skin type, linear."""
     lightness = {1: 0.50, 2: 0.45, 3: 0.38, 4: 0.28, 5: 0.17, 6: 0.08}[identity.fitzpatrick]
     return lightness, 0.62 * lightness, 0.45 * lightness
 
 
 def _hair_colour(identity: Identity, rng: np.random.Generator) -> Floats32:
-    """Hair from black to blond, grey with age; linear reflectance."""
+    """Draw the linear reflectance of hair: black to blond, grey with age."""
     blond = float(rng.random()) * identity.ancestry[2] * (identity.fitzpatrick <= 3)
     colour = (1 - blond) * np.array([0.012, 0.009, 0.008]) + blond * np.array([0.16, 0.09, 0.04])
     grey = float(np.clip((identity.years - 40) / 35 + rng.normal(0, 0.15), 0, 0.9)) if identity.years > 38 else 0.0
@@ -316,7 +394,7 @@ def _iris_colour(hair: Floats32, rng: np.random.Generator) -> tuple[float, float
 
 
 def _cloth_colour(rng: np.random.Generator) -> Floats32:
-    """A shirt: any hue, more or less saturated, dark to light."""
+    """Draw the linear reflectance of a cloth: any hue, saturation and lightness."""
     hue, saturation, value = rng.uniform(0, 179), rng.beta(1.2, 2.0) * 255, rng.uniform(30, 235)
     pixel = np.array([[[hue, saturation, value]]], np.uint8)
     colour = cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32) / 255

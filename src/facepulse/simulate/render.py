@@ -125,7 +125,7 @@ class Renderer:
         self.figure, self.view, self.lighting = figure, view, lighting
         self._eyes = view.eyes()
         self._irradiance = Irradiance(
-            figure.vertices, figure.faces, figure.turning, [source.softness for source in lighting.sources]
+            figure.vertices, figure.faces, figure.head_weights, [source.softness for source in lighting.sources]
         )
         # The nearest faces first, as they lie at rest: what is behind them is then passed over quickly.
         order = np.argsort(-figure.vertices[figure.faces, 2].sum(axis=1), kind="stable")
@@ -182,7 +182,7 @@ class Renderer:
         centre = pivot + np.array([*view.offset, -view.distance]) + pose.position
         points, features, project = self._points, self._features, view.matrix()
         head, torso, shift = ((project @ part).astype(np.float32) for part in (shake @ turn, shake, shake @ centre))
-        turned(self._vertices, figure.turning, head, torso, shift, points)
+        turned(self._vertices, figure.head_weights, head, torso, shift, points)
         nearness = np.float32(1) / points[:, 2]
         x, y = (np.asarray(points[:, axis] * nearness) for axis in (0, 1))
         rasterise(x, y, nearness, self._faces, self._seen, self._weights)
@@ -190,7 +190,7 @@ class Renderer:
 
         delayed(np.asarray(volume, np.float32), self._delay_steps, features[:, PULSE])
         head, torso = (shake @ turn).astype(np.float32), shake.astype(np.float32)
-        turned(self._normals, figure.turning, head, torso, np.zeros(3, np.float32), features[:, NORMAL_X:LAMPS])
+        turned(self._normals, figure.head_weights, head, torso, np.zeros(3, np.float32), features[:, NORMAL_X:LAMPS])
         self._irradiance(self._marked, turn, levels, towards, features[:, LAMPS:])
         raw = np.empty((*view.shape, 3), np.float32)
         shade(
