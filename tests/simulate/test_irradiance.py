@@ -1,4 +1,4 @@
-"""Which light reaches what of a person, and that mixing it from patterns is as good as summing it up."""
+"""Irradiance by lamps: shadows, and equality of the combination of patterns with the sum over all directions."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.simulate.irradiance import DIRECTIONS, Irradiance, Reach, directions, lamp
+from facepulse.simulate.irradiance import DIRECTIONS, Irradiance, Visibility, directions, lamp_distribution
 from facepulse.simulate.render import rotation_matrix
 from simulated_people import PLAIN, needs_heads, of_tile, person
 
@@ -16,7 +16,7 @@ LEVELS = (0.7, 0.2, 0.4)
 
 
 def lumps(seed):
-    """A closed and uneven surface around the origin: vertices and faces."""
+    """Return a closed and uneven surface around the origin: vertices, faces and weights of the head."""
     rng = np.random.default_rng(seed)
     angle, height = np.meshgrid(np.arange(16) / 16 * 2 * np.pi, np.linspace(-0.99, 0.99, 9))
     ring = np.sqrt(1 - height**2) * rng.uniform(0.4, 1.0, angle.shape)
@@ -32,42 +32,48 @@ def towards(rng):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def summed(vertices, faces, turning, turn, lamps):
-    """Irradiance as its definition has it: over all directions, for head and torso each."""
-    reach, around = Reach(vertices, faces).of(np.arange(len(vertices))), directions()
+def summed(vertices, faces, head_weights, turn, lamps):
+    """Return the irradiance by its definition: summed over all directions, for head and torso each."""
+    cosines, around = Visibility(vertices, faces).cosines(np.arange(len(vertices))), directions()
     head, torso = (
-        np.stack([reach @ lamp(around, one, *spec) for one, *spec in zip(seen, SOFTNESS, LEVELS, strict=True)], 1)
-        for seen in (lamps @ turn, lamps)
+        np.stack(
+            [
+                cosines @ lamp_distribution(around, direction, softness, level)
+                for direction, softness, level in zip(relative, SOFTNESS, LEVELS, strict=True)
+            ],
+            axis=1,
+        )
+        for relative in (lamps @ turn, lamps)
     )
-    return torso + turning[:, None] * (head - torso)
+    return torso + head_weights[:, None] * (head - torso)
 
 
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), reach=st.floats(0, 1.0))
-def test_mixed_light_is_the_sum_over_all_directions(seed, reach):
+@given(seed=st.integers(0, 2**32 - 1), angle=st.floats(0, 1.0))
+def test_combined_patterns_equal_the_sum_over_all_directions(seed, angle):
     rng = np.random.default_rng(seed)
-    vertices, faces, turning = lumps(seed)
-    irradiance = Irradiance(vertices, faces, turning, SOFTNESS)
+    vertices, faces, head_weights = lumps(seed)
+    irradiance = Irradiance(vertices, faces, head_weights, SOFTNESS)
     lamps = towards(rng)
     for time in range(12):
-        turn = rotation_matrix(reach * rng.uniform(-1, 1, 3))
+        turn = rotation_matrix(angle * rng.uniform(-1, 1, 3))
         if time == 6:
             lamps = towards(rng)
-        wanted = rng.random(len(vertices)) < 0.3  # some for the first time, some again
+        mask = rng.random(len(vertices)) < 0.3  # some for the first time, some again
         found = np.full((len(vertices), len(SOFTNESS)), np.nan, np.float32)
-        irradiance(wanted, turn, LEVELS, list(lamps), found)
-        expected = summed(vertices, faces, turning, turn, lamps)
-        np.testing.assert_allclose(found[wanted], expected[wanted], atol=1e-4)
-        assert np.isnan(found[~wanted]).all()
+        irradiance(mask, turn, LEVELS, list(lamps), found)
+        expected = summed(vertices, faces, head_weights, turn, lamps)
+        np.testing.assert_allclose(found[mask], expected[mask], atol=1e-4)
+        assert np.isnan(found[~mask]).all()
 
 
-def test_a_lamp_that_is_off_gives_nothing_and_on_again_what_it_gave():
-    vertices, faces, turning = lumps(1)
-    irradiance = Irradiance(vertices, faces, turning, (0.5,))
-    wanted, turn, ahead = np.ones(len(vertices), bool), np.eye(3), [np.array([0.0, 0.0, 1.0])]
+def test_lamp_of_level_zero_gives_no_light():
+    vertices, faces, head_weights = lumps(1)
+    irradiance = Irradiance(vertices, faces, head_weights, (0.5,))
+    mask, turn, ahead = np.ones(len(vertices), bool), np.eye(3), [np.array([0.0, 0.0, 1.0])]
     dark, bright = np.empty((2, len(vertices), 1), np.float32)
-    irradiance(wanted, turn, [0.0], ahead, dark)
-    irradiance(wanted, turn, [1.0], ahead, bright)
+    irradiance(mask, turn, [0.0], ahead, dark)
+    irradiance(mask, turn, [1.0], ahead, bright)
     assert dark.max() == 0
     assert bright.max() > 0.5
 
@@ -81,12 +87,12 @@ def test_directions_cover_the_sphere_evenly():
 
 @settings(max_examples=40, deadline=None)
 @given(softness=st.floats(0, np.pi), level=st.floats(0, 3), seed=st.integers(0, 2**32 - 1))
-def test_a_surface_that_faces_a_lamp_receives_its_level(softness, level, seed):
+def test_surface_that_faces_a_lamp_receives_its_level(softness, level, seed):
     towards, direction = directions(), np.random.default_rng(seed).normal(size=3)
     direction /= np.linalg.norm(direction)
-    spread = lamp(towards, direction, softness, level)
-    assert (spread >= 0).all()
-    received = [spread @ np.maximum(towards @ normal.astype(np.float32), 0) for normal in (direction, -direction)]
+    light = lamp_distribution(towards, direction, softness, level)
+    assert (light >= 0).all()
+    received = [light @ np.maximum(towards @ normal.astype(np.float32), 0) for normal in (direction, -direction)]
     assert received[0] == pytest.approx(level, rel=1e-4, abs=1e-6)
     assert received[1] <= received[0] + 1e-6
     if softness < 0.8 and level > 1e-3:
@@ -96,41 +102,41 @@ def test_a_surface_that_faces_a_lamp_receives_its_level(softness, level, seed):
 # --- shadows
 
 
-def reach_of(figure, places):
-    return Reach(figure.vertices, figure.faces).of(np.arange(len(figure.vertices))[places])
+def cosines_of(figure, vertices):
+    return Visibility(figure.vertices, figure.faces).cosines(np.arange(len(figure.vertices))[vertices])
 
 
 @needs_heads
 @pytest.mark.parametrize("hair", ["bald", "long", "cap"])
-def test_nothing_gets_more_light_than_falls_on_it(hair):
+def test_cosines_are_between_zero_and_one(hair):
     figure = person(look=replace(PLAIN, hair=hair))[2]
-    reach = reach_of(figure, slice(None))
-    assert reach.shape == (len(figure.vertices), DIRECTIONS)
-    assert 0 <= reach.min() <= reach.max() <= 1 + 1e-6
-    np.testing.assert_array_equal(reach[::7], reach_of(figure, slice(None, None, 7)))
+    cosines = cosines_of(figure, slice(None))
+    assert cosines.shape == (len(figure.vertices), DIRECTIONS)
+    assert 0 <= cosines.min() <= cosines.max() <= 1 + 1e-6
+    np.testing.assert_array_equal(cosines[::7], cosines_of(figure, slice(None, None, 7)))
 
 
 @needs_heads
-def test_light_reaches_what_it_can_see():
+def test_surfaces_are_lit_from_the_directions_that_they_face():
     figure, towards = person(look=replace(PLAIN, hair="bald"))[2], directions()
     above, below, ahead = towards[:, 1] > 0.9, towards[:, 1] < -0.5, towards[:, 2] > 0.85
     crown = figure.template[:, 1] > 8.45
     assert crown.sum() > 10
-    assert reach_of(figure, crown)[:, above].min() > 0.6
-    assert reach_of(figure, crown)[:, below].max() < 0.1
-    nose = reach_of(figure, [np.argmax(figure.vertices[:, 2])])[0]
+    assert cosines_of(figure, crown)[:, above].min() > 0.6
+    assert cosines_of(figure, crown)[:, below].max() < 0.1
+    nose = cosines_of(figure, [np.argmax(figure.vertices[:, 2])])[0]
     assert nose[ahead].min() > 0.6
     assert nose[towards[:, 2] < -0.5].max() < 0.1
 
 
 @needs_heads
-def test_what_lies_behind_something_is_in_its_shadow():
+def test_hidden_surfaces_are_in_shadow():
     figure, towards = person()[2], directions()
     ahead = towards[:, 2] > 0.85
-    assert reach_of(figure, of_tile(figure, "teeth"))[:, ahead].max() < 0.35, "the mouth is shut"
+    assert cosines_of(figure, of_tile(figure, "teeth"))[:, ahead].max() < 0.35, "the mouth is closed"
     x, y, z = figure.template.T
     left_of_nose = (x < -0.08) & (x > -0.2) & (np.abs(y - 7.1) < 0.1) & (z > 1.2)
     assert left_of_nose.sum() > 5
     right, left = ((sign * towards[:, 0] > 0.8) & (np.abs(towards[:, 1]) < 0.4) for sign in (1, -1))
-    reach = reach_of(figure, left_of_nose)
-    assert reach[:, left].mean() > 3 * reach[:, right].mean()
+    cosines = cosines_of(figure, left_of_nose)
+    assert cosines[:, left].mean() > 3 * cosines[:, right].mean()

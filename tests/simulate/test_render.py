@@ -199,7 +199,7 @@ def test_a_window_is_that_part_of_the_whole():
 @given(left=st.floats(-50, 90), top=st.floats(-50, 90), side=st.floats(5, 200), depth=st.floats(0.2, 3))
 def test_rays_meet_what_is_projected(left, top, side, depth):
     view = replace(WHOLE, window=(left, top, side, 0.7 * side), shape=(7, 9))
-    towards = view.eyes()
+    towards = view.to_lens()
     assert (towards[..., 2] > 0).all()
     points = -towards / towards[..., 2:] * depth
     pixels = view.project(points.reshape(-1, 3)).reshape(7, 9, 2)

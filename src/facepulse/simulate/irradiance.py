@@ -1,9 +1,9 @@
-"""How much light of each lamp reaches each place on a person, through the shadows that the person throws on themselves.
+"""Irradiance of each vertex of a person by each lamp, with self-shadowing.
 
-A lamp's light comes from some of 128 directions, and each vertex sees some of these. Both stay as they are while a
-head turns, but for the lamps' places as the head sees them. As these move little from picture to picture, the light of
-a lamp is always nearly a mix of few patterns: what each pattern gives is summed over the directions once, and mixed for
-each picture.
+The light of a lamp is a distribution over 128 directions, and each vertex is visible from some of these. Visibility is
+constant while a head turns; only the directions of the lamps relative to the head change. They change little from frame
+to frame, so that the distribution of a lamp is a linear combination of few basis patterns: the irradiance by each
+pattern is summed over the directions once, and combined linearly for each frame.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from numpy.typing import ArrayLike, NDArray
 from facepulse._types import Floats, Floats32, Ints
 from facepulse.simulate.raster import vertex_normals
 
-# What blocks light is lit itself, and passes some of it on: about the reflectance of skin.
+# Fraction of blocked light that arrives by interreflection from the blocking surface: about the reflectance of skin.
 INTERREFLECTED = 0.3
-DIRECTIONS = 128  # over the whole sphere, 18 degrees apart: what a lamp's softness has to cover (`light.Source`)
+DIRECTIONS = 128  # over the whole sphere, 18 degrees apart
 SMALLEST_SOFTNESS = 0.30  # radians: half the distance between `directions`, below which lamps would flicker
-GRAZING = 0.02  # cosine up to which a surface gets no light that could be shadowed
-CLEARANCE = np.float32(0.0015)  # metres above the surface at which rays begin
-# Of a lamp's spread over the directions, what may be missing in a mix: a hundredth of what eight bits can show.
-LEFT_OUT = 2e-5
+MINIMUM_COSINE = 0.02  # of the incident light, below which shadows are not computed
+RAY_OFFSET = np.float32(0.0015)  # metres above the surface at which rays begin
+# Relative residual of a distribution in the basis of a lamp: a hundredth of the resolution of 8 bits.
+TOLERANCE = 2e-5
 
 
 def directions() -> Floats32:
-    """Unit vectors spread evenly over the sphere, (DIRECTIONS, 3): a spiral (Fibonacci lattice)."""
+    """Unit vectors evenly distributed over the sphere, (DIRECTIONS, 3): a Fibonacci lattice."""
     index = np.arange(DIRECTIONS) + 0.5
     height = 1 - 2 * index / DIRECTIONS
     angle = np.pi * (1 + 5**0.5) * index
@@ -38,12 +38,12 @@ def directions() -> Floats32:
     return np.stack([radius * np.cos(angle), height, radius * np.sin(angle)], axis=1).astype(np.float32)
 
 
-def lamp(towards: Floats32, direction: ArrayLike, softness: ArrayLike, level: ArrayLike) -> Floats32:
-    """How lamps' light is spread over directions: (..., D), so that a surface that faces a lamp receives its `level`.
+def lamp_distribution(towards: Floats32, direction: ArrayLike, softness: ArrayLike, level: ArrayLike) -> Floats32:
+    """Distribute the light of lamps over directions, (..., D): a surface that faces a lamp receives its `level`.
 
     Args:
         towards: unit vectors, (D, 3).
-        direction: unit vector towards the lamp's middle, (..., 3).
+        direction: unit vector towards the centre of the lamp, (..., 3).
         softness: angular radius in radians, (...).
         level: irradiance, (...).
     """
@@ -54,8 +54,8 @@ def lamp(towards: Floats32, direction: ArrayLike, softness: ArrayLike, level: Ar
     return np.asarray(np.asarray(level, np.float32)[..., None] * spread / facing, np.float32)
 
 
-class Reach:
-    """Which light reaches what of a mesh at rest.
+class Visibility:
+    """Visibility of the directions of light from the vertices of a mesh at rest.
 
     Args:
         vertices: float32 (V, 3).
@@ -67,104 +67,108 @@ class Reach:
         self._scene = EmbreeScene()
         self._mesh = TriangleMesh(self._scene, vertices, faces)
 
-    def of(self, places: NDArray[np.intp]) -> Floats32:
-        """Cosines at which light from each direction arrives at some vertices, (N, DIRECTIONS); less in a shadow."""
-        normals = self._normals[places]
+    def cosines(self, indices: NDArray[np.intp]) -> Floats32:
+        """Cosine of the light from each direction at some vertices, (N, DIRECTIONS), reduced in shadows."""
+        normals = self._normals[indices]
         cosines = np.maximum(normals @ self._towards.T, 0.0)
-        row, direction = np.nonzero(cosines > GRAZING)
-        origins = (self._vertices[places] + normals * CLEARANCE)[row]
+        row, direction = np.nonzero(cosines > MINIMUM_COSINE)
+        origins = (self._vertices[indices] + normals * RAY_OFFSET)[row]
         blocked = self._scene.run(origins, self._towards[direction], query="OCCLUDED") >= 0
         cosines[row[blocked], direction[blocked]] *= INTERREFLECTED
         return np.asarray(cosines, np.float32)
 
 
 class Irradiance:
-    """What a person gets of each lamp, however they turn.
+    """Irradiance of a person by each lamp at any rotation of the head.
 
     Args:
         vertices: float32 (V, 3) at rest.
         faces: int32 (F, 3).
-        turning: float32 (V,), how far each vertex turns with the head.
-        softness: of each of S lamps, radians.
+        head_weights: float32 (V,), skinning weight of the head.
+        softness: angular radius of each of S lamps, radians.
     """
 
-    def __init__(self, vertices: Floats32, faces: Ints, turning: Floats32, softness: Sequence[float]) -> None:
-        self._shadows, self._turning, self._softness = Reach(vertices, faces), turning, np.array(softness)
-        self._towards = directions()
-        self._reach = np.zeros((len(vertices), DIRECTIONS), np.float32)
+    def __init__(self, vertices: Floats32, faces: Ints, head_weights: Floats32, softness: Sequence[float]) -> None:
+        self._visibility, self._head_weights = Visibility(vertices, faces), head_weights
+        self._softness, self._towards = np.array(softness), directions()
+        self._cosines = np.zeros((len(vertices), DIRECTIONS), np.float32)
         self._known = np.zeros(len(vertices), bool)
-        # Of each lamp: patterns over the directions, orthonormal (P, DIRECTIONS), and what each gives (V, P).
+        # For each lamp: an orthonormal basis of patterns (P, DIRECTIONS), and the irradiance by each pattern (V, P).
         self._patterns = [np.empty((0, DIRECTIONS), np.float32) for _ in softness]
-        self._given = [np.empty((len(vertices), 0), np.float32) for _ in softness]
+        self._responses = [np.empty((len(vertices), 0), np.float32) for _ in softness]
 
     def __call__(
         self,
-        wanted: NDArray[np.bool_],
-        turn: Floats,
+        mask: NDArray[np.bool_],
+        rotation: Floats,
         levels: Sequence[float],
         towards: Sequence[Floats],
         result: Floats32,
     ) -> None:
-        """Irradiance by each lamp.
+        """Compute the irradiance by each lamp.
 
         Args:
-            wanted: (V,), the vertices that are asked for.
-            turn: (3, 3), of the head.
+            mask: (V,), the vertices for which it is computed.
+            rotation: (3, 3), of the head.
             levels: irradiance of a surface that faces each lamp.
             towards: unit vector in the world towards each lamp, (3,) each.
-            result: (V, S), to be filled for those vertices.
+            result: (V, S), to be filled for these vertices.
         """
-        self._look_at(np.flatnonzero(wanted & ~self._known))
-        seen_from = np.stack([np.stack(towards) @ turn, np.stack(towards)], axis=1)  # by the head and by the torso
-        spreads = lamp(self._towards, seen_from, self._softness[:, None], np.asarray(levels)[:, None])
-        for number, spread in enumerate(spreads):
-            mix = self._mix(number, spread)
-            _mixed(self._given[number], mix, self._turning, wanted, result[:, number])
+        self._add_vertices(np.flatnonzero(mask & ~self._known))
+        relative = np.stack([np.stack(towards) @ rotation, np.stack(towards)], axis=1)  # to the head and the torso
+        lamps = lamp_distribution(self._towards, relative, self._softness[:, None], np.asarray(levels)[:, None])
+        for index, lamp in enumerate(lamps):
+            coefficients = self._coefficients(index, lamp)
+            _combine(self._responses[index], coefficients, self._head_weights, mask, result[:, index])
 
-    def _look_at(self, places: NDArray[np.intp]) -> None:
-        """Find out what reaches vertices that nobody has wanted so far."""
-        if len(places) == 0:
+    def _add_vertices(self, indices: NDArray[np.intp]) -> None:
+        """Compute visibility and responses of vertices that occur for the first time."""
+        if len(indices) == 0:
             return
-        self._reach[places] = self._shadows.of(places)
-        self._known[places] = True
-        for patterns, given in zip(self._patterns, self._given, strict=True):
+        self._cosines[indices] = self._visibility.cosines(indices)
+        self._known[indices] = True
+        for patterns, responses in zip(self._patterns, self._responses, strict=True):
             for column, pattern in enumerate(patterns):
-                _gathered(self._reach, places, pattern, given, column)
+                _add_response(self._cosines, indices, pattern, responses, column)
 
-    def _mix(self, number: int, spreads: Floats32) -> Floats32:
-        """How much of each of a lamp's patterns two spreads hold, (2, P); what they hold besides is a new pattern."""
-        patterns = self._patterns[number]
-        mix = spreads @ patterns.T
-        left_out = ((spreads - mix @ patterns) ** 2).sum(axis=1)
-        if (left_out <= LEFT_OUT**2 * (spreads**2).sum(axis=1)).all():
-            return np.asarray(mix, np.float32)
-        rest = spreads[left_out.argmax()]
-        for _ in range(2):  # the second time for what rounding has left
-            rest = rest - (patterns @ rest) @ patterns
-            rest /= np.sqrt((rest**2).sum())
-        given = np.pad(self._given[number], ((0, 0), (0, 1)))
-        _gathered(self._reach, np.flatnonzero(self._known), rest, given, len(patterns))
-        self._patterns[number], self._given[number] = np.concatenate([patterns, rest[None]]), given
-        return self._mix(number, spreads)
+    def _coefficients(self, index: int, lamp: Floats32) -> Floats32:
+        """Coefficients (2, P) of two distributions of a lamp in its basis, which is extended for a large residual."""
+        patterns = self._patterns[index]
+        coefficients = lamp @ patterns.T
+        residual = ((lamp - coefficients @ patterns) ** 2).sum(axis=1)
+        if (residual <= TOLERANCE**2 * (lamp**2).sum(axis=1)).all():
+            return np.asarray(coefficients, np.float32)
+        pattern = lamp[residual.argmax()]
+        for _ in range(2):  # Gram-Schmidt; the second time against rounding errors
+            pattern = pattern - (patterns @ pattern) @ patterns
+            pattern /= np.sqrt((pattern**2).sum())
+        responses = np.pad(self._responses[index], ((0, 0), (0, 1)))
+        _add_response(self._cosines, np.flatnonzero(self._known), pattern, responses, len(patterns))
+        self._patterns[index], self._responses[index] = np.concatenate([patterns, pattern[None]]), responses
+        return self._coefficients(index, lamp)
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})  # so that the sum is one over eight lanes
-def _gathered(reach: Floats32, places: NDArray[np.intp], pattern: Floats32, given: Floats32, column: int) -> None:
-    """What a pattern gives to some vertices: the sum over the directions, into a column of (V, P)."""
-    for place in places:
+@njit(cache=True, nogil=True, fastmath={"reassoc"})  # lets the sum be vectorised
+def _add_response(
+    cosines: Floats32, indices: NDArray[np.intp], pattern: Floats32, responses: Floats32, column: int
+) -> None:
+    """Sum a pattern over the directions for some vertices, into a column of (V, P)."""
+    for vertex in indices:
         total = np.float32(0.0)
         for direction in range(len(pattern)):
-            total += reach[place, direction] * pattern[direction]
-        given[place, column] = total
+            total += cosines[vertex, direction] * pattern[direction]
+        responses[vertex, column] = total
 
 
 @njit(cache=True, nogil=True)
-def _mixed(given: Floats32, mix: Floats32, turning: Floats32, wanted: NDArray[np.bool_], result: Floats32) -> None:
-    """A mix (2, P), of the head's light and the torso's, of what patterns give (V, P), into (V,)."""
-    for vertex in range(len(wanted)):
-        if wanted[vertex]:
+def _combine(
+    responses: Floats32, coefficients: Floats32, head_weights: Floats32, mask: NDArray[np.bool_], result: Floats32
+) -> None:
+    """Combine responses (V, P) with the coefficients (2, P) of head and torso, into (V,)."""
+    for vertex in range(len(mask)):
+        if mask[vertex]:
             head = torso = np.float32(0.0)
-            for pattern in range(mix.shape[1]):
-                head += given[vertex, pattern] * mix[0, pattern]
-                torso += given[vertex, pattern] * mix[1, pattern]
-            result[vertex] = torso + turning[vertex] * (head - torso)
+            for pattern in range(coefficients.shape[1]):
+                head += responses[vertex, pattern] * coefficients[0, pattern]
+                torso += responses[vertex, pattern] * coefficients[1, pattern]
+            result[vertex] = torso + head_weights[vertex] * (head - torso)
