@@ -21,7 +21,7 @@ def rasterised(points, faces):
 
 
 def cast(points, faces):
-    """Intersect the ray of each pixel with each face (Moeller and Trumbore): distance and weights (rows, columns, F)."""
+    """Intersect pixel rays with all faces (Moeller and Trumbore): distance and weights (rows, columns, F)."""
     row, column = np.mgrid[:ROWS, :COLUMNS] + 0.5
     ray = np.stack([(column - COLUMNS / 2) / FOCAL, (row - ROWS / 2) / FOCAL, np.ones_like(row)], axis=-1)[:, :, None]
     a, b, c = (points[faces[:, corner]] for corner in range(3))
