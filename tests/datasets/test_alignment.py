@@ -15,7 +15,7 @@ from facepulse.datasets.alignment import (
     offset_drift_surface,
 )
 from facepulse.datasets.recording import Signal
-from facepulse.simulate.painted_face import pulse_wave
+from facepulse.simulate.painted_face import pulse_waveform
 
 FRAME_S = 1 / 30
 
@@ -35,11 +35,11 @@ def two_clocks(seconds: float, seed: int, offset_s: float, drift: float, noise: 
     rng = np.random.default_rng(seed)
     beats = beat_times(seconds, seed, spread)
     times = np.arange(0, seconds, FRAME_S)
-    waveform = pulse_wave(times, beats)
+    waveform = pulse_waveform(times, beats)
     waveform = waveform + noise * waveform.std() * rng.normal(size=len(times))
     true_times = np.arange(-1, seconds + 1, 1 / 60)
     clock_times = (true_times - offset_s) / (1 + drift)
-    return times, waveform, Signal(clock_times, pulse_wave(true_times, beats)), true_times
+    return times, waveform, Signal(clock_times, pulse_waveform(true_times, beats)), true_times
 
 
 @settings(max_examples=40, deadline=None)

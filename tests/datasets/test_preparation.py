@@ -25,7 +25,7 @@ from facepulse.faces.tracking import Box
 from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import heart_rate
-from facepulse.simulate.painted_face import PaintedFace, pulse_wave, render
+from facepulse.simulate.painted_face import PaintedFace, pulse_waveform, render
 
 BPM = {"ann/rest": 66.0, "ann/talk": 84.0, "bob/rest": 105.0}
 WIDTH, HEIGHT = 320, 240
@@ -54,7 +54,7 @@ def write_video(path: Path, bpm: float, seconds: float = 7.0, **options) -> np.n
 
 
 def write_reference(path: Path, times: np.ndarray, beats: np.ndarray, told: np.ndarray | None = None) -> None:
-    rows = np.stack([times if told is None else told, pulse_wave(times, beats)], axis=1)
+    rows = np.stack([times if told is None else told, pulse_waveform(times, beats)], axis=1)
     np.savetxt(path, rows, "%.5f", delimiter=",", header="time_s,ppg", comments="")
 
 
@@ -90,7 +90,7 @@ def test_crops_times_and_labels_are_those_of_the_video(prepared, root):
         np.testing.assert_allclose(recording.times, np.arange(210) / 30, atol=1e-3)
         assert recording.segment.tolist() == [0] * 210
         beats = irregular(BPM[recording.name], 7.0, round(BPM[recording.name]))
-        np.testing.assert_allclose(recording.ppg, pulse_wave(recording.times, beats), atol=0.01)
+        np.testing.assert_allclose(recording.ppg, pulse_waveform(recording.times, beats), atol=0.01)
         assert recording.bpm is None
         recording.verify()
 
@@ -357,7 +357,7 @@ def test_a_reference_that_is_late_drifts_and_a_video_that_drops_frames_meet_with
     # Its clock is 200 ms late, and runs 1 % fast.
     write_reference(video.with_suffix(".csv"), true, beats, told=(true + 0.2) * 1.01)
     recording = one(tmp_path)
-    truth = pulse_wave(recording.times, beats)
+    truth = pulse_waveform(recording.times, beats)
     lags = np.arange(-10, 11)
     for segment in (slice(30, 330), slice(400, 700), slice(-330, -30)):  # at the beginning, in the middle, at the end
         told = recording.ppg[segment].astype(np.float64)
@@ -386,7 +386,7 @@ def test_a_hole_in_the_video_makes_two_parts_that_keep_their_times(tmp_path):
     first, second = (recording.times[recording.segment == number] for number in (0, 1))
     assert first[-1] < 6.6
     assert second[0] > 9.4
-    np.testing.assert_allclose(recording.ppg, pulse_wave(recording.times, beats), atol=0.02)
+    np.testing.assert_allclose(recording.ppg, pulse_waveform(recording.times, beats), atol=0.02)
 
 
 def test_a_reference_that_never_meets_the_video_is_an_error(tmp_path):

@@ -1,4 +1,4 @@
-"""The camera: counted photons, exposure, colours, mains flicker, and the firmware's tricks."""
+"""Camera: photon noise, exposure, colours, mains flicker and the firmware's image processing."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ PLAIN = Camera(
 )
 WHITE = np.ones(3)
 TIMES = np.arange(300) / 30
-FRAMES = range(0, 300, 3)  # ten a second
+FRAMES = range(0, 300, 3)  # ten per second
 
 
 def develop(camera=PLAIN, lux=300.0, white=WHITE, seed=0, **arguments) -> Development:
@@ -45,12 +45,12 @@ def linear(image: np.ndarray) -> np.ndarray:
     return np.interp(np.arange(256), STORED, LIGHT)[image]
 
 
-def test_noise_is_the_statistics_of_photons():
+def test_noise_has_the_variance_of_photon_counts():
     binning = 16
     development = develop(lux=5, binning=binning)
     electrons = development.electrons
     assert electrons == pytest.approx(
-        # lux on the sensor, photons a lux, second and m², area, exposure, efficiency
+        # lux on the sensor, photons per lux, second and m², area, exposure, efficiency
         5 * 0.9 / (4 * 2.2**2) * (1 / 683 / 3.58e-19) * 1.6e-6**2 * 0.02 * 0.6,
         rel=0.01,
     )
@@ -69,29 +69,29 @@ def test_exposure_does_not_depend_on_the_resolution():
         np.testing.assert_allclose(seen, 0.8 * colour, rtol=0.01)
 
 
-def test_dim_light_is_as_bright_but_noisier_and_bright_light_shortens_the_exposure():
-    pictures = {lux: linear(develop(lux=lux)(flat(0.4, 0.4, 0.4), 0)) for lux in (30, 300, 20000)}
-    for picture in pictures.values():
-        assert picture.mean() == pytest.approx(0.32, rel=0.02)
-    assert pictures[30].std() > 2 * pictures[300].std() > 2 * pictures[20000].std()
+def test_auto_exposure_keeps_brightness_with_more_noise_in_dim_and_shorter_exposure_in_bright_light():
+    frames = {lux: linear(develop(lux=lux)(flat(0.4, 0.4, 0.4), 0)) for lux in (30, 300, 20000)}
+    for frame in frames.values():
+        assert frame.mean() == pytest.approx(0.32, rel=0.02)
+    assert frames[30].std() > 2 * frames[300].std() > 2 * frames[20000].std()
     assert develop(lux=300).exposure_s == 0.02
     bright = develop(lux=20000)
     assert bright.electrons == pytest.approx(0.8 * 7000)
     assert bright.exposure_s < 0.005
     reddish = develop(lux=20000, white=np.array([1.6, 1, 0.4]))
-    assert 1.6 * reddish.electrons == pytest.approx(0.8 * 7000)  # red fills first
+    assert 1.6 * reddish.electrons == pytest.approx(0.8 * 7000)  # the red wells fill first
 
 
 @pytest.mark.parametrize("edge_aware", [False, True])
 @pytest.mark.parametrize("size", [64, 51])
-def test_the_mosaic_keeps_colours(edge_aware, size):
+def test_mosaic_preserves_colours(edge_aware, size):
     camera = replace(PLAIN, edge_aware=edge_aware)
     colour = np.array([0.7, 0.4, 0.1])
     seen = linear(develop(camera, lux=2000)(flat(*colour, size=size), 0))
     np.testing.assert_allclose(seen.mean(axis=(0, 1)), 0.8 * colour, rtol=0.02)
 
 
-def test_white_balance_leaves_the_tint_against_daylight_that_it_is_told_to():
+def test_adaptation_sets_the_tint_that_white_balance_leaves():
     sensor = SENSORS["phone"]
     whites = {}
     for light in ("daylight", "incandescent"):
@@ -99,8 +99,8 @@ def test_white_balance_leaves_the_tint_against_daylight_that_it_is_told_to():
         for adaptation in (0.5, 1.0):
             camera = replace(PLAIN, sensor=replace(sensor, to_srgb=np.eye(3)), adaptation=adaptation)
             white = raw / raw[1]
-            picture = develop(camera, lux=1e4, white=white, binning=100)(flat(*(0.7 * white)), 0)
-            whites[light, adaptation] = linear(picture).mean(axis=(0, 1))
+            frame = develop(camera, lux=1e4, white=white, binning=100)(flat(*(0.7 * white)), 0)
+            whites[light, adaptation] = linear(frame).mean(axis=(0, 1))
     for key in (("daylight", 1.0), ("daylight", 0.5), ("incandescent", 1.0)):
         assert np.ptp(whites[key]) < 0.01
     red, green, blue = whites["incandescent", 0.5]
@@ -108,7 +108,7 @@ def test_white_balance_leaves_the_tint_against_daylight_that_it_is_told_to():
 
 
 @pytest.mark.parametrize("quality", ["calm", "complex"])
-def test_white_is_below_clipping_at_first_and_highlights_are_white(quality):
+def test_white_is_below_clipping_at_time_0_and_highlights_are_white(quality):
     for seed in range(20):
         rng = np.random.default_rng(seed)
         camera = replace(draw_camera(rng, quality), sharpening=0.0)
@@ -122,17 +122,17 @@ def test_white_is_below_clipping_at_first_and_highlights_are_white(quality):
         assert (develop(camera, lux=1000, white=white)(6 * raw, 0) == 255).mean() > 0.99
 
 
-def test_the_same_seed_gives_the_same_bytes_in_any_order():
+def test_same_seed_gives_the_same_bytes_in_any_order():
     camera = draw_camera(np.random.default_rng(3), "complex")
     camera = replace(camera, trailing=0.0)
     assert draw_camera(np.random.default_rng(3), "complex").exposure_s == camera.exposure_s
     raw = np.random.default_rng(0).random((48, 64, 3), np.float32)
     for binning in (1, 6):
         one, other = (develop(camera, binning=binning) for _ in range(2))
-        pictures = [one(raw, t) for t in range(4)]
+        frames = [one(raw, t) for t in range(4)]
         for t in reversed(range(4)):
-            np.testing.assert_array_equal(other(raw, t), pictures[t])
-        assert not np.array_equal(develop(camera, seed=1, binning=binning)(raw, 0), pictures[0])
+            np.testing.assert_array_equal(other(raw, t), frames[t])
+        assert not np.array_equal(develop(camera, seed=1, binning=binning)(raw, 0), frames[0])
 
 
 @settings(max_examples=50)
@@ -143,7 +143,7 @@ def test_the_same_seed_gives_the_same_bytes_in_any_order():
     flicker_hz=st.floats(90, 130),
     depth=st.floats(0, 1),
 )
-def test_flicker_is_the_ripple_integrated_over_each_rows_exposure(index, exposure_s, readout_s, flicker_hz, depth):
+def test_flicker_is_the_mean_ripple_over_the_exposure_of_each_row(index, exposure_s, readout_s, flicker_hz, depth):
     development = develop(replace(PLAIN, exposure_s=exposure_s, readout_s=readout_s))
     rows = np.linspace(0, 1, 7)
     t = TIMES[index] + readout_s * rows[:, None] + exposure_s * (np.arange(2000) + 0.5) / 2000
@@ -151,7 +151,7 @@ def test_flicker_is_the_ripple_integrated_over_each_rows_exposure(index, exposur
     np.testing.assert_allclose(development.flicker(index, rows, flicker_hz, depth), ripple.mean(axis=1), atol=1e-5)
 
 
-def test_whole_periods_of_the_mains_show_no_flicker():
+def test_exposures_of_whole_mains_periods_have_no_flicker():
     rows = np.linspace(0, 1, 48)
     still = develop(replace(PLAIN, exposure_s=0.02)).flicker(7, rows, 100, 1)
     bands = develop(replace(PLAIN, exposure_s=0.0125)).flicker(7, rows, 100, 1)
@@ -160,7 +160,7 @@ def test_whole_periods_of_the_mains_show_no_flicker():
 
 
 @given(gamma=st.floats(0.7, 1.4), contrast=st.floats(0, 1))
-def test_the_tone_curve_rises_from_0_to_1(gamma, contrast):
+def test_tone_curve_rises_from_0_to_1(gamma, contrast):
     stored = tone_curve(replace(PLAIN, gamma=gamma, contrast=contrast), np.linspace(0, 1, 1001))
     assert (np.diff(stored) >= 0).all()
     assert stored[0] == 0
@@ -174,7 +174,7 @@ def exposure_and_colour(camera: Camera, seed: int) -> tuple[np.ndarray, np.ndarr
     return np.log(seen[:, 1] / seen[0, 1]), np.log(seen[:, 0] / seen[:, 1] * seen[0, 1] / seen[0, 0])
 
 
-def test_drifts_are_slow_and_of_their_size_and_steps_are_small_and_quick():
+def test_drifts_are_slow_and_steps_are_fast_and_both_have_their_size():
     drifting = replace(PLAIN, exposure_drift=0.05, balance_drift=0.05)
     stepping = replace(PLAIN, exposure_step=0.05, steps_per_minute=30)
     spread, changes = [], {"drift": [], "step": []}
@@ -191,7 +191,7 @@ def test_drifts_are_slow_and_of_their_size_and_steps_are_small_and_quick():
     assert np.abs(exposure_and_colour(PLAIN, 0)[0]).max() < 0.01
 
 
-def test_noise_reduction_and_sharpening():
+def test_noise_reduction_lowers_noise_and_sharpening_overshoots_at_edges():
     edge = flat(0.2, 0.2, 0.2)
     edge[:, 32:] = 0.5
     plain, smoothing, trailing, sharp = (
@@ -211,7 +211,7 @@ def test_noise_reduction_and_sharpening():
     assert profile[31] < profile[:20].mean() - 4
 
 
-def test_trailing_follows_what_moves():
+def test_trailing_does_not_blend_moving_content():
     development = develop(replace(PLAIN, trailing=0.5), lux=1e4, binning=100)
     fresh = develop(PLAIN, lux=1e4, binning=100)
     before, after = flat(0.1, 0.1, 0.1), flat(0.6, 0.6, 0.6)
@@ -220,7 +220,7 @@ def test_trailing_follows_what_moves():
 
 
 @pytest.mark.parametrize("quality", ["calm", "complex"])
-def test_drawn_cameras_are_real_ones(quality):
+def test_drawn_cameras_are_in_the_range_of_real_ones(quality):
     for seed in range(50):
         camera = draw_camera(np.random.default_rng(seed), quality)
         assert 100 < camera.electrons(300) < 30000
@@ -231,10 +231,10 @@ def test_drawn_cameras_are_real_ones(quality):
             assert camera.trailing == camera.smoothing == camera.exposure_step == 0
 
 
-def test_every_sensor_develops_and_bad_light_is_refused():
+def test_every_sensor_renders_grey_and_zero_light_is_refused():
     for sensor in SENSORS.values():
-        picture = develop(replace(PLAIN, sensor=sensor))(flat(0.4, 0.4, 0.4), 0)
-        assert picture.dtype == np.uint8
-        assert np.ptp(picture.mean(axis=(0, 1))) < 2
+        frame = develop(replace(PLAIN, sensor=sensor))(flat(0.4, 0.4, 0.4), 0)
+        assert frame.dtype == np.uint8
+        assert np.ptp(frame.mean(axis=(0, 1))) < 2
     with pytest.raises(ValueError, match="above zero"):
         develop(lux=0)

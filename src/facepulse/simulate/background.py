@@ -1,4 +1,4 @@
-"""Rooms behind the face, out of focus, still or with something moving in them."""
+"""Rooms behind the face, out of focus, still or with a moving object."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -10,17 +10,17 @@ import numpy.typing as npt
 
 from facepulse._types import Floats32
 
-MARGIN = 0.1  # of the larger side, painted beyond each edge for a shaking camera; past it the edge repeats
+MARGIN = 0.1  # of the larger side, painted beyond each edge for a shaking camera; farther out the edge repeats
 
 
 class Background:
-    """What stands behind the face: painted once, then shifted, with what moves drawn over it.
+    """Room behind the face: painted once, then shifted, with moving objects drawn over it.
 
     Args:
-        rng: draws the room.
-        width: pixels of the picture.
-        height: pixels of the picture.
-        moving: whether something moves: a person, a screen, a curtain, or two of them.
+        rng: source of the room.
+        width: of the frame in pixels.
+        height: of the frame in pixels.
+        moving: True for one or two moving objects: a person, a screen, a curtain.
     """
 
     def __init__(self, rng: np.random.Generator, width: int, height: int, *, moving: bool) -> None:
@@ -37,11 +37,11 @@ class Background:
         self._movers: list[Any] = [_MOVERS[index](rng, width, height) for index in chosen]
 
     def __call__(self, time_s: float, shift_px: tuple[float, float] = (0.0, 0.0)) -> Floats32:
-        """The room at one instant.
+        """Return the room at one time.
 
         Args:
-            time_s: seconds.
-            shift_px: (right, down) pixels by which a turn of the camera moves the room in the picture; fractions count.
+            time_s: time in seconds.
+            shift_px: (right, down) shift of the room in the frame by a turn of the camera, in fractional pixels.
 
         Returns:
             float32 (height, width, 3), reflectance 0 to 1, linear sRGB.
@@ -56,7 +56,7 @@ class Background:
 
 
 class _Painter:
-    """Paints furniture of random size, place and colour on one wall; lengths are shares of the canvas's height."""
+    """Painter of random furniture on one wall; lengths are fractions of the canvas's height."""
 
     def __init__(self, rng: np.random.Generator, width: int, height: int) -> None:
         self._rng, self._width, self._height = rng, width, height
@@ -64,15 +64,15 @@ class _Painter:
         self._right = width / height
 
     def finish(self, blur_px: float) -> Floats32:
-        """The canvas as a lens that is focused on something nearer shows it."""
-        # Room for dirt and unevenness of every surface, coarse enough to survive the blur.
+        """Return the canvas blurred by a lens that is focused on a nearer object."""
+        # Dirt and unevenness of surfaces, coarse enough to remain after the blur.
         blotches = self._rng.normal(1, 0.05, (9, 12, 1)).astype(np.float32)
         self._canvas *= cv2.resize(blotches, (self._width, self._height), interpolation=cv2.INTER_CUBIC)[..., None]
         blurred = cv2.GaussianBlur(self._canvas, (0, 0), blur_px, borderType=cv2.BORDER_REPLICATE)
         return np.asarray(np.clip(blurred, 0.005, 1), np.float32)
 
     def wall(self) -> None:
-        """A wall, lit unevenly, and perhaps a floor or a panel of another colour below."""
+        """Paint a wall, lit unevenly, sometimes with a floor or a panel of another colour below."""
         # Wall paints reflect 0.3 to 0.85, most of them near grey (CIBSE's Lighting Guide 11, 2001).
         self._canvas[:] = _colour(self._rng, (0.15, 0.8), colourful=0.35)
         if self._rng.random() < 0.4:
@@ -83,7 +83,7 @@ class _Painter:
         self._canvas *= np.exp(fall - 0.1)[..., np.newaxis].astype(np.float32)
 
     def window(self) -> None:
-        """A bright window with bars."""
+        """Paint a bright window with bars."""
         left, top, width, height = self._place((0.3, 0.9), (0.4, 0.9))
         sky = _colour(self._rng, (0.75, 1), colourful=0.2)
         self._box(left - 0.03, top - 0.03, left + width + 0.03, top + height + 0.03, np.full(3, 0.6))
@@ -93,7 +93,7 @@ class _Painter:
             self._box(left + bar * width - 0.012, top, left + bar * width + 0.012, top + height, np.full(3, 0.5))
 
     def shelf(self) -> None:
-        """A shelf of books and boxes."""
+        """Paint a shelf of books and boxes."""
         left, top, width, height = self._place((0.5, 1.2), (0.5, 1))
         wood = np.array([0.35, 0.2, 0.1]) * self._rng.uniform(0.4, 1.8)
         self._box(left, top, left + width, top + height, wood * 0.6)
@@ -101,15 +101,17 @@ class _Painter:
         for above, below in pairwise(boards):
             edge = left + 0.02
             while edge < left + width - 0.04:
-                thick = min(self._rng.uniform(0.02, 0.12), left + width - 0.02 - edge)
+                thickness = min(self._rng.uniform(0.02, 0.12), left + width - 0.02 - edge)
                 tall = (below - above) * self._rng.uniform(0.5, 0.95)
                 if self._rng.random() < 0.85:
-                    self._box(edge, below - tall, edge + thick, below, _colour(self._rng, (0.05, 0.6), colourful=1.2))
-                edge += thick + 0.005
+                    self._box(
+                        edge, below - tall, edge + thickness, below, _colour(self._rng, (0.05, 0.6), colourful=1.2)
+                    )
+                edge += thickness + 0.005
             self._box(left, below - 0.012, left + width, below + 0.012, wood)
 
     def picture(self) -> None:
-        """A framed picture or poster."""
+        """Paint a framed picture or poster."""
         left, top, width, height = self._place((0.2, 0.5), (0.2, 0.5))
         frame = _colour(self._rng, (0.03, 0.5), colourful=0.4)
         self._box(left - 0.02, top - 0.02, left + width + 0.02, top + height + 0.02, frame)
@@ -120,7 +122,7 @@ class _Painter:
             self._box(*patch, patch[0] + 0.4 * width, patch[1] + 0.4 * height, _colour(self._rng, (0.05, 0.8), 1))
 
     def door(self) -> None:
-        """A door or a wardrobe, from some height to the floor."""
+        """Paint a door or a wardrobe, from some height to the floor."""
         left, top, width, _ = self._place((0.35, 0.7), (0.7, 0.9))
         colour = np.array([0.4, 0.24, 0.13]) * self._rng.uniform(0.5, 1.6) if self._rng.random() < 0.6 else np.ones(3)
         self._box(left, top, left + width, 1, colour * 0.7)
@@ -128,20 +130,20 @@ class _Painter:
             self._box(left + 0.12 * width, top + panel, left + 0.88 * width, top + panel + 0.35, colour * 0.6)
 
     def curtain(self) -> None:
-        """A curtain with its folds."""
+        """Paint a curtain with folds."""
         left, _, width, _ = self._place((0.3, 0.8), (0.9, 1))
         x0, x1 = (min(self._px(x), self._width) for x in (left, left + width))
         folds = _folds(np.linspace(0, width, max(x1 - x0, 0)), self._rng)
         self._canvas[:, x0:x1] = _colour(self._rng, (0.15, 0.8), colourful=0.7) * folds[:, np.newaxis]
 
     def lamp(self) -> None:
-        """A lamp that is on."""
+        """Paint a lamp that is switched on."""
         x, y, radius = self._rng.uniform(0, self._right), self._rng.uniform(0.05, 0.4), self._rng.uniform(0.04, 0.12)
         light = (1.0, 0.85, 0.6) if self._rng.random() < 0.6 else (1.0, 1.0, 1.0)
         self._ellipse(x, y, radius, radius, np.array(light), 0)
 
     def plant(self) -> None:
-        """Leaves in many greens."""
+        """Paint a plant: leaves in shades of green."""
         x, y = self._rng.uniform(0, self._right), self._rng.uniform(0.5, 0.95)
         size = self._rng.uniform(0.1, 0.3)
         for _ in range(60):
@@ -151,7 +153,7 @@ class _Painter:
             self._ellipse(x + dx, y + dy, self._rng.uniform(0.03, 0.09), 0.02, green, angle)
 
     def _place(self, widths: tuple[float, float], heights: tuple[float, float]) -> tuple[float, float, float, float]:
-        """Left, top, width and height of a thing of about that size, perhaps half outside."""
+        """Draw left, top, width and height of an object in these ranges of size, partly outside at times."""
         width, height = self._rng.uniform(*widths), self._rng.uniform(*heights)
         left = self._rng.uniform(-0.3 * width, self._right - 0.7 * width)
         return left, self._rng.uniform(-0.1, max(0.0, 0.9 - height)), width, height
@@ -178,7 +180,7 @@ _FURNITURE: list[Callable[[_Painter], None]] = [
 
 
 class _Passer:
-    """A person who walks by behind, again and again, never at one interval."""
+    """Person who walks past behind, repeatedly and at irregular intervals."""
 
     def __init__(self, rng: np.random.Generator, width: int, height: int) -> None:
         tall = round(height * rng.uniform(0.6, 1.1))
@@ -197,21 +199,21 @@ class _Passer:
         self._alpha = np.asarray(cv2.GaussianBlur(self._alpha, (0, 0), soft))
         self._colour = np.asarray(cv2.GaussianBlur(self._colour, (0, 0), soft))
         self._top, self._width = height - tall, width
-        # Across, a short wait out of sight, and back.
-        spans_s = np.where(np.arange(300) % 2, rng.uniform(0.2, 2, 300), rng.uniform(2, 6, 300))
-        self._knots_s = np.cumsum(np.concatenate([[-rng.uniform(0, 4)], spans_s]))
+        # Across the frame, a short wait outside it, and back.
+        durations_s = np.where(np.arange(300) % 2, rng.uniform(0.2, 2, 300), rng.uniform(2, 6, 300))
+        self._knots_s = np.cumsum(np.concatenate([[-rng.uniform(0, 4)], durations_s]))
         self._places = np.where((np.arange(301) + 1) // 2 % 2, 1.3, -0.3) * width
-        self._step = 0.01 * tall, rng.uniform(1.6, 2.1)  # steps a second of people who walk
+        self._step = 0.01 * tall, rng.uniform(1.6, 2.1)  # amplitude in pixels, and steps per second of walking
 
     def draw(self, image: Floats32, time_s: float, right: float, down: float) -> None:
-        """Draw over the picture."""
+        """Draw over an image."""
         x = float(np.interp(time_s, self._knots_s, self._places)) + right
         y = self._top + down + self._step[0] * np.sin(2 * np.pi * self._step[1] * time_s)
         _blend(image, self._colour, self._alpha, x - self._alpha.shape[1] / 2, y)
 
 
 class _Screen:
-    """A screen on which one picture follows the other, and fades or moves in between."""
+    """Screen with a sequence of scenes, each of which fluctuates in brightness."""
 
     def __init__(self, rng: np.random.Generator, width: int, height: int) -> None:
         wide = round(width * rng.uniform(0.2, 0.45))
@@ -228,7 +230,7 @@ class _Screen:
         self._sway_hz = rng.uniform(0.2, 2, 401)
 
     def draw(self, image: Floats32, time_s: float, right: float, down: float) -> None:
-        """Draw over the picture."""
+        """Draw over an image."""
         scene = int(np.clip(np.searchsorted(self._cuts_s, time_s, side="right") - 1, 0, 400))
         pixels = self._scenes[scene] * (1 + 0.3 * np.sin(2 * np.pi * self._sway_hz[scene] * time_s))
         shown = cv2.resize(np.clip(pixels, 0, 1).astype(np.float32), self._size, interpolation=cv2.INTER_LINEAR)
@@ -236,7 +238,7 @@ class _Screen:
 
 
 class _Curtain:
-    """A curtain whose folds sway in the draught."""
+    """Curtain whose folds move in a draught."""
 
     def __init__(self, rng: np.random.Generator, width: int, height: int) -> None:
         wide = round(width * rng.uniform(0.2, 0.4))
@@ -247,15 +249,15 @@ class _Curtain:
         self._colour = _colour(rng, (0.15, 0.8), colourful=0.7)
         self._shade = np.linspace(1, rng.uniform(0.6, 1), height, dtype=np.float32)
         ramp = max(1.0, 0.05 * wide)
-        ends = np.minimum(np.arange(wide), np.arange(wide)[::-1])  # 0 at the edges, to be shifted by fractions
+        ends = np.minimum(np.arange(wide), np.arange(wide)[::-1])  # 0 at the edges, for shifts by fractions of a pixel
         self._alpha = np.tile(np.minimum(1, ends / ramp).astype(np.float32), (height, 1))
         self._hz, self._phase = rng.uniform(0.1, 0.9, 3), rng.uniform(0, 2 * np.pi, 3)
         self._reach = rng.uniform(0.01, 0.05)
 
     def draw(self, image: Floats32, time_s: float, right: float, down: float) -> None:
-        """Draw over the picture."""
-        waves = np.sin(2 * np.pi * (self._hz * time_s - self._x[:, np.newaxis]) + self._phase)
-        folds = np.interp(self._x + self._reach * waves.sum(axis=1), self._table_x, self._table)
+        """Draw over an image."""
+        ripples = np.sin(2 * np.pi * (self._hz * time_s - self._x[:, np.newaxis]) + self._phase)
+        folds = np.interp(self._x + self._reach * ripples.sum(axis=1), self._table_x, self._table)
         row = np.asarray(self._colour * folds[:, np.newaxis], np.float32)
         _blend(image, row * self._shade[:, np.newaxis, np.newaxis], self._alpha, self._at + right, 0.0)
 
@@ -264,9 +266,9 @@ _MOVERS: list[Callable[[np.random.Generator, int, int], _Passer | _Screen | _Cur
 
 
 def _colour(rng: np.random.Generator, levels: tuple[float, float], colourful: float) -> npt.NDArray[np.float64]:
-    """A reflectance (3,) of about such a level, from grey (colourful 0) to strong (1)."""
+    """Draw a reflectance (3,) of a level in a range, from grey (colourful 0) to saturated (1)."""
     grey = rng.uniform(*levels)
-    # Paint, cloth and wood lie between warm and cold rather than between green and purple.
+    # Colours of paint, cloth and wood vary between warm and cold rather than between green and purple.
     warm, green = rng.normal(0, 0.6), rng.normal(0, 0.25)
     hue = np.array([warm - green / 2, green, -warm - green / 2])
     return np.asarray(np.clip(grey * np.exp(colourful * hue), 0.01, 1))
@@ -280,7 +282,7 @@ def _folds(x: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[
 
 
 def _blend(image: Floats32, patch: Any, alpha: Floats32, left: float, top: float) -> None:
-    """Lay a patch over a picture, where its fractional place falls, as far as it lies inside."""
+    """Blend a patch into an image at a fractional position; parts outside are clipped."""
     height, width = image.shape[:2]
     column, row = int(np.floor(left)), int(np.floor(top))
     x0, y0 = max(column, 0), max(row, 0)
@@ -288,7 +290,7 @@ def _blend(image: Floats32, patch: Any, alpha: Floats32, left: float, top: float
     if x0 >= x1 or y0 >= y1:
         return
     size = x1 - x0, y1 - y0
-    # The pixels of the picture, seen from the patch.
+    # Centre of the clipped area in the patch's pixels.
     centre = x0 - left + (size[0] - 1) / 2, y0 - top + (size[1] - 1) / 2
     weight: Any = cv2.getRectSubPix(alpha, size, centre)
     if column < x0 or row < y0 or left % 1 or top % 1 or size != patch.shape[1::-1]:

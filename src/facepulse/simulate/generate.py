@@ -163,7 +163,7 @@ def _check_space(root: Path, layout: Layout, count: int, seconds: float) -> None
     if size is not None and size * count > free:
         raise UsageError(
             f"{count} recordings in the layout {layout.name} take about {size * count / 1e9:.1f} GB, and {root} has "
-            f"{free / 1e9:.1f} GB free: ask for fewer or shorter ones, or give another folder"
+            f"{free / 1e9:.1f} GB free: request fewer or shorter ones, or give another folder"
         )
 
 

@@ -1,8 +1,8 @@
-"""Paint a face video whose pulse is known: what `facepulse demo` measures and the tests are made of.
+"""Painted face with a known pulse, the input of `facepulse demo` and of many tests.
 
-The face is a picture, not a person: a shaded ellipsoid with eyes, brows, nose, mouth and hair, good enough for a face
-detector. Its skin is multiplied, in linear light, by a blood-volume pulse. It tests the plumbing and the honesty of the
-numbers; it says nothing about accuracy on people.
+The face is a drawing: a shaded ellipsoid with eyes, brows, nose, mouth and hair, sufficient for a face detector. Its
+skin is multiplied, in linear light, by a blood volume pulse. It tests the pipeline and the quality index; accuracy on
+people cannot be estimated with it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facepulse._types import Floats, Floats32, Image
+from facepulse.rppg.classical import PULSE_SIGNATURE
 from facepulse.video.writer import VideoWriter
-
-# How strongly blood absorbs in the red, green and blue of a camera under white light, relative to each other
-# (de Haan & van Leest, Physiological Measurement 2014, "blood-volume pulse vector").
-PULSE_DIRECTION = np.array([0.33, 0.77, 0.53])
 
 # Skin reflectance in linear light (red, green, blue), from light to dark.
 SKIN_TONES = {"light": (0.60, 0.36, 0.26), "medium": (0.38, 0.20, 0.13), "dark": (0.13, 0.065, 0.042)}
@@ -31,16 +28,16 @@ class PaintedFace:
     """One face in the scene.
 
     Attributes:
-        beats_s: times of the heartbeats in seconds, ascending; `metronome` makes them. Empty: no pulse at all.
-        centre: middle of the face as a fraction of the picture's width and height.
-        height: of the head, as a fraction of the picture's height.
-        tone: a key of `SKIN_TONES`.
-        strength: peak-to-peak change of the green channel in linear light; real faces show 0.005 to 0.02.
-        sway: how far the head wanders, as a fraction of its height.
-        visible_s: (start, end) in seconds between which the face is there; None for always.
+        beats_s: times of the heartbeats in seconds, ascending, as from `metronome`; empty for no pulse.
+        centre: middle of the face as fractions of the frame's width and height.
+        height: of the head, as a fraction of the frame's height.
+        tone: key of `SKIN_TONES`.
+        strength: peak-to-peak change of the green channel in linear light; 0.005 to 0.02 in real faces.
+        sway: amplitude of the head's motion, as a fraction of its height.
+        visible_s: (start, end) in seconds between which the face is visible; None for always.
     """
 
-    beats_s: Sequence[float] | NDArray[np.float64] = ()
+    beats_s: Sequence[float] | Floats = ()
     centre: tuple[float, float] = (0.5, 0.52)
     height: float = 0.62
     tone: str = "light"
@@ -49,60 +46,60 @@ class PaintedFace:
     visible_s: tuple[float, float] | None = None
 
 
-def metronome(bpm: float, seconds: float) -> NDArray[np.float64]:
-    """Beat times in seconds of a heart that never varies, from before the first frame to after the last."""
+def metronome(bpm: float, seconds: float) -> Floats:
+    """Beat times in seconds of a constant heart rate, from before the first frame to after the last."""
     period = 60.0 / bpm
     return np.arange(-2 * period, seconds + 2 * period, period)
 
 
-def pulse_wave(times: NDArray[np.float64], beats_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Blood-volume pulse at the given times: a steep systolic rise, a slow fall with a dicrotic notch.
+def pulse_waveform(times: Floats, beats_s: Floats) -> Floats:
+    """Blood volume pulse at the given times: a steep systolic rise, a slow fall with a dicrotic notch.
 
     Args:
         times: seconds, (T,).
-        beats_s: beat times in seconds, ascending; zeros come back where there are fewer than two.
+        beats_s: beat times in seconds, ascending; with fewer than two, the result is zero.
 
     Returns:
-        (T,), peak-to-peak about 1.
+        (T,), about 1 peak to peak.
     """
     if len(beats_s) < 2:
         return np.zeros_like(times)
     last = np.clip(np.searchsorted(beats_s, times, side="right") - 1, 0, len(beats_s) - 2)
     phase = (times - beats_s[last]) / (beats_s[last + 1] - beats_s[last])
-    wave = np.zeros_like(times)
-    # Two bumps a beat: the systolic wave and its reflection. Wrapped, so that one beat flows into the next.
+    waveform = np.zeros_like(times)
+    # Two Gaussians per beat: the systolic wave and its reflection. Wrapped, so that beats join smoothly.
     for turn in (-1, 0, 1):
-        wave += np.exp(-0.5 * ((phase - 0.22 + turn) / 0.10) ** 2)
-        wave += 0.35 * np.exp(-0.5 * ((phase - 0.55 + turn) / 0.12) ** 2)
-    return wave - 0.5
+        waveform += np.exp(-0.5 * ((phase - 0.22 + turn) / 0.10) ** 2)
+        waveform += 0.35 * np.exp(-0.5 * ((phase - 0.55 + turn) / 0.12) ** 2)
+    return waveform - 0.5
 
 
-Grid = tuple[NDArray[np.float32], NDArray[np.float32]]
+Grid = tuple[Floats32, Floats32]
 
 
-def _blob(grid: Grid, x: float, y: float, width: float, height: float) -> NDArray[np.float32]:
+def _blob(grid: Grid, x: float, y: float, width: float, height: float) -> Floats32:
     """An ellipse with an edge 0.03 wide: 1 inside and 0 outside."""
     radius = np.sqrt(((grid[0] - x) / width) ** 2 + ((grid[1] - y) / height) ** 2)
-    inside: NDArray[np.float32] = np.clip((1.0 - radius) * min(width, height) / 0.03 + 0.5, 0.0, 1.0)
+    inside: Floats32 = np.clip((1.0 - radius) * min(width, height) / 0.03 + 0.5, 0.0, 1.0)
     return inside
 
 
-def _bump(grid: Grid, x: float, y: float, width: float, height: float) -> NDArray[np.float32]:
+def _bump(grid: Grid, x: float, y: float, width: float, height: float) -> Floats32:
     """A Gaussian bump, 1 at its centre."""
-    bump: NDArray[np.float32] = np.exp(-0.5 * (((grid[0] - x) / width) ** 2 + ((grid[1] - y) / height) ** 2))
+    bump: Floats32 = np.exp(-0.5 * (((grid[0] - x) / width) ** 2 + ((grid[1] - y) / height) ** 2))
     return bump
 
 
-def paint_head(size: int, tone: str) -> NDArray[np.float32]:
-    """Paint a head that fills a square picture.
+def paint_head(size: int, tone: str) -> Floats32:
+    """Paint a head that fills a square image.
 
     Args:
-        size: side of the picture in pixels.
-        tone: a key of `SKIN_TONES`.
+        size: side of the image in pixels.
+        tone: key of `SKIN_TONES`.
 
     Returns:
-        float32 (size, size, 5): red, green and blue in linear light, multiplied by the fourth channel, which says how
-        much of a pixel is head; the fifth says how much of it is skin with a pulse.
+        float32 (size, size, 5): red, green and blue in linear light, multiplied by the fourth channel, which is the
+        coverage of the pixel by the head; the fifth is its coverage by skin with a pulse.
     """
     axis = np.linspace(-1.0, 1.0, size, dtype=np.float32)
     grid = (np.broadcast_to(axis, (size, size)), np.broadcast_to(axis[:, None], (size, size)))
@@ -121,7 +118,7 @@ def paint_head(size: int, tone: str) -> NDArray[np.float32]:
     colour = shade[..., None] * skin
     pulsing = np.ones((size, size), np.float32)
 
-    def cover(mask: NDArray[np.float32], paint: Sequence[float]) -> None:
+    def cover(mask: Floats32, paint: Sequence[float]) -> None:
         nonlocal colour, pulsing
         colour = colour * (1.0 - mask[..., None]) + mask[..., None] * np.array(paint, np.float32)
         pulsing = pulsing * (1.0 - mask)
@@ -142,8 +139,8 @@ def paint_head(size: int, tone: str) -> NDArray[np.float32]:
     return np.dstack([colour * head[..., None], head, pulsing * head]).astype(np.float32)
 
 
-def _background(width: int, height: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A wall, lighter on the left, with a faint texture that gives a codec something to do; linear light."""
+def _background(width: int, height: int, rng: np.random.Generator) -> Floats32:
+    """A wall, lighter on the left, with a faint texture for the codec; linear light."""
     wall = np.linspace(0.24, 0.14, width, dtype=np.float32)[None, :, None] * np.array([0.92, 1.0, 1.1], np.float32)
     texture = cv2.GaussianBlur(rng.standard_normal((height, width)).astype(np.float32), (0, 0), 3.0)
     return np.asarray(wall * (1.0 + 0.25 * texture[..., None]), np.float32)
@@ -151,21 +148,21 @@ def _background(width: int, height: int, rng: np.random.Generator) -> NDArray[np
 
 def paint_frames(
     faces: Sequence[PaintedFace],
-    times: NDArray[np.float64],
+    times: Floats,
     *,
     width: int = 640,
     height: int = 480,
     noise: float = 1.5,
     seed: int = 0,
-) -> Iterator[NDArray[np.uint8]]:
-    """Paint one picture for each time.
+) -> Iterator[Image]:
+    """Paint one frame per time.
 
     Args:
-        faces: who is in the scene.
+        faces: faces in the scene.
         times: seconds, (T,).
-        width: of the picture in pixels.
-        height: of the picture in pixels.
-        noise: standard deviation of the camera's noise, in 8-bit steps.
+        width: of the frame in pixels.
+        height: of the frame in pixels.
+        noise: standard deviation of the camera noise in 8-bit steps.
         seed: of the noise, the texture and the sway.
 
     Yields:
@@ -173,16 +170,18 @@ def paint_frames(
     """
     rng = np.random.default_rng(seed)
     wall = _background(width, height, rng)
-    # Drawing fresh noise for each frame would cost more than everything else: shifted views of one field do.
+    # Shifted views of one noise field: new noise for each frame would cost more than everything else.
     grain = rng.standard_normal((2 * height, 2 * width, 3)).astype(np.float32) * np.float32(noise)
     coarse_wall, coarse_grain = _develop(wall), np.rint(grain).astype(np.int16)
     heads = [paint_head(round(face.height * height), face.tone) for face in faces]
     absorbed = [_absorption(face, times) for face in faces]
-    corners = [_wander(face, times, head.shape[0], width, height, rng) for face, head in zip(faces, heads, strict=True)]
+    corners = [
+        _positions(face, times, head.shape[0], width, height, rng) for face, head in zip(faces, heads, strict=True)
+    ]
     for index, time in enumerate(times):
         top, left = int(rng.integers(0, height)), int(rng.integers(0, width))
         shifted = coarse_grain[top : top + height, left : left + width]
-        picture = np.asarray(cv2.add(coarse_wall, shifted, dtype=cv2.CV_8U), np.uint8)
+        frame = np.asarray(cv2.add(coarse_wall, shifted, dtype=cv2.CV_8U), np.uint8)
         present = [
             number
             for number, face in enumerate(faces)
@@ -202,35 +201,35 @@ def paint_frames(
                 light *= 1.0 - layer[..., 3:4]
                 light += layer[..., :3] * (1.0 - layer[..., 4:5] * absorbed[number][index])
             fine_grain = grain[top + y0 : top + y1, left + x0 : left + x1]
-            picture[y0:y1, x0:x1] = _develop(light, fine_grain)
-        yield picture
+            frame[y0:y1, x0:x1] = _develop(light, fine_grain)
+        yield frame
 
 
-def _absorption(face: PaintedFace, times: NDArray[np.float64]) -> NDArray[np.float32]:
-    """What the blood takes from red, green and blue at each time: (T, 3), a fraction of the light."""
-    wave = pulse_wave(times, np.asarray(face.beats_s, np.float64)) * face.strength
-    return np.asarray(wave[:, None] * PULSE_DIRECTION / PULSE_DIRECTION[1], np.float32)
+def _absorption(face: PaintedFace, times: Floats) -> Floats32:
+    """Absorption by blood in red, green and blue at each time: (T, 3), a fraction of the light."""
+    waveform = pulse_waveform(times, np.asarray(face.beats_s, np.float64)) * face.strength
+    return np.asarray(waveform[:, None] * PULSE_SIGNATURE / PULSE_SIGNATURE[1], np.float32)
 
 
-def _wander(
+def _positions(
     face: PaintedFace,
-    times: NDArray[np.float64],
+    times: Floats,
     size: int,
     width: int,
     height: int,
     rng: np.random.Generator,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Upper left corner of a swaying head at each time, in pixels: (T, 2)."""
     hz, phase = rng.uniform(0.05, 0.35, (2, 2, 1)), rng.uniform(0.0, 2 * np.pi, (2, 2, 1))
     sway = np.sin(2 * np.pi * hz * times + phase).mean(axis=0).T * face.sway * size
-    corner: NDArray[np.float64] = np.array(face.centre) * (width, height) - size / 2 + sway
+    corner: Floats = np.array(face.centre) * (width, height) - size / 2 + sway
     return corner
 
 
-def _develop(light: NDArray[np.float32], grain: NDArray[np.float32] | float = 0.0) -> NDArray[np.uint8]:
-    """Linear light to 8-bit picture: gamma, then the camera's noise, then rounding."""
-    picture = cv2.pow(np.clip(light, 0.0, 1.0), 1 / 2.2) * 255.0 + grain
-    return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)
+def _develop(light: Floats32, grain: Floats32 | float = 0.0) -> Image:
+    """Convert linear light to an 8-bit image: gamma, then the camera's noise, then rounding."""
+    image = cv2.pow(np.clip(light, 0.0, 1.0), 1 / 2.2) * 255.0 + grain
+    return np.asarray(np.clip(np.rint(image), 0, 255), np.uint8)
 
 
 def render(
@@ -239,7 +238,7 @@ def render(
     *,
     seconds: float = 20.0,
     fps: float = 30.0,
-    times: NDArray[np.float64] | None = None,
+    times: Floats | None = None,
     width: int = 640,
     height: int = 480,
     noise: float = 1.5,
@@ -250,27 +249,27 @@ def render(
     """Paint a video and write it.
 
     Args:
-        path: of the video; its ending chooses the container.
-        faces: who is in the scene.
+        path: of the video; its suffix selects the container.
+        faces: faces in the scene.
         seconds: length of the video.
-        fps: frames a second.
+        fps: frames per second.
         times: capture time of each frame in seconds, for a variable frame rate; instead of `seconds` and `fps`.
-        width: of the picture in pixels.
-        height: of the picture in pixels.
-        noise: standard deviation of the camera's noise, in 8-bit steps.
-        seed: of everything random.
+        width: of the frame in pixels.
+        height: of the frame in pixels.
+        noise: standard deviation of the camera noise in 8-bit steps.
+        seed: of all random draws.
         progress: called with the seconds painted and the length of the video.
-        **encoding: passed on to `facepulse.video.reader.VideoWriter` (codec, options, key_interval, ...).
+        **encoding: arguments of `facepulse.video.writer.VideoWriter` (codec, options, key_interval, ...).
 
     Returns:
         The path.
     """
     if times is None:
         times = np.arange(round(seconds * fps)) / fps
-    pictures = paint_frames(faces, times, width=width, height=height, noise=noise, seed=seed)
+    frames = paint_frames(faces, times, width=width, height=height, noise=noise, seed=seed)
     with VideoWriter(path, width, height, fps=fps, **encoding) as writer:
-        for picture, time in zip(pictures, times, strict=True):
-            writer.write(picture, float(time))
+        for frame, time in zip(frames, times, strict=True):
+            writer.write(frame, float(time))
             if progress is not None:
                 progress(float(time), float(times[-1]))
     return Path(path)

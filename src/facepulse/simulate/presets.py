@@ -79,8 +79,8 @@ class Slot:
 PRESETS: dict[PresetName, Preset] = {
     # PURE (Stricker et al., RO-MAN 2014): ten people 1.1 m from an industrial camera, 640x480, their faces 100 pixels
     # high on average, daylight through a window; UBFC-rPPG (Bobbia et al., Pattern Recognit. Lett. 2019): a webcam at
-    # 1 m, 640x480, indoors, mostly light skin, no caps. Of the 43 degrees that a Logitech C920 sees from top to
-    # bottom, a face at 0.8 to 1.1 m takes up 0.21 to 0.29. The 42 hearts of UBFC-rPPG beat at 101 bpm with a deviation
+    # 1 m, 640x480, indoors, mostly light skin, no caps. Of the 43 degrees of a Logitech C920's vertical field of
+    # view, a face at 0.8 to 1.1 m takes up 0.21 to 0.29. The 42 hearts of UBFC-rPPG beat at 101 bpm with a deviation
     # of 17, those of PURE slower.
     "calm": Preset(
         quality="calm",
