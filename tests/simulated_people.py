@@ -1,4 +1,4 @@
-"""Simulated people for the tests of how they are made, drawn and recorded; each is built once."""
+"""Simulated people for the tests of the simulation; each is built once."""
 
 import importlib.util
 import os
@@ -27,14 +27,14 @@ needs_heads = pytest.mark.skipif(
 
 @cache
 def person(fitzpatrick: int = 2, number: int = 1, look: Look = PLAIN) -> tuple[Identity, HeadMesh, Figure, Paint]:
-    """Who, their head, all that is seen of them, and its atlas."""
+    """Return the identity, head, dressed figure and texture atlas of a person."""
     identity = draw_identity("train", number, (fitzpatrick,))
     mesh = head_mesh(identity)
     return identity, mesh, build_figure(identity, mesh, look), paint(identity, look, SCALE)
 
 
 def of_tile(figure: Figure, name: str) -> np.ndarray:
-    """Numbers of the vertices whose faces take their colour from a tile."""
+    """Return the indices of the vertices whose faces are textured with a tile."""
     row, column, rows, columns = TILES[name]
     u, v = figure.uv[..., 0] * ATLAS_COLUMNS, figure.uv[..., 1] * ATLAS_ROWS
     inside = (u > column) & (u < column + columns) & (v > row) & (v < row + rows)
@@ -42,27 +42,27 @@ def of_tile(figure: Figure, name: str) -> np.ndarray:
 
 
 def surface() -> np.ndarray:
-    """Where on the average head each texel of the head's island lies, (rows, columns, 3)."""
+    """Return the position on the average head of each texel of the island of the head, (rows, columns, 3)."""
     rows = round(1024 * SCALE)
     return island_positions(rows, rows // 2)
 
 
 def at(x: float, y: float, within: float = 0.1, behind: float = 0.7) -> np.ndarray:
-    """Which texels of the island lie around a place in front of the head, on both its sides: (rows, columns)."""
-    place = surface()
-    return (np.hypot(np.abs(place[..., 0]) - x, place[..., 1] - y) < within) & (place[..., 2] > behind)
+    """Return a mask (rows, columns) of the texels around a position at the front of the head, on both its sides."""
+    position = surface()
+    return (np.hypot(np.abs(position[..., 0]) - x, position[..., 1] - y) < within) & (position[..., 2] > behind)
 
 
 def marked(atlas: Paint, mask: np.ndarray) -> Paint:
-    """The atlas in black, white where the mask over its left columns or all of it says so, and without shine."""
+    """Return the atlas in white within a mask over its left columns or all of it, black outside, and without shine."""
     white = np.zeros((*atlas.cover.shape, 3), np.float32)
     white[:, : mask.shape[1]] = mask[..., None]
     return replace(atlas, cover=np.ones_like(atlas.cover), reflectance=white, shine=np.zeros_like(atlas.cover))
 
 
-def middle(picture: np.ndarray) -> tuple[float, float]:
-    """Centroid (x, y) in pixels of the bright part of a picture, (rows, columns)."""
-    bright = np.where(picture > 0.3 * picture.max(), picture, 0.0)
-    assert bright.any(), "what was marked is not in the picture"
-    rows, columns = np.indices(picture.shape) + 0.5
+def middle(image: np.ndarray) -> tuple[float, float]:
+    """Return the centroid (x, y) in pixels of the bright pixels of an image, (rows, columns)."""
+    bright = np.where(image > 0.3 * image.max(), image, 0.0)
+    assert bright.any(), "the marked texels are not in the image"
+    rows, columns = np.indices(image.shape) + 0.5
     return float((bright * columns).sum() / bright.sum()), float((bright * rows).sum() / bright.sum())

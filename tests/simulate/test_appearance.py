@@ -1,4 +1,4 @@
-"""Faces are painted with what makes their colour."""
+"""Texture atlas: cover by hair, melanin, blood and strength of the pulse."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ FITZPATRICK = tuple(MELANIN)
 
 
 def island(texture):
-    """The part of a texture that is the head's skin."""
+    """Return the island of the head of a texture."""
     return texture[:, : surface().shape[1]]
 
 
@@ -39,14 +39,14 @@ def painted(number=1, fitzpatrick=2, **look):
 
 
 @pytest.mark.parametrize("hair", HAIR_THICKNESS)
-def test_hair_cover_is_hair_or_cap_over_the_forehead(hair):
+def test_fringe_and_cap_cover_the_forehead(hair):
     cover, covered = island(painted(hair=hair).cover), float(replace(PLAIN, hair=hair).covers_forehead)
     assert cover[at(0.0, 8.05)].mean() == pytest.approx(covered, abs=0.05)
-    assert cover[at(0.4, 7.05)].mean() < 0.05, "and never the cheeks"
+    assert cover[at(0.4, 7.05)].mean() < 0.05, "no style covers the cheeks"
 
 
 @pytest.mark.parametrize("fitzpatrick", FITZPATRICK)
-def test_melanin_is_that_of_the_skin_type(fitzpatrick):
+def test_melanin_is_in_the_range_of_the_skin_type(fitzpatrick):
     low, high = MELANIN[fitzpatrick]
     cheeks = [island(painted(number, fitzpatrick).melanin)[at(0.4, 7.05)].mean() for number in range(1, 6)]
     assert low < np.mean(cheeks) < high
@@ -59,14 +59,14 @@ def test_melanin_is_that_of_the_skin_type(fitzpatrick):
 def test_lips_are_redder_than_cheeks(fitzpatrick):
     sensor, atlas = SENSORS["dslr"], painted(2, fitzpatrick)
     colours = SkinColours(SPECTRA["daylight"], sensor)
-    for_each = colours.colour(island(atlas.melanin), island(atlas.blood)) / colours.white @ sensor.to_srgb.T
-    lip, cheek = (for_each[mask].mean(axis=0) for mask in (lips(), at(0.4, 7.05)))
+    srgb = colours.colour(island(atlas.melanin), island(atlas.blood)) / colours.white @ sensor.to_srgb.T
+    lip, cheek = (srgb[mask].mean(axis=0) for mask in (lips(), at(0.4, 7.05)))
     assert lip[0] / lip[1] > 1.05 * cheek[0] / cheek[1]
     assert (cheek > 0).all()
     assert cheek[0] > cheek[1] > cheek[2]
 
 
-def test_nothing_pulsates_that_is_covered():
+def test_covered_skin_does_not_pulsate():
     identity = draw_identity("train", 4, (2,))
     for look in (replace(PLAIN, hair="cap", beard=0.9), replace(PLAIN, hair="long", makeup=True)):
         atlas = paint(identity, look, SCALE)
@@ -78,20 +78,20 @@ def test_nothing_pulsates_that_is_covered():
             assert atlas.pulsatility[row : row + rows, column : column + columns].max() == 0, name
 
 
-def test_the_pulse_is_strong_on_cheeks_and_forehead_and_differs_from_person_to_person():
+def test_pulse_is_strongest_on_cheeks_and_forehead_and_varies_between_people():
     strengths = []
     for number in range(1, 9):
         pulsatility = island(painted(number).pulsatility)
         strengths.append(pulsatility[whole_face()].mean())
-        middle = (pulsatility[at(0.4, 7.05)].mean() + pulsatility[at(0.0, 7.9)].mean()) / 2
-        assert middle > 1.3 * pulsatility[lips()].mean()
-        assert middle > 1.2 * pulsatility[at(0.75, 7.4, behind=0.2)].mean(), "the temples'"
+        strong = (pulsatility[at(0.4, 7.05)].mean() + pulsatility[at(0.0, 7.9)].mean()) / 2
+        assert strong > 1.3 * pulsatility[lips()].mean()
+        assert strong > 1.2 * pulsatility[at(0.75, 7.4, behind=0.2)].mean(), "temples"
     assert 0.5 < np.median(strengths) < 2.0
     assert 0.15 < np.std(np.log(strengths)) < 0.6
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_the_size_of_the_atlas_does_not_change_the_person(number):
+def test_scale_of_the_atlas_does_not_change_the_person(number):
     identity = draw_identity("train", number, (3,))
     fine, coarse = paint(identity, PLAIN, 1.0), paint(identity, PLAIN, 0.5)
     for name in ("pulsatility", "melanin", "blood", "cover", "shine"):
@@ -99,11 +99,11 @@ def test_the_size_of_the_atlas_does_not_change_the_person(number):
         mean, other = island(reduced)[whole_face()].mean(), island(getattr(coarse, name))[whole_face()].mean()
         assert other == pytest.approx(mean, rel=0.1), name
     reduced = cv2.resize(fine.pulsatility, coarse.cover.shape[::-1], interpolation=cv2.INTER_AREA)
-    alike = np.corrcoef(island(reduced)[whole_face()], island(coarse.pulsatility)[whole_face()])[0, 1]
-    assert alike > 0.9, "the same places pulsate"
+    correlation = np.corrcoef(island(reduced)[whole_face()], island(coarse.pulsatility)[whole_face()])[0, 1]
+    assert correlation > 0.9, "the spatial distribution of the pulse is equal"
 
 
-def test_the_same_person_is_painted_the_same():
+def test_atlas_is_deterministic_and_valid():
     identity, _, _, atlas = person()
     again = paint(identity, PLAIN, SCALE)
     for name, texture in vars(atlas).items():

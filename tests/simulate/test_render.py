@@ -1,4 +1,4 @@
-"""What a camera sees of a person: lit by their lamps, turned as they turn, darker as their blood comes."""
+"""Rendered frames of a person: blood volume, light and geometry."""
 
 from dataclasses import replace
 from functools import cache
@@ -38,17 +38,17 @@ def pose(rotation=(0, 0, 0), position=(0, 0, 0), shake=(0, 0, 0), action=None):
     return Pose(np.array(rotation, float), np.array(position, float), expression, np.array(shake, float))
 
 
-def picture(drawn, where=None, level=1.0, towards=AHEAD, volume=0.0):
+def rendered(drawn, where=None, level=1.0, towards=AHEAD, volume=0.0):
     count = len(drawn.lighting.sources)
-    wave = np.broadcast_to(np.asarray(volume, float), drawn.delays_s.shape)
-    return drawn.render(where or pose(), [level] * count, [np.asarray(towards, float)] * count, wave)
+    delayed = np.broadcast_to(np.asarray(volume, float), drawn.delays_s.shape)
+    return drawn.render(where or pose(), [level] * count, [np.asarray(towards, float)] * count, delayed)
 
 
-def seen_at(mask, where=None):
-    """Where in the picture the texels of a mask are seen, (x, y)."""
+def image_position(mask, where=None):
+    """Return the position in the image of the texels of a mask, (x, y)."""
     _, _, figure, atlas = person()
     drawn = Renderer(figure, marked(atlas, mask), lit(softness=3.0), SENSOR, WHOLE)
-    return np.array(middle(picture(drawn, where)[0][..., 1]))
+    return np.array(middle(rendered(drawn, where)[0][..., 1]))
 
 
 def nose():
@@ -62,54 +62,54 @@ CHIN, FOREHEAD, JAW = (0.0, 6.47), (0.0, 7.95), (0.42, 6.62)
 
 
 @pytest.mark.parametrize("fitzpatrick", [1, 2])
-def test_more_blood_is_darker_and_most_so_in_green(fitzpatrick):
+def test_blood_darkens_the_skin_most_in_green(fitzpatrick):
     drawn = renderer(fitzpatrick)
-    rest, full = picture(drawn)[0], picture(drawn, volume=1.0)[0]
+    rest, full = rendered(drawn)[0], rendered(drawn, volume=1.0)[0]
     change = full - rest
-    assert change.max() <= 1e-7, "nothing gets brighter"
+    assert change.max() <= 1e-7, "no pixel becomes brighter"
     skin = change[..., 1] < 0.3 * change[..., 1].min()
     assert 500 < skin.sum() < 0.4 * SIDE**2
     relative = -change[skin].mean(axis=0) / rest[skin].mean(axis=0)
     assert 0.004 < relative[1] < 0.03
     published = np.array([0.33, 0.77, 0.53])  # de Haan & van Leest, Physiol. Meas. 2014
     assert relative @ published / np.linalg.norm(relative) / np.linalg.norm(published) > 0.97
-    np.testing.assert_allclose(picture(drawn, volume=-1.0)[0] - rest, -change, atol=1e-6)
+    np.testing.assert_allclose(rendered(drawn, volume=-1.0)[0] - rest, -change, atol=1e-6)
 
 
 def test_only_skin_pulsates():
     _, _, figure, atlas = person()
-    change = np.abs(picture(renderer(), volume=1.0)[0] - picture(renderer())[0]).max(axis=-1)
+    change = np.abs(rendered(renderer(), volume=1.0)[0] - rendered(renderer())[0]).max(axis=-1)
 
-    def share(mask):
-        """How much of each pixel shows the texels of a mask."""
-        shown = [
-            picture(Renderer(figure, marked(atlas, part), lit(softness=3.0), SENSOR, WHOLE))[0][..., 1]
-            for part in (mask, np.ones_like(mask))
-        ]
-        return shown[0] / np.maximum(shown[1], 1e-9)
+    def fraction(mask):
+        """Return the fraction of each pixel that shows the texels of a mask."""
+        masked, everything = (
+            rendered(Renderer(figure, marked(atlas, texels), lit(softness=3.0), SENSOR, WHOLE))[0][..., 1]
+            for texels in (mask, np.ones_like(mask))
+        )
+        return masked / np.maximum(everything, 1e-9)
 
-    eyes_and_clothes, hair_too = share(atlas.cover == 1) > 0.999, share(atlas.cover > 0.97) > 0.999
-    _, covered = picture(renderer())
+    eyes_and_clothes, hair_too = fraction(atlas.cover == 1) > 0.999, fraction(atlas.cover > 0.97) > 0.999
+    _, covered = rendered(renderer())
     assert set(np.unique(covered)) == {0, 1}
     assert change[covered == 0].max() == 0
     eyes, clothes = eyes_and_clothes.copy(), eyes_and_clothes.copy()
     eyes[70:], clothes[:70] = False, False
     hair = hair_too & ~eyes_and_clothes
-    for name, part in {"eyes": eyes, "clothes": clothes, "hair": hair}.items():
-        assert part.sum() > 15, name
-        assert change[part].max() < 0.01 * change.max(), name
+    for name, pixels in {"eyes": eyes, "clothes": clothes, "hair": hair}.items():
+        assert pixels.sum() > 15, name
+        assert change[pixels].max() < 0.01 * change.max(), name
     assert change[eyes | clothes].max() == 0
 
 
-def test_the_pulse_comes_to_the_jaw_before_the_forehead():
+def test_pulse_arrives_at_the_jaw_before_the_forehead():
     drawn = renderer()
-    rest, full = picture(drawn)[0], picture(drawn, volume=1.0)[0]
-    later = picture(drawn, volume=drawn.delays_s)[0]  # a volume that tells how long ago it is
+    rest, full = rendered(drawn)[0], rendered(drawn, volume=1.0)[0]
+    later = rendered(drawn, volume=drawn.delays_s)[0]  # volume equal to the delay
     with np.errstate(invalid="ignore", divide="ignore"):
         delay = ((later - rest) / (full - rest))[..., 1]
-    x, y = seen_at(at(*FOREHEAD)).astype(int)
+    x, y = image_position(at(*FOREHEAD)).astype(int)
     left = at(*JAW) & (surface()[..., 0] < 0)
-    jaw_x, jaw_y = seen_at(left).astype(int)
+    jaw_x, jaw_y = image_position(left).astype(int)
     forehead, jaw = (
         delay[y - 1 : y + 2, x - 1 : x + 2].mean(),
         delay[jaw_y - 1 : jaw_y + 2, jaw_x - 1 : jaw_x + 2].mean(),
@@ -122,9 +122,9 @@ def test_the_pulse_comes_to_the_jaw_before_the_forehead():
 # --- light
 
 
-def test_without_a_lamp_there_is_no_light():
-    assert picture(renderer(), level=0.0, volume=1.0)[0].max() == 0
-    one, two = picture(renderer())[0], picture(renderer(), level=2.0)[0]
+def test_light_is_proportional_to_the_level_of_the_lamp():
+    assert rendered(renderer(), level=0.0, volume=1.0)[0].max() == 0
+    one, two = rendered(renderer())[0], rendered(renderer(), level=2.0)[0]
     np.testing.assert_allclose(two, 2 * one, rtol=1e-4, atol=1e-6)
 
 
@@ -132,64 +132,66 @@ def test_lamps_add_up():
     _, _, figure, atlas = person()
     alone = [Renderer(figure, atlas, lit(spectra=(name,)), SENSOR, WHOLE) for name in ("daylight", "incandescent")]
     both = Renderer(figure, atlas, lit(spectra=("daylight", "incandescent")), SENSOR, WHOLE)
-    parts = [picture(drawn, volume=1.0)[0] for drawn in alone]
-    np.testing.assert_allclose(picture(both, volume=1.0)[0], parts[0] + parts[1], rtol=1e-3, atol=1e-5)
+    expected = sum(rendered(drawn, volume=1.0)[0] for drawn in alone)
+    np.testing.assert_allclose(rendered(both, volume=1.0)[0], expected, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(both.whites, np.concatenate([drawn.whites for drawn in alone]))
     assert both.whites[1, 0] > 1.3 * both.whites[0, 0], "incandescent light is red"
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.3])
-def test_light_brightens_the_side_that_it_comes_from(turn):
-    left, right = (picture(renderer(), pose((turn, 0, 0)), towards=(side * 0.95, 0.0, 0.31))[0] for side in (-1, 1))
+def test_side_towards_the_lamp_is_brighter(turn):
+    left, right = (rendered(renderer(), pose((turn, 0, 0)), towards=(side * 0.95, 0.0, 0.31))[0] for side in (-1, 1))
     half = SIDE // 2
     assert left[:, :half].mean() > 2 * left[:, half:].mean()
     assert right[:, half:].mean() > 2 * right[:, :half].mean()
-    above, below = (picture(renderer(), towards=(0, sign * 0.95, 0.31))[0] for sign in (1, -1))
-    x, y = seen_at(at(*FOREHEAD)).astype(int)
+    above, below = (rendered(renderer(), towards=(0, sign * 0.95, 0.31))[0] for sign in (1, -1))
+    x, y = image_position(at(*FOREHEAD)).astype(int)
     assert above[y, x, 1] > 1.5 * below[y, x, 1]
 
 
-# --- where things are
+# --- geometry
 
 
-def test_the_head_turns_as_the_angles_say():
-    front = seen_at(nose())
+def test_signs_of_yaw_pitch_and_roll():
+    front = image_position(nose())
     assert np.abs(front - [SIDE / 2, 0.6 * SIDE]).max() < 4
-    assert seen_at(nose(), pose((0.3, 0, 0)))[0] > front[0] + 6, "yaw: to the picture's right"
-    chin = seen_at(at(*CHIN))
-    assert seen_at(at(*CHIN), pose((0, 0.2, 0)))[1] < chin[1] - 3, "pitch: the chin up"
+    assert image_position(nose(), pose((0.3, 0, 0)))[0] > front[0] + 6, "yaw: to the right of the image"
+    chin = image_position(at(*CHIN))
+    assert image_position(at(*CHIN), pose((0, 0.2, 0)))[1] < chin[1] - 3, "pitch: the chin up"
     forehead = at(*FOREHEAD)
-    assert seen_at(forehead, pose((0, 0, 0.2)))[0] < seen_at(forehead)[0] - 5, "roll: the crown to the left"
+    assert image_position(forehead, pose((0, 0, 0.2)))[0] < image_position(forehead)[0] - 5, (
+        "roll: the crown to the left"
+    )
 
 
-def test_the_head_goes_and_the_camera_shakes_as_they_say():
-    front = seen_at(nose())
-    assert front[0] + 2 < seen_at(nose(), pose(position=(0.02, 0, 0)))[0]
-    assert front[1] - 2 > seen_at(nose(), pose(position=(0, 0.02, 0)))[1]
+def test_signs_and_sizes_of_translation_and_shake():
+    front = image_position(nose())
+    assert front[0] + 2 < image_position(nose(), pose(position=(0.02, 0, 0)))[0]
+    assert front[1] - 2 > image_position(nose(), pose(position=(0, 0.02, 0)))[1]
     pixels = WHOLE.focal * np.tan(0.05)
     np.testing.assert_allclose(
-        np.abs(seen_at(nose(), pose(shake=(0.05, 0, 0))) - front), [pixels, 0], atol=0.07 * pixels
+        np.abs(image_position(nose(), pose(shake=(0.05, 0, 0))) - front), [pixels, 0], atol=0.07 * pixels
     )
     np.testing.assert_allclose(
-        np.abs(seen_at(nose(), pose(shake=(0, 0.05, 0))) - front), [0, pixels], atol=0.07 * pixels
+        np.abs(image_position(nose(), pose(shake=(0, 0.05, 0))) - front), [0, pixels], atol=0.07 * pixels
     )
 
 
-def test_actions_move_the_face_and_come_back():
+def test_facial_actions_move_the_face_and_are_reversible():
     drawn = renderer()
-    rest = picture(drawn)[0]
-    opened = picture(drawn, pose(action="jawOpen"))[0]
+    rest = rendered(drawn)[0]
+    opened = rendered(drawn, pose(action="jawOpen"))[0]
     assert np.abs(opened - rest)[60:].max() > 0.05
-    np.testing.assert_allclose(opened[:35], rest[:35], atol=5e-3, err_msg="the forehead stays")
-    np.testing.assert_array_equal(picture(drawn)[0], rest)
+    np.testing.assert_allclose(opened[:35], rest[:35], atol=5e-3, err_msg="the forehead does not move")
+    np.testing.assert_array_equal(rendered(drawn)[0], rest)
 
 
-def test_a_window_is_that_part_of_the_whole():
+def test_window_equals_that_part_of_the_frame():
     window = replace(WHOLE, window=(24.0, 30.0, 48.0, 40.0), shape=(40, 48))
-    part, covered = picture(renderer(view=window))
-    whole, all_covered = picture(renderer())
-    np.testing.assert_allclose(part, whole[30:70, 24:72], atol=2e-2)
-    assert np.abs(part - whole[30:70, 24:72]).mean() < 1e-4
+    cut, covered = rendered(renderer(view=window))
+    whole, all_covered = rendered(renderer())
+    np.testing.assert_allclose(cut, whole[30:70, 24:72], atol=2e-2)
+    assert np.abs(cut - whole[30:70, 24:72]).mean() < 1e-4
     assert (covered == all_covered[30:70, 24:72]).mean() > 0.995
     assert window.binning == 1
     assert replace(window, shape=(20, 24)).binning == 4
@@ -197,7 +199,7 @@ def test_a_window_is_that_part_of_the_whole():
 
 @settings(max_examples=40, deadline=None)
 @given(left=st.floats(-50, 90), top=st.floats(-50, 90), side=st.floats(5, 200), depth=st.floats(0.2, 3))
-def test_rays_meet_what_is_projected(left, top, side, depth):
+def test_projection_inverts_the_rays_of_pixels(left, top, side, depth):
     view = replace(WHOLE, window=(left, top, side, 0.7 * side), shape=(7, 9))
     towards = view.to_lens()
     assert (towards[..., 2] > 0).all()
@@ -209,7 +211,7 @@ def test_rays_meet_what_is_projected(left, top, side, depth):
 
 @settings(max_examples=40, deadline=None)
 @given(yaw=angles, pitch=angles, roll=angles)
-def test_rotations_are_rotations(yaw, pitch, roll):
+def test_rotation_matrices_are_orthogonal_and_turn_the_face(yaw, pitch, roll):
     matrix = rotation_matrix(np.array([yaw, pitch, roll]))
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(matrix) == pytest.approx(1)

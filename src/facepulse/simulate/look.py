@@ -36,7 +36,7 @@ def draw_look(identity: Identity, *, caps: bool = True) -> Look:
 
     Args:
         identity: the person.
-        caps: if False, nobody wears a cap.
+        caps: False leaves caps out.
     """
     rng = identity.rng(1)
     male = identity.gender == "male"

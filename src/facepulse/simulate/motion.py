@@ -220,23 +220,23 @@ def _talking(rng: np.random.Generator, times: Floats, vigour: float) -> Motion:
     """Speech with pauses, and the head motion that accompanies it (Hadar et al., Hum. Mov. Sci. 1983)."""
     rate_hz = rng.uniform(3.2, 5.6)  # syllables per second (Jacewicz et al., J. Acoust. Soc. Am. 2010)
     starts, draws = draw_events(rng, times, 1.6, 3.5, 1)
-    speaks = 1 - transients(times, starts, 0.12, 0.15 + 1.0 * draws[:, 0], 0.12).sum(axis=1)
+    speech = 1 - transients(times, starts, 0.12, 0.15 + 1.0 * draws[:, 0], 0.12).sum(axis=1)
 
     starts, draws = draw_events(rng, times, 0.7 / rate_hz, 1 / rate_hz, 2)
     actions = sorted({action for viseme in VISEMES for action in viseme})
     shapes = np.array([[viseme.get(action, 0.0) for action in actions] for viseme in VISEMES])
     sizes = shapes[(draws[:, 0] * len(VISEMES)).astype(int)] * (0.6 + 0.4 * draws[:, 1:]) * rng.uniform(0.8, 1.1)
     # Coarticulation: a mouth shape begins before the previous one has ended.
-    mouth = speaks[:, None] * (transients(times, starts, 0.6 / rate_hz, 0.0, 0.6 / rate_hz) @ sizes)
+    mouth = speech[:, None] * (transients(times, starts, 0.6 / rate_hz, 0.0, 0.6 / rate_hz) @ sizes)
 
     starts, draws = draw_events(rng, times, 0.5, 1.3, 2)  # on stressed syllables
     nods = transients(times, starts, 0.15 + 0.1 * draws[:, 0], 0.0, 0.3) @ (1 + 3 * draws[:, 1])
     starts, draws = draw_events(rng, times, 2.5, 8.0, 2)  # Cavé et al., ICSLP 1996
-    brows = speaks * (transients(times, starts, 0.2, 0.2 + 0.5 * draws[:, 0], 0.3) @ (0.1 + 0.35 * draws[:, 1]))
+    brows = speech * (transients(times, starts, 0.2, 0.2 + 0.5 * draws[:, 0], 0.3) @ (0.1 + 0.35 * draws[:, 1]))
     yaw, pitch, roll = (vigour * smooth_noise(rng, times, 0.08, 1.5) for _ in range(3))
     return _motion(
         times,
-        turn_deg=(2.5 * yaw, 1.5 * pitch - vigour * speaks * nods, 1.5 * roll),
+        turn_deg=(2.5 * yaw, 1.5 * pitch - vigour * speech * nods, 1.5 * roll),
         expression={action: mouth[:, i] for i, action in enumerate(actions)}
         | dict.fromkeys(("browInnerUp", "browOuterUpLeft", "browOuterUpRight"), brows),
     )

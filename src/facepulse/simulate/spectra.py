@@ -15,7 +15,7 @@ from facepulse._types import Floats
 WAVELENGTHS_NM = np.arange(400, 701, 10.0)
 
 # Molar extinction of haemoglobin with and without oxygen, cm-1 / (mol / l): compiled by S. Prahl (omlc.org, 1998) from
-# W. B. Gratzer and N. Kollias. Two independent copies of the table agree on every figure.
+# W. B. Gratzer and N. Kollias. Checked against two independent copies of the table.
 # fmt: off
 OXYHAEMOGLOBIN = np.array([
     266232, 466840, 480360, 246072, 102580, 62816, 44480, 33209.2, 26629.2, 23684.4, 20932.8,
