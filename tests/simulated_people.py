@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from facepulse.simulate import assets
-from facepulse.simulate.appearance import ATLAS_COLUMNS, ATLAS_ROWS, TILES, Paint, island_positions, paint
+from facepulse.simulate.appearance import paint
+from facepulse.simulate.atlas import ATLAS_COLUMNS, ATLAS_ROWS, TILES, Paint, island_positions
 from facepulse.simulate.figure import Figure, build_figure
 from facepulse.simulate.head import HeadMesh, Identity, draw_identity, head_mesh
 from facepulse.simulate.look import Look

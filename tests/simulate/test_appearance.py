@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from colour_science import SENSORS
-from facepulse.simulate.appearance import TILES, paint
+from facepulse.simulate.appearance import paint
 from facepulse.simulate.assets import head_assets
+from facepulse.simulate.atlas import TILES
 from facepulse.simulate.figure import HAIR_THICKNESS
 from facepulse.simulate.head import draw_identity
 from facepulse.simulate.skin import MELANIN, SPECTRA, SkinColours

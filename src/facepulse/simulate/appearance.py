@@ -1,72 +1,38 @@
-"""Texture atlas of a person: skin, lips, brows, beard, hair, eyes and clothes.
+"""Appearance of a person, painted on the atlas: skin, lips, brows, beard, hair, eyes and clothes.
 
-Features are located on the head of average shape (`head.average_head`), whose coordinates every vertex of a head keeps:
-x to the right of the image, y up, z forward, in decimetres. The eyes are at x +-0.3, y 7.47, z 1.24, the nose at y
-7.07, the mouth at 6.74, the chin at 6.3 and the crown at 8.55. The atlas contains melanin and blood of the skin and the
-reflectance of everything else; colours follow from the spectrum of each light (`skin.SkinColours`).
+The atlas contains melanin and blood of the skin and the reflectance of everything else; colours follow from the
+spectrum of each light (`skin.SkinColours`). Positions are in decimetres on the head of average shape (see `atlas`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 
 import cv2
 import numpy as np
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
-from scipy import ndimage
 
 from facepulse._types import Floats32
-from facepulse.simulate.assets import PARTS, head_assets
-from facepulse.simulate.head import Identity, average_head
+from facepulse.simulate.assets import head_assets
+from facepulse.simulate.atlas import (
+    ATLAS_COLUMNS,
+    ATLAS_ROWS,
+    EYE_RADIUS,
+    IRIS_RADIUS,
+    ISLAND_COLUMNS,
+    TILES,
+    Paint,
+    azimuth,
+    hair_cover,
+    island_positions,
+    shirt_cover,
+    smooth_step,
+)
+from facepulse.simulate.head import Identity
 from facepulse.simulate.look import Look
 from facepulse.simulate.skin import MELANIN
 
-# The atlas has ATLAS_ROWS by ATLAS_COLUMNS texels: the island of the head on the left, and one tile for each other
-# material, (row, column, rows, columns).
-ATLAS_ROWS, ATLAS_COLUMNS, ISLAND_COLUMNS = 1024, 768, 512
-TILES = {
-    "eye": (0, 512, 256, 256),
-    "teeth": (256, 512, 64, 256),
-    "tongue": (320, 512, 64, 256),
-    "hair": (384, 512, 256, 256),
-    "torso": (640, 512, 256, 256),
-    "headgear": (896, 512, 64, 256),
-    "glasses": (960, 512, 64, 256),
-}
-
 # Mean strength of the pulse in a face relative to `SkinColours.pulse`: median over people, and spread in ln units.
 PERFUSION, PERFUSION_SPREAD = 1.45, 0.33
-
-EYE_RADIUS, IRIS_RADIUS = 0.145, 0.059  # dm; an iris is 11.8 mm across (Hashemi 2015)
-
-
-@dataclass(frozen=True)
-class Paint:
-    """Texture atlas, texel by texel.
-
-    Attributes:
-        melanin: float32 (rows, columns), volume fraction in the epidermis.
-        blood: float32 (rows, columns), mean blood content of the dermis, 1 is normal.
-        pulsatility: float32 (rows, columns), strength of the pulse, about 1 on cheeks and forehead.
-        cover: float32 (rows, columns), 0 for bare skin, 1 if it is covered completely.
-        reflectance: float32 (rows, columns, 3), linear sRGB of the cover.
-        shine: float32 (rows, columns), strength of the specular reflection, 1 for normal skin.
-    """
-
-    melanin: Floats32
-    blood: Floats32
-    pulsatility: Floats32
-    cover: Floats32
-    reflectance: Floats32
-    shine: Floats32
-
-
-def _smooth(x: Floats32, low: float, high: float) -> Floats32:
-    """Smooth step: 0 below `low`, 1 above `high`."""
-    t = np.clip((x - low) / (high - low), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
 
 
 def _noise(rng: np.random.Generator, rows: int, columns: int, grain: float) -> Floats32:
@@ -75,44 +41,6 @@ def _noise(rng: np.random.Generator, rows: int, columns: int, grain: float) -> F
     field = rng.standard_normal(coarse).astype(np.float32)
     wide = cv2.resize(field, (columns, rows), interpolation=cv2.INTER_CUBIC)
     return np.asarray(wide / max(float(wide.std()), 1e-6), np.float32)
-
-
-@lru_cache(maxsize=4)
-def island_positions(rows: int, columns: int) -> Floats32:
-    """Position of each texel of the island on the average head, (rows, columns, 3); gaps take the nearest one."""
-    assets = head_assets()
-    inside = ((assets.uv > -0.02) & (assets.uv < 1.02)).all(axis=(1, 2)) & (assets.parts == PARTS.index("skin"))
-    corners = np.concatenate([assets.uv[inside], np.zeros((inside.sum(), 3, 1), np.float32)], axis=2)
-    flat = np.ascontiguousarray(corners.reshape(-1, 3))
-    scene = EmbreeScene()
-    _mesh = TriangleMesh(scene, flat, np.arange(len(flat), dtype=np.int32).reshape(-1, 3))
-    x, y = np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows)
-    origins = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3).astype(np.float32)
-    hit = scene.run(origins, np.tile(np.array([0, 0, -1], np.float32), (len(origins), 1)), output=1)
-    triangle = np.maximum(hit["primID"], 0)
-    u, v = hit["u"][:, None], hit["v"][:, None]
-    vertices = average_head()[assets.faces[inside][triangle]]
-    positions = ((1 - u - v) * vertices[:, 0] + u * vertices[:, 1] + v * vertices[:, 2]).reshape(rows, columns, 3)
-    missed = (hit["primID"] < 0).reshape(rows, columns)
-    nearest = ndimage.distance_transform_edt(missed, return_distances=False, return_indices=True)
-    return np.asarray(positions[tuple(nearest)], np.float32)
-
-
-def _azimuth(position: Floats32) -> Floats32:
-    """Angle around the head in radians: 0 in front, pi at the back, equal on both sides."""
-    return np.asarray(np.abs(np.arctan2(position[..., 0], position[..., 2] - 0.35)), np.float32)
-
-
-# Height of the hairline at some angles around the head: forehead, temple, before the ear, behind it, nape.
-_HAIRLINE_RAD = np.radians([0, 25, 48, 62, 78, 92, 105, 130, 180])
-_HAIRLINE_Y = np.array([8.20, 8.20, 8.06, 7.80, 7.36, 7.40, 7.02, 6.72, 6.62])
-
-
-def hair_cover(position: Floats32, raised: float = 0.0) -> Floats32:
-    """Fraction of the skin covered by hair at a position, 0 to 1; `raised` lifts the line over the forehead (dm)."""
-    azimuth = _azimuth(position)
-    line = np.interp(azimuth, _HAIRLINE_RAD, _HAIRLINE_Y) + raised * np.clip(1.2 - azimuth, 0.0, 1.0)
-    return _smooth(np.asarray(position[..., 1] - line, np.float32), -0.05, 0.05)
 
 
 class _Island:
@@ -140,7 +68,7 @@ class _Island:
     def bump(self, x: float, y: float, width: float, height: float) -> Floats32:
         """Return a Gaussian on both sides of the face, 1 at its centre."""
         distance = ((self.x - x) / width) ** 2 + ((self.y - y) / height) ** 2
-        return np.asarray(np.exp(-0.5 * distance) * _smooth(self.z, 0.3, 0.8), np.float32)
+        return np.asarray(np.exp(-0.5 * distance) * smooth_step(self.z, 0.3, 0.8), np.float32)
 
 
 class _Cover:
@@ -189,29 +117,25 @@ def paint(identity: Identity, look: Look, scale: float = 1.0) -> Paint:
     _add_hair(layers, island, identity, look, strands)
     cloth, headgear = _cloth_colour(rng), _cloth_colour(rng)
     if look.hair == "cap":
-        rim = np.interp(_azimuth(island.position), [0, 1.4, 3.2], [8.0, 7.85, 7.5]).astype(np.float32)
-        layers.add(_smooth(island.y - rim, 0.0, 0.04), headgear)
+        rim = np.interp(azimuth(island.position), [0, 1.4, 3.2], [8.0, 7.85, 7.5]).astype(np.float32)
+        layers.add(smooth_step(island.y - rim, 0.0, 0.04), headgear)
 
-    shape = island.rows, round(ATLAS_COLUMNS * scale)
+    def extended(texture: Floats32, default: float) -> Floats32:
+        """Extend a texture of the island to the whole atlas."""
+        whole = np.full((island.rows, round(ATLAS_COLUMNS * scale), *texture.shape[2:]), default, np.float32)
+        whole[:, : island.columns] = texture
+        return whole
+
     atlas = Paint(
-        melanin=np.full(shape, tone, np.float32),
-        blood=np.ones(shape, np.float32),
-        pulsatility=np.zeros(shape, np.float32),
-        cover=np.ones(shape, np.float32),
-        reflectance=np.zeros((*shape, 3), np.float32),
-        shine=np.full(shape, 0.5, np.float32),
+        melanin=extended(melanin, tone),
+        blood=extended(blood, 1.0),
+        pulsatility=extended(np.clip(pulsatility, 0.05, 4.0), 0.0),
+        cover=extended(layers.cover, 1.0),
+        reflectance=extended(layers.reflectance, 0.0),
+        shine=extended(np.clip(shine, 0.0, 4.0) * (1 - layers.cover) + 0.25 * layers.cover, 0.5),
     )
-    atlas.melanin[:, : island.columns] = melanin
-    atlas.blood[:, : island.columns] = blood
-    atlas.pulsatility[:, : island.columns] = np.clip(pulsatility, 0.05, 4.0)
-    atlas.cover[:, : island.columns] = layers.cover
-    atlas.reflectance[:, : island.columns] = layers.reflectance
-    atlas.shine[:, : island.columns] = np.clip(shine, 0.0, 4.0) * (1 - layers.cover) + 0.25 * layers.cover
     _paint_tiles(identity, atlas, scale, rng, hair_colour, cloth, headgear)
     return replace(atlas, pulsatility=atlas.pulsatility * (1 - atlas.cover))
-
-
-# --- Skin. ---
 
 
 def _melanin(island: _Island, identity: Identity, tone: float) -> Floats32:
@@ -242,10 +166,10 @@ def _pulsatility(island: _Island) -> Floats32:
     (Verkruysse 2008; Moco 2018), and the mean over a face varies more between people than within a face.
     """
     pulsatility = 0.55 + 0.45 * island.bump(0.0, 7.95, 0.6, 0.3) + 0.55 * island.bump(0.4, 7.05, 0.25, 0.28)
-    pulsatility += 0.2 * island.bump(0.0, 7.15, 0.15, 0.2) - 0.25 * _smooth(-island.y, -6.5, -6.2)
+    pulsatility += 0.2 * island.bump(0.0, 7.15, 0.15, 0.2) - 0.25 * smooth_step(-island.y, -6.5, -6.2)
     pulsatility *= np.exp(0.22 * island.noise(70))
     pulsatility *= 1.0 - 0.5 * island.lips
-    front = _smooth(island.z, 0.7, 0.9) * _smooth(island.y, 6.4, 6.5)
+    front = smooth_step(island.z, 0.7, 0.9) * smooth_step(island.y, 6.4, 6.5)
     spread = np.exp(PERFUSION_SPREAD * island.rng.normal())
     pulsatility *= PERFUSION * spread * front.sum() / (pulsatility * front).sum()
     return np.asarray(pulsatility, np.float32)
@@ -257,11 +181,8 @@ def _shine(island: _Island) -> Floats32:
     return np.asarray(shine * np.exp(0.12 * island.noise(3)), np.float32)
 
 
-# --- Layers over the skin. ---
-
-
 def _add_makeup(layers: _Cover, island: _Island, identity: Identity) -> None:
-    layers.add(0.35 * _smooth(island.z, 0.5, 0.8) * (1 - island.lips), _foundation_colour(identity))
+    layers.add(0.35 * smooth_step(island.z, 0.5, 0.8) * (1 - island.lips), _foundation_colour(identity))
     lipstick = float(island.rng.uniform(0.25, 0.5)), 0.03, 0.06
     layers.add(np.asarray(0.75 * island.lips, np.float32), lipstick)
 
@@ -271,7 +192,11 @@ def _add_lashes(layers: _Cover, island: _Island, look: Look, hair_colour: Floats
     lashes = np.zeros(island.shape, np.float32)
     for eye_x in (-0.3, 0.3):
         distance = np.sqrt((side - eye_x) ** 2 + (y - 7.47) ** 2 + (z - 1.24) ** 2)
-        lashes += _smooth(-distance, -0.185, -0.165) * (0.15 + 0.85 * _smooth(y, 7.45, 7.50)) * _smooth(z, 1.30, 1.36)
+        lashes += (
+            smooth_step(-distance, -0.185, -0.165)
+            * (0.15 + 0.85 * smooth_step(y, 7.45, 7.50))
+            * smooth_step(z, 1.30, 1.36)
+        )
     layers.add(np.clip(lashes * (0.9 if look.makeup else 0.55), 0, 1), hair_colour * 0.5)
 
 
@@ -279,19 +204,19 @@ def _add_brows(layers: _Cover, island: _Island, identity: Identity, hair_colour:
     rng, x = island.rng, island.x
     thickness = float(rng.uniform(0.035, 0.06)) * (1.0 if identity.gender == "male" else 0.75)
     arch = 7.665 + 0.05 * np.cos((x - 0.34) * 5.0) + float(rng.normal(0.0, 0.012))
-    along = _smooth(x, 0.10, 0.17) * _smooth(-x, -0.58, -0.46)
+    along = smooth_step(x, 0.10, 0.17) * smooth_step(-x, -0.58, -0.46)
     brow = np.exp(-0.5 * ((island.y - arch) / (thickness * (1.15 - 0.8 * np.clip(x - 0.3, 0, 1)))) ** 2) * along
     hairs = np.clip(0.9 + 0.12 * island.noise(3), 0, 1)
-    mask = rng.uniform(0.75, 0.95) * brow * hairs * _smooth(island.z, 0.5, 0.7)
+    mask = rng.uniform(0.75, 0.95) * brow * hairs * smooth_step(island.z, 0.5, 0.7)
     layers.add(np.asarray(mask, np.float32), hair_colour)
 
 
 def _add_beard(layers: _Cover, island: _Island, look: Look, strands: Floats32) -> None:
     x, y = island.x, island.y
     cheek_line = 6.86 + 0.5 * np.clip(x - 0.22, 0, 1) ** 1.2
-    region = _smooth(np.asarray(cheek_line - y, np.float32), -0.05, 0.1) * _smooth(y, 6.25, 6.45)
-    moustache = _smooth(-x, -0.30, -0.2) * _smooth(y, 6.84, 6.88) * _smooth(-y, -7.0, -6.96)
-    region = np.maximum(region, moustache) * (1 - np.clip(1.5 * island.lips, 0, 1)) * _smooth(island.z, 0.15, 0.4)
+    region = smooth_step(np.asarray(cheek_line - y, np.float32), -0.05, 0.1) * smooth_step(y, 6.25, 6.45)
+    moustache = smooth_step(-x, -0.30, -0.2) * smooth_step(y, 6.84, 6.88) * smooth_step(-y, -7.0, -6.96)
+    region = np.maximum(region, moustache) * (1 - np.clip(1.5 * island.lips, 0, 1)) * smooth_step(island.z, 0.15, 0.4)
     hairs = np.clip(0.8 + 0.3 * island.noise(2.0), 0, 1)
     layers.add(np.asarray(np.clip(look.beard * region * hairs, 0, 1), np.float32), strands)
 
@@ -303,27 +228,6 @@ def _add_hair(layers: _Cover, island: _Island, identity: Identity, look: Look, s
     else:
         raised = -island.rng.uniform(0.25, 0.42) if look.covers_forehead else recession
         layers.add(0.985 * hair_cover(island.position, float(raised)), strands)
-
-
-# Extent of the front of the torso in its tile: left, right, bottom, top in decimetres.
-_TORSO = (-3.0, 3.0, 3.0, 6.6)
-
-
-def torso_uv(position: Floats32) -> Floats32:
-    """Map positions to the tile of the torso, (..., 2), 0 to 1, v downwards."""
-    left, right, bottom, top = _TORSO
-    across = (position[..., 0] - left) / (right - left)
-    return np.clip(np.stack([across, (top - position[..., 1]) / (top - bottom)], axis=-1), 0.0, 1.0).astype(np.float32)
-
-
-def shirt_cover(uv: Floats32, identity: Identity) -> Floats32:
-    """Fraction covered by the shirt at `torso_uv`, 0 to 1: everything below a round or pointed neckline."""
-    rng = identity.rng(4)
-    depth, width, power = float(rng.uniform(0.0, 0.45)), float(rng.uniform(0.6, 0.95)), float(rng.uniform(1.0, 3.0))
-    left, right, bottom, top = _TORSO
-    x, y = left + uv[..., 0] * (right - left), top - uv[..., 1] * (top - bottom)
-    neckline = 5.7 - depth + (depth + 0.35) * np.clip(np.abs(x) / width, 0, 1) ** power
-    return _smooth(np.asarray(neckline - y, np.float32), -0.02, 0.02)
 
 
 def _paint_tiles(
@@ -356,7 +260,7 @@ def _paint_tiles(
         0.7 + 0.5 * _noise(rng, size, size, 5 * scale)[..., None] ** 2 / 3
     )
     white = np.array([0.60, 0.56, 0.53], np.float32)
-    inside, pupil = _smooth(-radius, -1.05, -0.95)[..., None], _smooth(-radius, -0.45, -0.38)[..., None]
+    inside, pupil = smooth_step(-radius, -1.05, -0.95)[..., None], smooth_step(-radius, -0.45, -0.38)[..., None]
     atlas.reflectance[here] = ((1 - inside) * white + inside * iris) * (1 - 0.97 * pupil)
     atlas.shine[here] = 1.0
     texture("teeth", np.array([0.5, 0.45, 0.36], np.float32), 0.1, 16)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse._types import Floats32, Ints
-from facepulse.simulate.appearance import (
+from facepulse.simulate.assets import METRES, PARTS
+from facepulse.simulate.atlas import (
     ATLAS_COLUMNS,
     ATLAS_ROWS,
     EYE_RADIUS,
@@ -23,7 +24,6 @@ from facepulse.simulate.appearance import (
     shirt_cover,
     torso_uv,
 )
-from facepulse.simulate.assets import METRES, PARTS
 from facepulse.simulate.head import HeadMesh, Identity
 from facepulse.simulate.look import Look
 from facepulse.simulate.raster import vertex_normals
@@ -51,7 +51,7 @@ class Figure:
     Attributes:
         vertices: float32 (V, 3) metres, origin inside the head.
         faces: int32 (F, 3).
-        uv: float32 (F, 3, 2) in the atlas of `appearance.Paint`, v downwards.
+        uv: float32 (F, 3, 2) in the atlas of `atlas.Paint`, v downwards.
         head_weights: float32 (V,), skinning weight of the head: 1 on the head, 0 on the torso, between on the neck.
         action_vertices: int (M,), the vertices that facial actions move.
         actions: float32 (A, M, 3) metres, offset of these vertices at each facial action in full.

@@ -198,7 +198,7 @@ def head_mesh(identity: Identity) -> HeadMesh:
 
 @lru_cache(maxsize=1)
 def average_head() -> Floats32:
-    """Position of each vertex on a head of average shape, (V, 3) decimetres; see `appearance` for its landmarks."""
+    """Position of each vertex on a head of average shape, (V, 3) decimetres; see `atlas` for its landmarks."""
     assets = head_assets()
     weights = [
         _macro_weights(Identity("train", 0, gender, YOUNG_YEARS, (1 / 3, 1 / 3, 1 / 3), 3, 0.5, 0.5, {}), assets)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse._types import Floats, Floats32
-from facepulse.simulate.appearance import Paint
+from facepulse.simulate.atlas import Paint
 from facepulse.simulate.figure import Figure
 from facepulse.simulate.irradiance import SMALLEST_SOFTNESS, Irradiance
 from facepulse.simulate.light import Lighting
