@@ -1,10 +1,10 @@
-"""How fast each engine runs physFSUNet, and in how much memory: 160 frames of 36, 72 and 128 pixels.
+"""Speed and memory of each engine with physFSUNet, for 160 frames of 36, 72 and 128 pixels.
 
     python benchmarks/engines.py [--runs 5] [--sizes 36 72 128]
 
-The weights are random: they cost what trained ones do. Every figure comes from a process of its own: the fastest of the
-runs after a first that is not counted, and the peak memory of the whole process, of which "without a clip" is Python
-with the engine and the network loaded. Real time is 30 frames a second.
+The weights are random, which does not change the cost. Every figure is from a separate process: the fastest of the runs
+after a warm-up run, and the peak memory of the whole process; "without a clip" is Python with the engine and the network
+loaded. Real time is 30 frames per second.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 FRAMES = 160
 FPS = 30
 
-# A process starts with the peak memory of the one that started it: hence this one imports nothing of weight itself.
+# A process inherits the peak memory of its parent, hence this one imports no large package.
 RUN = """
 import resource, sys, time
 import numpy as np

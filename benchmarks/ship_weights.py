@@ -1,10 +1,11 @@
-"""Make trained weights those of the package: under their name, with all that their card has to say.
+"""Add trained weights to the package, with a complete card.
 
-    python benchmarks/ship_weights.py RUN.safetensors --name physfsunet --trust '{"offset": ..., ...}'
+    python benchmarks/ship_weights.py RUN.safetensors --name physfsunet.sim36
+                                      --quality-model '{"intercept": ..., "coherence": ..., ...}'
                                       --scores '{"mae_bpm_complex": ..., ...}' --protocol TEXT --training-data TEXT
 
-Writes NAME.safetensors and NAME.onnx beside `facepulse/weights/__init__.py`. What the scores and the weights of the
-evidence are comes from `held_out.py` and `network_quality.py`.
+Writes NAME.safetensors and NAME.onnx into `facepulse/inference/data`; NAME is `architecture.tag`. Scores come from
+`held_out.py`, coefficients of the quality from `network_quality.py --fit`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from facepulse.inference import weights
-from facepulse.inference.weights import exported, load_with_card, save_model
+from facepulse.inference.weights import SHIPPED, SUFFIX, exported, load_with_card, save_model
 from facepulse.models.export import export
 
 LARGEST = 5_000_000  # bytes of each file: wheels stay small
@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--name", required=True)
-    parser.add_argument("--trust", type=json.loads, required=True)
+    parser.add_argument("--quality-model", type=json.loads, required=True)
     parser.add_argument("--scores", type=json.loads, required=True)
     parser.add_argument("--protocol", required=True)
     parser.add_argument("--training-data", required=True)
@@ -40,13 +40,13 @@ def main() -> None:
         training_data=options.training_data,
         licence="Apache-2.0",
     )
-    target = Path(weights.__file__).with_name(f"{options.name}{weights.SUFFIX}")
+    target = SHIPPED / f"{options.name}{SUFFIX}"
     save_model(network, card, target)
     difference = export(target, exported(options.name))
     for path in (target, exported(options.name)):
         size = path.stat().st_size
         print(f"{path.name}: {size:,} bytes")
-        assert size < LARGEST, f"at most {LARGEST:,} are wanted"
+        assert size < LARGEST, f"expected at most {LARGEST:,} bytes"
     print(f"OpenVINO and torch differ by {difference:.1e} of the waveform's deviation")
 
 

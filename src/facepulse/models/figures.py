@@ -107,7 +107,7 @@ def to_markdown() -> str:
             f"{figures.parameters:,}",
             f"{figures.gmacs:.1f}",
             f"{figures.size} px" if figures.size else "any size from 32 px",
-            on_meta(name).normalisation,
+            on_meta(name).normalisation.removeprefix(f"{figures.size}x{figures.size} pixels; "),
             f"multiple of {figures.multiple}" if figures.multiple > 1 else "any length",
             LAYOUTS[name].output if name in LAYOUTS else "none",
         )
