@@ -2,9 +2,9 @@
 
     python benchmarks/engines.py [--runs 5] [--sizes 36 72 128]
 
-The weights are random, which does not change the cost. Every figure is from a separate process: the fastest of the runs
-after a warm-up run, and the peak memory of the whole process; "without a clip" is Python with the engine and the network
-loaded. Real time is 30 frames per second.
+The weights are random, which does not change the cost. Every figure is from a separate process: the fastest of the
+runs after a warm-up run, and the peak memory of the whole process; "without a clip" is Python with the engine and the
+network loaded. Real time is 30 frames per second.
 """
 
 from __future__ import annotations
