@@ -1,3 +1,5 @@
+"""Preparation: crops and labels, interrupted and failing runs, and correction of the reference's clock."""
+
 import csv
 import errno
 import os
@@ -39,13 +41,13 @@ def painted(beats: np.ndarray) -> list[PaintedFace]:
 
 
 def irregular(bpm: float, seconds: float, seed: int = 0) -> np.ndarray:
-    """Beats of a heart that keeps no even time."""
+    """Times of irregular heartbeats."""
     rng = np.random.default_rng(seed)
     return np.concatenate([[-2.0], -2.0 + np.cumsum(60 / bpm * (1 + 0.05 * rng.normal(size=int(seconds * 4))))])
 
 
 def write_video(path: Path, bpm: float, seconds: float = 7.0, **options) -> np.ndarray:
-    """A painted face with a reference beside it; gives the beats."""
+    """Write a painted face with a reference beside it, and return the times of its heartbeats."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beats = irregular(bpm, seconds, round(bpm))
     render(path, painted(beats), seconds=seconds, **CLEAR, **options)
@@ -53,8 +55,8 @@ def write_video(path: Path, bpm: float, seconds: float = 7.0, **options) -> np.n
     return beats
 
 
-def write_reference(path: Path, times: np.ndarray, beats: np.ndarray, told: np.ndarray | None = None) -> None:
-    rows = np.stack([times if told is None else told, pulse_waveform(times, beats)], axis=1)
+def write_reference(path: Path, times: np.ndarray, beats: np.ndarray, clock_times: np.ndarray | None = None) -> None:
+    rows = np.stack([times if clock_times is None else clock_times, pulse_waveform(times, beats)], axis=1)
     np.savetxt(path, rows, "%.5f", delimiter=",", header="time_s,ppg", comments="")
 
 
@@ -68,14 +70,14 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def prepared(root, tmp_path_factory) -> Path:
-    """What an undisturbed run makes of it."""
-    cache = tmp_path_factory.mktemp("undisturbed")
+    """Cache of an uninterrupted run."""
+    cache = tmp_path_factory.mktemp("uninterrupted")
     prepare("folder", root, cache, settings=TINY, jobs=1)
     return cache
 
 
 def files(cache: Path) -> dict[str, bytes]:
-    """Every file of a cache, hidden ones included."""
+    """Read every file of a cache, hidden ones included."""
     return {str(path.relative_to(cache)): path.read_bytes() for path in sorted(cache.rglob("*")) if path.is_file()}
 
 
@@ -95,7 +97,7 @@ def test_crops_times_and_labels_are_those_of_the_video(prepared, root):
         recording.verify()
 
 
-def test_the_boxes_are_where_the_face_is_and_the_crops_what_is_in_them(prepared, root):
+def test_boxes_contain_the_face_and_crops_show_the_boxes(prepared, root):
     [recording, *_] = open_cache(prepared)
     x, y, width, height = recording.boxes[60]
     assert abs(x + width / 2 - WIDTH / 2) < 12
@@ -103,33 +105,33 @@ def test_the_boxes_are_where_the_face_is_and_the_crops_what_is_in_them(prepared,
     [source, *_] = find("folder", root)
     with source.open_frames() as video:
         frame = list(video)[60]
-    wanted = crop(frame.image, Box(x, y, width, height), 36, 0.25)
-    assert np.abs(recording.frames[60] - wanted).max() <= 1.0
+    expected = crop(frame.image, Box(x, y, width, height), 36, 0.25)
+    assert np.abs(recording.frames[60] - expected).max() <= 1.0
 
 
-def test_a_method_reads_the_true_rate_from_the_crops(prepared):
+def test_pos_measures_the_true_heart_rate_in_the_crops(prepared):
     for recording in open_cache(prepared):
-        colour = cache_module.within_margin(recording.frames, recording.settings.margin).mean((1, 2))
-        waveform = CLASSICAL["POS"].waveform(colour, recording.fps)
-        truth = heart_rate(recording.ppg, recording.fps, PROTOCOLS["facepulse"])
-        assert abs(heart_rate(waveform, recording.fps, PROTOCOLS["facepulse"]) - truth) < 1.5
+        trace = cache_module.within_margin(recording.frames, recording.settings.margin).mean((1, 2))
+        waveform = CLASSICAL["POS"].waveform(trace, recording.fps)
+        reference_bpm = heart_rate(recording.ppg, recording.fps, PROTOCOLS["facepulse"])
+        assert abs(heart_rate(waveform, recording.fps, PROTOCOLS["facepulse"]) - reference_bpm) < 1.5
         assert recording.details["pulse_quality"] > 0.5
 
 
-def test_a_second_run_finds_everything_and_changes_nothing(prepared, root, tmp_path):
+def test_second_run_changes_nothing(prepared, root, tmp_path):
     before = files(prepared)
     summary = prepare("folder", root, prepared, settings=TINY, jobs=1)
     assert (summary.newly_prepared, summary.already_prepared, summary.failed) == (0, 3, [])
     assert files(prepared) == before
 
 
-def test_two_processes_make_the_same_bytes_as_one(prepared, root, tmp_path):
+def test_two_processes_write_the_same_bytes_as_one(prepared, root, tmp_path):
     prepare("folder", root, tmp_path, settings=TINY, jobs=2)
     assert files(tmp_path) == files(prepared)
 
 
 @pytest.mark.slow
-def test_two_dask_workers_make_the_same_bytes_as_joblib(prepared, root, tmp_path):
+def test_two_dask_workers_write_the_same_bytes_as_joblib(prepared, root, tmp_path):
     distributed = pytest.importorskip("distributed")
     from joblib import parallel_config
 
@@ -146,7 +148,7 @@ KILLER = """
 import os, random, signal, sys, time
 import cv2
 cv2.setNumThreads(1)
-from facepulse.datasets import recording_preparation  # what is imported late would be so in each child anew
+from facepulse.datasets import recording_preparation  # a late import would be repeated in each child process
 from facepulse.datasets.preparation import prepare
 import facepulse.rppg.hrv, joblib, pathlib, shutil
 
@@ -160,9 +162,9 @@ def run(folder):
         os._exit(0)
     return child
 began = time.monotonic()
-assert os.waitpid(run(cache / "calm"), 0)[1] == 0
+assert os.waitpid(run(cache / "uninterrupted"), 0)[1] == 0
 longest_s = time.monotonic() - began
-undisturbed, interrupted = files(cache / "calm"), 0
+uninterrupted, interrupted = files(cache / "uninterrupted"), 0
 random.seed(1)
 for number in range(times):
     folder = cache / str(number)
@@ -171,14 +173,14 @@ for number in range(times):
     os.kill(child, signal.SIGKILL)
     interrupted += os.WIFSIGNALED(os.waitpid(child, 0)[1])
     assert os.waitpid(run(folder), 0)[1] == 0
-    assert files(folder) == undisturbed, number
+    assert files(folder) == uninterrupted, number
     shutil.rmtree(folder)
 print(interrupted)
 """
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_moments_it_ends_with_the_same_bytes(root, tmp_path):
+def test_runs_killed_at_twenty_moments_are_continued_to_the_same_bytes(root, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", KILLER, str(root), str(tmp_path), "2.0", "20"],
         capture_output=True,
@@ -190,19 +192,19 @@ def test_killed_at_twenty_moments_it_ends_with_the_same_bytes(root, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_killed_with_its_workers_at_work_goes_on(prepared, root, tmp_path):
+def test_command_killed_while_its_workers_run_is_continued(prepared, root, tmp_path):
     command = [sys.executable, "-m", "facepulse", "prepare", "folder", str(root), "--cache", str(tmp_path)]
     command += ["--size", "36", "--detector", "haar", "--jobs", "2"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("folder/.*partial")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)  # its workers live on for a while
+    os.kill(process.pid, signal.SIGKILL)  # its workers run on for a while
     process.wait()
     done = subprocess.run(command, capture_output=True, text=True)
     os.killpg(process.pid, signal.SIGKILL) if _alive(process.pid) else None
     assert done.returncode == 0, done.stderr
-    remove_partial(tmp_path / "folder")  # of such a worker, should it just now have begun another
+    remove_partial(tmp_path / "folder")  # of such a worker, if it has just begun another recording
     assert files(tmp_path) == files(prepared)
 
 
@@ -214,7 +216,7 @@ def _alive(group: int) -> bool:
     return True
 
 
-def test_what_fails_is_named_with_its_reason_and_the_rest_is_prepared(root, tmp_path, capsys):
+def test_failed_recordings_are_reported_and_the_others_prepared(root, tmp_path, capsys):
     for name in BPM:
         for suffix in (".mp4", ".csv"):
             target = tmp_path / "videos" / f"{name}{suffix}"
@@ -227,25 +229,25 @@ def test_what_fails_is_named_with_its_reason_and_the_rest_is_prepared(root, tmp_
     with pytest.raises(SystemExit) as ended:
         main(f"prepare folder {tmp_path}/videos --cache {tmp_path}/cache --jobs 1 --size 36 --detector haar".split())
     assert ended.value.code == 3
-    said = capsys.readouterr()
-    assert "bob/broken failed: " in said.err
-    assert "bob/nobody failed: " in said.err
-    assert "no face was found" in said.err
-    assert "Traceback" not in said.err
-    assert "prepared  3, 0 were there already, 2 failed" in said.out
+    output = capsys.readouterr()
+    assert "bob/broken failed: " in output.err
+    assert "bob/nobody failed: " in output.err
+    assert "no face was found" in output.err
+    assert "Traceback" not in output.err
+    assert "prepared  3, 0 were there already, 2 failed" in output.out
     assert len(open_cache(tmp_path / "cache")) == 3
     with (tmp_path / "cache" / "folder" / SUMMARY).open() as file:
         rows = {row["recording"]: row for row in csv.DictReader(file)}
     assert [row["result"] for row in rows.values()] == ["prepared"] * 2 + ["failed"] * 2 + ["prepared"]
     assert float(rows["ann/rest"]["face_s"]) == 7.0
 
-    write_video(tmp_path / "videos" / "bob" / "broken.mp4", 75.0)  # mended, it is prepared by the next run
+    write_video(tmp_path / "videos" / "bob" / "broken.mp4", 75.0)  # once repaired, it is prepared by the next run
     summary = prepare("folder", tmp_path / "videos", tmp_path / "cache", jobs=1)
     assert (summary.newly_prepared, summary.already_prepared) == (1, 3)
-    assert [outcome.recording for outcome in summary.failed] == ["bob/nobody"]
+    assert [failed.recording for failed in summary.failed] == ["bob/nobody"]
 
 
-def test_a_file_that_has_changed_is_prepared_anew(tmp_path):
+def test_changed_file_is_prepared_again(tmp_path):
     write_video(tmp_path / "videos" / "one.mp4", 66.0)
     prepare("folder", tmp_path / "videos", tmp_path / "cache", settings=TINY, jobs=1)
     [before] = open_cache(tmp_path / "cache")
@@ -256,7 +258,7 @@ def test_a_file_that_has_changed_is_prepared_anew(tmp_path):
     assert before.sha256 != after.sha256
 
 
-def test_a_full_disk_is_said_and_what_was_done_stays(root, prepared, tmp_path, monkeypatch):
+def test_full_disk_is_a_usage_error_and_finished_recordings_are_kept(root, prepared, tmp_path, monkeypatch):
     written = 0
 
     def append(self, frames):
@@ -269,7 +271,9 @@ def test_a_full_disk_is_said_and_what_was_done_stays(root, prepared, tmp_path, m
     real = cache_module.FramesWriter.append
     with monkeypatch.context() as patched:
         patched.setattr(cache_module.FramesWriter, "append", append)
-        with pytest.raises(UsageError, match=r"the disk is full: free some space .* goes on with what is missing"):
+        with pytest.raises(
+            UsageError, match=r"the disk is full: free some space .* continues with the missing recordings"
+        ):
             prepare("folder", root, tmp_path, settings=TINY, jobs=1)
     assert [recording.name for recording in open_cache(tmp_path)] == ["ann/rest"]
     assert [path.name for path in tmp_path.glob("folder/.*")] == [".lock"]
@@ -278,42 +282,42 @@ def test_a_full_disk_is_said_and_what_was_done_stays(root, prepared, tmp_path, m
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (("puree", "."), "no dataset is called 'puree': choose one of pure, "),
         (("folder", "nowhere"), "nowhere"),
     ],
 )
-def test_wrong_usage_is_said_in_one_line(arguments, says, tmp_path):
-    with pytest.raises(FacepulseError, match=says) as caught:
+def test_wrong_usage_is_an_error_in_one_line(arguments, message, tmp_path):
+    with pytest.raises(FacepulseError, match=message) as caught:
         prepare(arguments[0], tmp_path / arguments[1], tmp_path / "cache")
     assert "\n" not in str(caught.value)
 
 
-def test_a_cache_keeps_its_settings(prepared, root):
+def test_cache_keeps_its_settings(prepared, root):
     with pytest.raises(UsageError, match="prepared with other settings \\(size 36, not 72\\)"):
         prepare("folder", root, prepared, settings={"size": 72})
 
 
-def test_a_cache_of_another_version_is_refused(root, tmp_path):
+def test_cache_of_another_format_is_an_error(root, tmp_path):
     prepare("folder", root, tmp_path, settings=TINY, jobs=1)
-    about = tmp_path / "folder" / "cache.json"
-    about.write_text(about.read_text().replace('"format": 2', '"format": 99'))
+    settings = tmp_path / "folder" / "cache.json"
+    settings.write_text(settings.read_text().replace('"format": 2', '"format": 99'))
     with pytest.raises(DatasetError, match="format 99, expected 2; prepare the dataset again into an empty folder"):
         prepare("folder", root, tmp_path)
     with pytest.raises(DatasetError, match="format 99"):
         open_cache(tmp_path)
 
 
-def test_a_folder_of_somebody_else_is_left_alone(root, tmp_path):
+def test_folder_with_other_files_is_not_used_as_a_cache(root, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "thesis.txt").write_text("years of work")
-    with pytest.raises(UsageError, match="holds other files"):
+    with pytest.raises(UsageError, match="contains other files"):
         prepare("folder", root, tmp_path)
     assert (tmp_path / "folder" / "thesis.txt").read_text() == "years of work"
 
 
-def test_two_runs_do_not_write_into_one_cache(root, tmp_path):
+def test_two_runs_do_not_write_to_the_same_cache(root, tmp_path):
     from facepulse._files import lock_folder
 
     with (
@@ -323,28 +327,28 @@ def test_two_runs_do_not_write_into_one_cache(root, tmp_path):
         prepare("folder", root, tmp_path)
 
 
-def test_damaged_arrays_are_noticed(root, tmp_path):
+def test_verify_detects_damaged_arrays(root, tmp_path):
     prepare("folder", root, tmp_path, settings=TINY, jobs=1)
     [first, *_] = open_cache(tmp_path)
     with (first.path / "frames.npy").open("r+b") as file:
         file.seek(5000)
         file.write(b"\xff\x00\xff")
-    with pytest.raises(DatasetError, match="have changed since"):
+    with pytest.raises(DatasetError, match="have changed since preparation"):
         first.verify()
     assert content_hash(first.path) != first.sha256
 
 
-# --- Clocks.
+# --- Clocks of video and reference
 
 
-def one(tmp_path: Path, **changes) -> cache_module.PreparedRecording:
-    """The only recording below a folder, prepared."""
+def prepare_only_recording(tmp_path: Path, **changes) -> cache_module.PreparedRecording:
+    """Prepare the only recording below a folder."""
     [recording] = find("folder", tmp_path / "videos")
     prepare_recording(replace(recording, **changes), tmp_path / "out", CacheSettings(size=36, detector="haar"))
     return cache_module.read_recording(tmp_path / "out", CacheSettings(size=36, detector="haar"))
 
 
-def test_a_reference_that_is_late_drifts_and_a_video_that_drops_frames_meet_within_a_frame(tmp_path):
+def test_late_and_drifting_reference_is_aligned_to_a_video_with_dropped_frames_within_a_frame(tmp_path):
     seconds = 40.0
     beats = irregular(70.0, seconds, 4)
     rng = np.random.default_rng(0)
@@ -354,14 +358,14 @@ def test_a_reference_that_is_late_drifts_and_a_video_that_drops_frames_meet_with
     times -= times[0]
     render(video, painted(beats), times=times, **CLEAR)
     true = np.arange(-1.0, seconds, 0.01)
-    # Its clock is 200 ms late, and runs 1 % fast.
-    write_reference(video.with_suffix(".csv"), true, beats, told=(true + 0.2) * 1.01)
-    recording = one(tmp_path)
+    # The reference is 200 ms late, and its clock runs 1 % fast.
+    write_reference(video.with_suffix(".csv"), true, beats, clock_times=(true + 0.2) * 1.01)
+    recording = prepare_only_recording(tmp_path)
     truth = pulse_waveform(recording.times, beats)
     lags = np.arange(-10, 11)
     for segment in (slice(30, 330), slice(400, 700), slice(-330, -30)):  # at the beginning, in the middle, at the end
-        told = recording.ppg[segment].astype(np.float64)
-        fits = [np.corrcoef(told, np.roll(truth, lag)[segment])[0, 1] for lag in lags]
+        reference = recording.ppg[segment].astype(np.float64)
+        fits = [np.corrcoef(reference, np.roll(truth, lag)[segment])[0, 1] for lag in lags]
         assert abs(lags[int(np.argmax(fits))]) <= 1
         assert max(fits) > 0.97
     assert recording.alignment["reliable"]
@@ -372,7 +376,7 @@ def test_a_reference_that_is_late_drifts_and_a_video_that_drops_frames_meet_with
     assert any(note.startswith("clocks: the reference is") for note in recording.notes)
 
 
-def test_a_hole_in_the_video_makes_two_parts_that_keep_their_times(tmp_path):
+def test_gap_in_the_video_makes_two_segments_that_keep_their_times(tmp_path):
     seconds = 16.0
     beats = irregular(70.0, seconds)
     times = np.arange(round(30 * seconds)) / 30
@@ -381,7 +385,7 @@ def test_a_hole_in_the_video_makes_two_parts_that_keep_their_times(tmp_path):
     video.parent.mkdir()
     render(video, painted(beats), times=times, **CLEAR)
     write_reference(video.with_suffix(".csv"), np.arange(-0.5, 17, 0.01), beats)
-    recording = one(tmp_path)
+    recording = prepare_only_recording(tmp_path)
     assert np.unique(recording.segment).tolist() == [0, 1]
     first, second = (recording.times[recording.segment == number] for number in (0, 1))
     assert first[-1] < 6.6
@@ -389,26 +393,26 @@ def test_a_hole_in_the_video_makes_two_parts_that_keep_their_times(tmp_path):
     np.testing.assert_allclose(recording.ppg, pulse_waveform(recording.times, beats), atol=0.02)
 
 
-def test_a_reference_that_never_meets_the_video_is_an_error(tmp_path):
+def test_reference_without_overlap_with_the_video_is_an_error(tmp_path):
     write_video(tmp_path / "videos" / "one.mp4", 66.0)
     away = Signal(np.arange(100.0, 110.0, 0.01), np.zeros(1000))
-    with pytest.raises(DatasetError, match=r"covers 100\.0 to 110\.0 s, the video shows 0\.0 to 7\.0 s"):
-        one(tmp_path, read_labels=partial(Labels, ppg=away))
+    with pytest.raises(DatasetError, match=r"covers 100\.0 to 110\.0 s, but the video 0\.0 to 7\.0 s"):
+        prepare_only_recording(tmp_path, read_labels=partial(Labels, ppg=away))
 
 
-def test_where_the_reference_is_silent_the_labels_are_nan_and_a_note_says_so(tmp_path):
+def test_labels_are_nan_outside_of_the_reference_and_this_is_noted(tmp_path):
     write_video(tmp_path / "videos" / "one.mp4", 66.0)
     short = Signal(np.arange(0.0, 5.0, 0.01), np.sin(np.arange(500)))
-    recording = one(tmp_path, read_labels=partial(Labels, ppg=short, attributes={"light": "LED"}))
+    recording = prepare_only_recording(tmp_path, read_labels=partial(Labels, ppg=short, attributes={"light": "LED"}))
     assert np.isnan(recording.ppg[recording.times > 5.0]).all()
     assert np.isfinite(recording.ppg[recording.times < 4.9]).all()
     assert any("lacks 2.0 of 7.0 s" in note for note in recording.notes)
     assert recording.attributes == {"light": "LED"}
 
 
-def test_without_a_reference_there_are_no_labels(tmp_path):
+def test_recording_without_reference_has_no_labels(tmp_path):
     write_video(tmp_path / "videos" / "one.mp4", 66.0)
-    recording = one(tmp_path, read_labels=Labels)
+    recording = prepare_only_recording(tmp_path, read_labels=Labels)
     assert recording.ppg is None
     assert recording.bpm is None
     assert recording.alignment is None

@@ -1,7 +1,7 @@
-"""Prepare a dataset once: from its files to crops of faces with labels, on all cores or on a cluster.
+"""Preparation of a dataset: face crops and labels of all its recordings, on all cores or on a cluster.
 
-A run that is stopped at any moment is taken up by the next one, and ends with the same bytes. Whatever could not be
-prepared is named, with its reason.
+A run that was stopped at any moment is continued by the next one, with the same bytes as the result. Recordings that
+cannot be prepared are reported with the reason.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ SUMMARY = "summary.csv"
 
 @dataclass(frozen=True)
 class RecordingSummary:
-    """What became of one recording; a row of `summary.csv`.
+    """Result of one recording; a row of `summary.csv`.
 
     Attributes:
         recording: its name.
-        subject: whose it is.
+        subject: identifier of the person.
         result: `prepared`, `failed`, or `disk full`.
         face_s: seconds of crops.
-        face_share: for how much of the video's length the face is there.
-        pulse_quality: 0..1, how far POS can be trusted on all of it.
-        offset_ms: what was added to the reference's times; empty where nothing evident was found.
-        drift_percent: by how much the reference's clock was stretched; likewise.
-        notes: what was odd, or why it failed.
+        face_share: fraction of the video's length in which the face is visible.
+        pulse_quality: 0..1, quality of the heart rate that POS measures over the whole recording.
+        offset_ms: offset added to the reference's times; None without a reliable alignment.
+        drift_percent: drift of the reference's clock that was corrected; None without a reliable alignment.
+        notes: irregularities, or the reason of the failure.
     """
 
     recording: str
@@ -64,13 +64,13 @@ class RecordingSummary:
 
 @dataclass(frozen=True)
 class PreparationSummary:
-    """What there is after a run.
+    """Result of a run.
 
     Attributes:
-        folder: of the dataset in the cache.
-        recordings: one a recording, in natural order.
-        newly_prepared: how many of them this run has prepared.
-        already_prepared: how many were there before.
+        folder: folder of the dataset in the cache.
+        recordings: one summary per recording, in natural order of names.
+        newly_prepared: number of recordings that this run has prepared.
+        already_prepared: number of recordings that were prepared before.
     """
 
     folder: Path
@@ -80,8 +80,8 @@ class PreparationSummary:
 
     @property
     def failed(self) -> list[RecordingSummary]:
-        """What could not be prepared."""
-        return [outcome for outcome in self.recordings if outcome.result != "prepared"]
+        """Recordings that could not be prepared."""
+        return [summary for summary in self.recordings if summary.result != "prepared"]
 
 
 def prepare(
@@ -95,24 +95,24 @@ def prepare(
 ) -> PreparationSummary:
     """Prepare all recordings of a dataset that are not yet in the cache.
 
-    The work is spread by joblib: inside `with joblib.parallel_config(backend="dask"):` it is done by the workers of a
-    dask cluster, which have to see the same paths.
+    The work is distributed by joblib: inside `with joblib.parallel_config(backend="dask"):` it is done by the workers
+    of a dask cluster, which must have access to the same paths.
 
     Args:
         dataset: a key of `DATASETS`.
-        root: where the dataset is.
-        cache: where to write; a folder for the dataset is made in it.
-        settings: how to make the crops; as in the cache, or the defaults, where None.
-        jobs: recordings at work at a time; all cores where None.
-        progress: called with the recordings done, and their number.
+        root: root folder of the dataset.
+        cache: folder to write to; a folder for the dataset is created in it.
+        settings: fields of `CacheSettings` that differ from the defaults; an existing cache keeps its settings.
+        jobs: number of recordings prepared at the same time; the number of cores if None.
+        progress: called with the number of finished recordings and the number of all.
 
     Returns:
-        What became of each recording. Those that failed are tried again by the next run.
+        The result of each recording. Failed recordings are tried again by the next run.
 
     Raises:
-        UsageError: there is no such dataset, the cache cannot be written, is of other settings or in use, the disk is
-            full, or a worker was killed.
-        DatasetError: the root is not one of this dataset, or the cache is of another version.
+        UsageError: there is no such dataset, the cache cannot be written, has other settings or is in use, the disk is
+            full, or a worker process was killed.
+        DatasetError: the root is not one of this dataset, or the cache is of another format.
     """
     require_extra("bench", ["joblib"], "preparing a dataset")
     if dataset not in DATASETS:
@@ -120,65 +120,66 @@ def prepare(
     recordings = DATASETS[dataset].find(Path(root))
     folder = Path(cache) / dataset
     with lock_folder(folder):
-        chosen = _settle(folder, settings or {})
+        cache_settings = _settle_settings(folder, settings or {})
         remove_partial(folder)
-        outcomes = {each.name: _described(each, folder, chosen) for each in recordings}
-        missing = [each for each in recordings if outcomes[each.name] is None]
-        done = already = len(recordings) - len(missing)
+        summaries = {each.name: _existing_summary(each, folder, cache_settings) for each in recordings}
+        missing = [each for each in recordings if summaries[each.name] is None]
+        done = already_prepared = len(recordings) - len(missing)
         if progress is not None:
             progress(done, len(recordings))
-        for outcome in _run(missing, folder, chosen, jobs):
-            if outcome.result == "disk full":
+        for summary in _prepare_all(missing, folder, cache_settings, jobs):
+            if summary.result == "disk full":
                 raise UsageError(
-                    f"the disk is full: free some space in {folder} and repeat the command, and it goes on with what "
-                    "is missing"
+                    f"the disk is full: free some space in {folder} and prepare the dataset again, which continues "
+                    "with the missing recordings"
                 )
-            outcomes[outcome.recording] = outcome
+            summaries[summary.recording] = summary
             done += 1
             if progress is not None:
                 progress(done, len(recordings))
-        all_of_them = tuple(outcome for outcome in outcomes.values() if outcome is not None)
-        _write(folder / SUMMARY, all_of_them)
-    there = sum(outcome.result == "prepared" for outcome in all_of_them)
-    return PreparationSummary(folder, all_of_them, there - already, already)
+        rows = tuple(summary for summary in summaries.values() if summary is not None)
+        _write_summary(folder / SUMMARY, rows)
+    prepared = sum(row.result == "prepared" for row in rows)
+    return PreparationSummary(folder, rows, prepared - already_prepared, already_prepared)
 
 
-def _settle(folder: Path, asked: Mapping[str, Any]) -> CacheSettings:
-    """The settings of a dataset's folder, written there if it is new."""
+def _settle_settings(folder: Path, requested: Mapping[str, Any]) -> CacheSettings:
+    """Read the settings of a dataset's folder in a cache; write the requested ones if the folder is new."""
     if (folder / SETTINGS).exists():
-        there = read_settings(folder)
+        existing = read_settings(folder)
         differing = [
-            f"{name} {getattr(there, name)}, not {value}"
-            for name, value in asked.items()
-            if getattr(there, name) != value
+            f"{name} {getattr(existing, name)}, not {value}"
+            for name, value in requested.items()
+            if getattr(existing, name) != value
         ]
         if differing:
             raise UsageError(
-                f"{folder} was prepared with other settings ({'; '.join(differing)}): give the same, or another --cache"
+                f"{folder} was prepared with other settings ({'; '.join(differing)}): give the same settings, or "
+                "another cache"
             )
-        return there
+        return existing
     if any(not path.name.startswith(".") for path in folder.iterdir()):
-        raise UsageError(f"{folder} holds other files: give a new or an empty folder as --cache")
-    settings = CacheSettings(**asked)
+        raise UsageError(f"{folder} contains other files: give a new or an empty folder as the cache")
+    settings = CacheSettings(**requested)
     write_settings(folder, settings)
     return settings
 
 
-def _described(recording: Recording, folder: Path, settings: CacheSettings) -> RecordingSummary | None:
-    """The row of a recording that is prepared; None where it is not, or its files have changed since."""
+def _existing_summary(recording: Recording, folder: Path, settings: CacheSettings) -> RecordingSummary | None:
+    """Summarise a prepared recording; None if it is not prepared, or if its files have changed since."""
     path = folder / folder_name(recording.name)
     try:
         prepared = read_recording(path, settings)
         unchanged = prepared.details.get("source_bytes") == source_bytes(recording)
     except (DatasetError, OSError):
         return None
-    whole = unchanged and all((path / name).is_file() for name in (FRAMES, LABELS))
-    return _row(prepared) if whole else None
+    complete = unchanged and all((path / name).is_file() for name in (FRAMES, LABELS))
+    return _summarise(prepared) if complete else None
 
 
-def _row(prepared: PreparedRecording) -> RecordingSummary:
+def _summarise(prepared: PreparedRecording) -> RecordingSummary:
     alignment = prepared.alignment or {}
-    evident = bool(alignment.get("reliable"))
+    reliable = bool(alignment.get("reliable"))
     return RecordingSummary(
         prepared.name,
         prepared.subject,
@@ -186,13 +187,13 @@ def _row(prepared: PreparedRecording) -> RecordingSummary:
         face_s=round(len(prepared.times) / prepared.fps, 2),
         face_share=prepared.details["face_share"],
         pulse_quality=prepared.details["pulse_quality"],
-        offset_ms=round(1e3 * alignment["offset_s"], 1) if evident else None,
-        drift_percent=round(1e2 * alignment["drift"], 3) if evident else None,
+        offset_ms=round(1e3 * alignment["offset_s"], 1) if reliable else None,
+        drift_percent=round(1e2 * alignment["drift"], 3) if reliable else None,
         notes="; ".join(prepared.notes),
     )
 
 
-def _run(
+def _prepare_all(
     recordings: Sequence[Recording], folder: Path, settings: CacheSettings, jobs: int | None
 ) -> Iterator[RecordingSummary]:
     from joblib import Parallel, delayed
@@ -205,34 +206,36 @@ def _run(
         yield from parallel(delayed(_prepare_one)(recording, folder, settings) for recording in recordings)
     except TerminatedWorkerError:
         raise UsageError(
-            "a process was killed, perhaps for want of memory: repeat the command with fewer --jobs, and it goes on "
-            "with what is missing"
+            "a worker process was killed, perhaps because memory ran out: prepare the dataset again with fewer jobs, "
+            "which continues with the missing recordings"
         ) from None
 
 
 def _prepare_one(recording: Recording, folder: Path, settings: CacheSettings) -> RecordingSummary:
-    cv2.setNumThreads(1)  # the others have the other cores
+    cv2.setNumThreads(1)  # the other cores prepare other recordings
     path = folder / folder_name(recording.name)
     try:
         prepare_recording(recording, path, settings)
-        return _row(read_recording(path, settings))
-    except MemoryError:
-        why = "out of memory: repeat the command with fewer --jobs"
-    except FacepulseError as error:
-        if is_disk_full(error):
+        return _summarise(read_recording(path, settings))
+    except Exception as error:  # no error of one recording, foreseen or not, may stop the others
+        if isinstance(error, (FacepulseError, OSError)) and is_disk_full(error):
             return RecordingSummary(recording.name, recording.subject, "disk full")
-        why = str(error)
-    except OSError as error:
-        if is_disk_full(error):
-            return RecordingSummary(recording.name, recording.subject, "disk full")
-        why = f"cannot be read or written: {error}"
-    except Exception as error:  # a defect of ours, or a file that nobody thought of: it does not stop the others
-        why = f"unexpected {type(error).__name__}: {error}"
-    return RecordingSummary(recording.name, recording.subject, "failed", notes=" ".join(why.split()))
+        reason = " ".join(_reason(error).split())
+        return RecordingSummary(recording.name, recording.subject, "failed", notes=reason)
 
 
-def _write(path: Path, outcomes: Sequence[RecordingSummary]) -> None:
+def _reason(error: Exception) -> str:
+    if isinstance(error, FacepulseError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory: prepare the dataset again with fewer jobs"
+    if isinstance(error, OSError):
+        return f"cannot be read or written: {error}"
+    return f"unexpected {type(error).__name__}: {error}"
+
+
+def _write_summary(path: Path, rows: Sequence[RecordingSummary]) -> None:
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, [field.name for field in fields(RecordingSummary)])
         table.writeheader()
-        table.writerows(asdict(outcome) for outcome in outcomes)
+        table.writerows(asdict(row) for row in rows)
