@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from facepulse._types import Floats
+from facepulse.rppg.classical import PULSE_SIGNATURE
 from facepulse.simulate.skin import (
     MELANIN,
     SENSOR_SHAPES,
@@ -28,7 +29,7 @@ from facepulse.simulate.spectra import colour_matching, linear_srgb
 OUT = Path(__file__).resolve().parents[1] / "docs" / "simulation-skin.png"
 SENSORS = {name: build_sensor(name, shape) for name, shape in SENSOR_SHAPES.items()}
 SURFACE = 0.04  # specular reflection in all directions, as the sphere of a spectrophotometer collects it
-PUBLISHED_DIRECTION = np.array([0.33, 0.77, 0.53]) / np.linalg.norm([0.33, 0.77, 0.53])
+PUBLISHED_DIRECTION = PULSE_SIGNATURE / np.linalg.norm(PULSE_SIGNATURE)
 TYPICAL = {kind: float(np.sqrt(low * high)) for kind, (low, high) in MELANIN.items()}
 BLOOD = (0.5, 1.0, 2.0, 3.0)
 WHITE_LIGHTS = ("daylight", "white LED", "warm LED", "incandescent", "fluorescent", "screen")

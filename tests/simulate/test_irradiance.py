@@ -36,13 +36,7 @@ def summed(vertices, faces, head_weights, turn, lamps):
     """Return the irradiance by its definition: summed over all directions, for head and torso each."""
     cosines, around = Visibility(vertices, faces).cosines(np.arange(len(vertices))), directions()
     head, torso = (
-        np.stack(
-            [
-                cosines @ lamp_distribution(around, direction, softness, level)
-                for direction, softness, level in zip(relative, SOFTNESS, LEVELS, strict=True)
-            ],
-            axis=1,
-        )
+        cosines @ lamp_distribution(around, relative, np.array(SOFTNESS), LEVELS).T
         for relative in (lamps @ turn, lamps)
     )
     return torso + head_weights[:, None] * (head - torso)

@@ -28,7 +28,7 @@ PREMATURE = (0.25, 0.40)  # fraction of an interval by which an extrasystole is 
 # Ginsberg, Front. Public Health 5 (2017)), closer to the former; the spreads are those of the latter.
 BANDS_MS = ((36.0, 0.40), (32.0, 0.26), (29.0, 0.47))  # VLF, LF, HF
 # The variability of all bands falls exponentially with the heart rate (Monfredi et al., Hypertension 2014; van den Berg
-# et al., Front. Physiol. 2018), fastest in HF (vagal); the constants leave a few ms of HF at 135 bpm.
+# et al., Front. Physiol. 2018), fastest in HF (vagal); chosen to leave a few ms of HF at 135 bpm.
 SLOW_DECAY_PER_BPM, HF_DECAY_PER_BPM = 0.023, 0.032
 # In the minutes after exercise, variability is lower than the heart rate alone explains (Javorka et al., Braz. J. Med.
 # Biol. Res. 2002; Goldberger et al., Am. J. Physiol. Heart 2006).

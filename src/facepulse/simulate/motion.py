@@ -128,7 +128,7 @@ def _sway(rng: np.random.Generator, times: Floats, vigour: float) -> Motion:
 
 
 def _respiration(rng: np.random.Generator, times: Floats, heartbeat: Heartbeat) -> Motion:
-    """Motion with respiration: inspiration lifts the head by about 1 mm and tips it back, more than the pulse does."""
+    """Motion with respiration: inspiration lifts the head by about 1 mm and tips it back (Balakrishnan et al. 2013)."""
     breath = heartbeat.breath(times)
     return _motion(
         times,
