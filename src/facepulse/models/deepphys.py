@@ -1,9 +1,9 @@
 """DeepPhys (Chen and McDuff, ECCV 2018) and TS-CAN (Liu et al., NeurIPS 2020), with the sizes of rPPG-Toolbox.
 
-One branch reads motion, from normalised differences of neighbouring frames, another reads appearance, from the frames
-themselves, and says where motion counts. TS-CAN is DeepPhys whose motion branch sees the neighbouring frames, by a
-temporal shift. Both give one value a frame and, trained on differences of the reference as the toolbox does, the
-derivative of the pulse wave, with the same heart rate.
+A motion branch processes normalised differences of neighbouring frames; an appearance branch processes the frames
+themselves and computes attention masks for the motion branch. TS-CAN adds a temporal shift to the motion branch, by
+which it includes neighbouring frames. The output is one value per frame; trained on differences of the reference, as in
+the toolbox, it is the derivative of the BVP, with the same heart rate.
 """
 
 from collections import OrderedDict
@@ -21,11 +21,11 @@ from facepulse.models.layers import SoftAttentionMask
 
 @dataclass(frozen=True)
 class DeepPhysConfig:
-    """The sizes of DeepPhys; the defaults are the toolbox's.
+    """Sizes of DeepPhys; the defaults are the toolbox's.
 
     Attributes:
-        size: side of the frames in pixels for which the dense layer is made; others are resized to it inside. The
-            toolbox has 72, physFSUNet's table VIII 128, the paper 36.
+        size: side in pixels of the frames that the dense layer accepts; others are resized to it inside. The toolbox
+            has 72, physFSUNet's table VIII 128, the paper 36.
         width: channels of the first two convolutions of a branch; the last two have twice as many.
         hidden: units of the dense layer.
         dropout: probability after each pool.
@@ -39,7 +39,7 @@ class DeepPhysConfig:
     dense_dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        """Refuse values that no network can be built from."""
+        """Check all values; no network can be built with others."""
         check_types(self)
         if self.size < MINIMUM_SIZE:
             raise ValueError(f"size must be at least {MINIMUM_SIZE} pixels, not {self.size}")
@@ -52,30 +52,31 @@ class DeepPhysConfig:
 
 @dataclass(frozen=True)
 class TSCANConfig(DeepPhysConfig):
-    """The sizes of TS-CAN.
+    """Sizes of TS-CAN.
 
     Attributes:
-        segment: frames among which the temporal shift moves; the toolbox calls it frame depth.
+        segment: length in frames of the segments within which the temporal shift moves ("frame depth" in the toolbox).
     """
 
     segment: int = 10
 
     def __post_init__(self) -> None:
-        """Refuse values that no network can be built from."""
+        """Check all values; no network can be built with others."""
         super().__post_init__()
         if self.segment < 2:
             raise ValueError(f"segment must be at least 2 frames, not {self.segment}")
 
 
 class SegmentShift(nn.Module):
-    """One third of the channels shows the frame after, one third the frame before, the rest stays; no parameters.
+    """Shift one third of the channels to the frame before, one third to the frame after; no parameters.
 
-    Zeros enter at the ends of each segment, and where C is not a multiple of three, the remainder stays. Source:
-    TS-CAN, with the segments and the order of the thirds that the toolbox's weights were trained with. The thirds of
-    physFSUNet's `TemporalShift` move the other way round, and its segment is the whole clip.
+    Zeros enter at the ends of each segment. The last third, with the remainder if C is not a multiple of three, is not
+    shifted. Source: TS-CAN, with the segments and the order of the thirds with which the toolbox's weights were
+    trained. In physFSUNet's `TemporalShift` the thirds move in the opposite direction, and the whole clip is one
+    segment.
 
     Args:
-        frames: of a segment.
+        frames: length of a segment.
     """
 
     def __init__(self, frames: int) -> None:
@@ -83,7 +84,7 @@ class SegmentShift(nn.Module):
         self.frames = frames
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, T, H, W), T a multiple of `frames`, to the same shape."""
+        """Map (B, C, T, H, W), T a multiple of `frames`, to the same shape."""
         third = features.shape[1] // 3
         segments = torch.unflatten(features, 2, (-1, self.frames))
         after = functional.pad(segments[:, :third, :, 1:], (0, 0, 0, 0, 0, 1))
@@ -92,7 +93,7 @@ class SegmentShift(nn.Module):
 
 
 def frame_convolutions(in_channels: int, out_channels: int, shift: nn.Module) -> nn.Sequential:
-    """Two 3x3 convolutions of each frame with tanh, `shift` before each; the second one does not pad."""
+    """Build two 3x3 convolutions of each frame with tanh, `shift` before each; the second has no padding."""
     return nn.Sequential(
         OrderedDict(
             shift1=shift,
@@ -111,10 +112,10 @@ def frame_pool(config: DeepPhysConfig) -> nn.Sequential:
 
 
 class FrameHead(nn.Module):
-    """The dense layers: one value from all features of a frame.
+    """Dense layers that map all features of a frame to one value.
 
     Args:
-        config: its `size` decides how many features there are.
+        config: its `size` determines the number of features.
     """
 
     def __init__(self, config: DeepPhysConfig) -> None:
@@ -125,22 +126,22 @@ class FrameHead(nn.Module):
         self.dense2 = nn.Linear(config.hidden, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, T, H, W) to (B, T)."""
+        """Map (B, C, T, H, W) to (B, T)."""
         hidden = torch.tanh(self.dense1(features.transpose(1, 2).flatten(2)))
         waveform: Tensor = self.dense2(self.dropout(hidden))
         return waveform.squeeze(2)
 
 
 class DeepPhys(nn.Module):
-    """The network; 2,228,643 parameters for frames of 72x72, by default.
+    """DeepPhys.
 
     Args:
-        config: its sizes; see `DeepPhysConfig`.
+        config: see `DeepPhysConfig`.
 
     Attributes:
         config: as given.
         multiple: the number of frames must be a multiple of this.
-        normalisation: of the frames, inside, in words.
+        normalisation: of the frames inside the network, in words.
     """
 
     def __init__(self, config: DeepPhysConfig = DeepPhysConfig()) -> None:
@@ -160,15 +161,14 @@ class DeepPhys(nn.Module):
         self.head = FrameHead(config)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Read the waveform of each clip.
+        """Predict the waveform of each clip.
 
         Args:
             frames: (B, 3, T, H, W) RGB in 0..255, any dtype; T a multiple of `multiple`, H and W at least 32, best
                 `config.size`.
 
         Returns:
-            (B, T) float32, the blood volume pulse or its derivative, whichever it was trained on; arbitrary unit and
-            offset.
+            (B, T) float32, the BVP or its derivative, depending on the training; arbitrary unit and offset.
 
         Raises:
             ValueError: `frames` is of another shape or range.
@@ -176,18 +176,18 @@ class DeepPhys(nn.Module):
         check_frames(frames, self.multiple)
         frames = resize(frames, self.config.size)
         motion, appearance = normalised_difference(frames), standardise_together(frames)
-        for moves, looks, mask in zip(self.motion, self.appearance, self.masks, strict=True):
-            looked = looks(appearance)
-            motion, appearance = self.pool(moves(motion) * mask(looked)), self.pool(looked)
+        for motion_layers, appearance_layers, mask in zip(self.motion, self.appearance, self.masks, strict=True):
+            features = appearance_layers(appearance)
+            motion, appearance = self.pool(motion_layers(motion) * mask(features)), self.pool(features)
         waveform: Tensor = self.head(motion)
         return waveform.float()
 
 
 class TSCAN(DeepPhys):
-    """The network: `DeepPhys` with a temporal shift before each motion convolution, and as many parameters.
+    """TS-CAN: `DeepPhys` with a temporal shift before each motion convolution, and as many parameters.
 
     Args:
-        config: its sizes; see `TSCANConfig`.
+        config: see `TSCANConfig`.
     """
 
     def __init__(self, config: TSCANConfig = TSCANConfig()) -> None:

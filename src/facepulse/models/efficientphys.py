@@ -1,9 +1,9 @@
-"""EfficientPhys, the convolutional one (Liu et al., WACV 2023; arXiv 2110.04447), with the sizes of rPPG-Toolbox.
+"""EfficientPhys, convolutional (Liu et al., WACV 2023; arXiv 2110.04447), with the sizes of rPPG-Toolbox.
 
-TS-CAN without its appearance branch: frames are normalised by a layer that learns how, and motion itself says where it
-counts. It gives one value a frame and, trained on differences of the reference as the toolbox does, the derivative of
-the pulse wave, with the same heart rate. The toolbox takes differences across the clips of a batch and so lets a clip's
-last frames depend on the next clip; here the last difference of each clip is zero.
+TS-CAN without its appearance branch: a trained layer normalises the frames, and the attention masks are computed from
+the motion features. The output is one value per frame; trained on differences of the reference, as in the toolbox, it
+is the derivative of the BVP, with the same heart rate. The toolbox computes differences across the clips of a batch, so
+that a clip's last frames depend on the next clip; here the last difference of each clip is zero.
 """
 
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from facepulse.models.layers import SoftAttentionMask
 
 @dataclass(frozen=True)
 class EfficientPhysConfig(TSCANConfig):
-    """The sizes of EfficientPhys, which are those of TS-CAN."""
+    """Sizes of EfficientPhys, the same as those of TS-CAN."""
 
 
 class EfficientPhys(nn.Module):
-    """The network; 2,163,081 parameters for frames of 72x72, by default.
+    """EfficientPhys.
 
     Args:
-        config: its sizes; see `TSCANConfig`.
+        config: see `TSCANConfig`.
 
     Attributes:
         config: as given.
         multiple: the number of frames must be a multiple of this.
-        normalisation: of the frames, inside, in words.
+        normalisation: of the frames inside the network, in words.
     """
 
     def __init__(self, config: EfficientPhysConfig = EfficientPhysConfig()) -> None:
@@ -48,23 +48,22 @@ class EfficientPhys(nn.Module):
         self.head = FrameHead(config)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Read the waveform of each clip.
+        """Predict the waveform of each clip.
 
         Args:
             frames: (B, 3, T, H, W) RGB in 0..255, any dtype; T a multiple of `multiple`, H and W at least 32, best
                 `config.size`.
 
         Returns:
-            (B, T) float32, the blood volume pulse or its derivative, whichever it was trained on; arbitrary unit and
-            offset.
+            (B, T) float32, the BVP or its derivative, depending on the training; arbitrary unit and offset.
 
         Raises:
             ValueError: `frames` is of another shape or range.
         """
         check_frames(frames, self.multiple)
         motion = self.batch_norm(standardised_difference(resize(frames, self.config.size)))
-        for moves, mask in zip(self.motion, self.masks, strict=True):
-            moved = moves(motion)
-            motion = self.pool(moved * mask(moved))
+        for layers, mask in zip(self.motion, self.masks, strict=True):
+            features = layers(motion)
+            motion = self.pool(features * mask(features))
         waveform: Tensor = self.head(motion)
         return waveform.float()

@@ -1,4 +1,4 @@
-"""Trained weights to one ONNX file that every engine runs: uint8 frames in, waveform out, the card inside."""
+"""Export trained weights to one ONNX file for all engines: uint8 frames in, waveform out, with the card inside."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ TOLERANCE = 1e-4  # of the waveform's standard deviation
 
 
 class FramesToWaveform(nn.Module):
-    """A network fed as frames come: uint8 (B, T, H, W, 3) in, float32 (B, T) out.
+    """A network with decoded frames as input: uint8 (B, T, H, W, 3) to float32 (B, T).
 
     Args:
-        network: takes (B, 3, T, H, W) in 0..255 and normalises it by itself.
+        network: maps frames (B, 3, T, H, W) in 0..255 to waveforms, and normalises inside.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -36,19 +36,20 @@ class FramesToWaveform(nn.Module):
         setattr(self, NETWORK, network)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Read the waveforms."""
+        """Predict the waveforms."""
         waveform: Tensor = getattr(self, NETWORK)(frames.permute(0, 4, 1, 2, 3))
         return waveform
 
 
 def export(weights: str | Path, path: str | Path) -> float:
-    """Write weights as ONNX, whole or not at all, and only where OpenVINO then computes what torch does.
+    """Write weights as ONNX, and keep the file only if OpenVINO computes the same from it as torch.
 
-    Batch, time, height and width stay free. The tensors keep their names, so that torch can run the file, too.
+    The axes of batch, time, height and width stay dynamic. The tensors keep their names, so that torch can run the
+    file, too.
 
     Args:
-        weights: a name of `facepulse.list_models()`, a file that `facepulse.inference.weights.save_model` wrote, or a
-            checkpoint of rPPG-Toolbox (.pth).
+        weights: a name of `facepulse.list_models()`, an architecture's name for its default weights, a file that
+            `facepulse.inference.weights.save_model` wrote, or a checkpoint of rPPG-Toolbox (.pth).
         path: ends in .onnx.
 
     Returns:
@@ -57,7 +58,7 @@ def export(weights: str | Path, path: str | Path) -> float:
 
     Raises:
         UsageError: the weights cannot be loaded, or the file cannot be written.
-        FacepulseError: OpenVINO computes something else than torch.
+        FacepulseError: OpenVINO and torch differ by more than `TOLERANCE`.
     """
     path = Path(path)
     if path.suffix != ".onnx":
@@ -68,7 +69,7 @@ def export(weights: str | Path, path: str | Path) -> float:
     with atomic_write(path) as temporary:
         _write(module, card, temporary)
         difference = _difference(module, card, temporary)
-        if not difference <= TOLERANCE:  # NaN is not, either
+        if not difference <= TOLERANCE:  # also true for NaN
             raise FacepulseError(
                 f"did not export {weights}: OpenVINO and torch differ by {difference:.1e} of the waveform's standard "
                 f"deviation, expected at most {TOLERANCE:.0e}; try another version of either"
@@ -80,10 +81,10 @@ def _write(module: nn.Module, card: ModelCard, path: Path) -> None:
     steps = Dim("steps", min=2)
     shapes = {0: Dim("batch"), 1: card.multiple * steps, 2: Dim("height", min=MINIMUM_SIZE)}
     shapes[3] = Dim("width", min=MINIMUM_SIZE)
-    # No dimension that stays free may look like a constant of the network, hence the odd sizes.
+    # The size of a dynamic axis must differ from all constants of the network, hence these unusual sizes.
     example = torch.zeros(2, 4 * card.multiple, MINIMUM_SIZE + 12, MINIMUM_SIZE + 8, 3, dtype=torch.uint8)
     with _quiet():
-        # Left as it is, the graph keeps every tensor by name. Engines fuse it as they like when they load it.
+        # Without optimisation, the graph keeps every tensor by name; engines fuse operations when they load it.
         program = torch.onnx.export(
             module,
             (example,),
@@ -96,21 +97,21 @@ def _write(module: nn.Module, card: ModelCard, path: Path) -> None:
         )
     assert program is not None
     for node in program.model.graph.all_nodes():
-        node.metadata_props.clear()  # where in whose source it was traced from
+        node.metadata_props.clear()  # paths and lines of the source that was traced
         if node.op_type == "Conv" and len(node.inputs) == 3 and not _is_tensor(node.inputs[2]):
-            node.resize_inputs(2)  # without a bias; the exporter computes zeros for one, which OpenVINO does not read
+            node.resize_inputs(2)  # no bias: the exporter computes one of zeros, which OpenVINO does not accept
     RemoveUnusedNodesPass()(program.model)
     program.model.metadata_props[METADATA_KEY] = card.to_json()
     program.save(path)
 
 
 def _is_tensor(value: Value | None) -> bool:
-    """Whether it is one of the network's tensors, and not computed."""
+    """True if a value is one of the network's tensors and not computed."""
     return value is not None and value.is_initializer()
 
 
 def _difference(module: nn.Module, card: ModelCard, path: Path) -> float:
-    side = max(MINIMUM_SIZE, card.size // 2)  # half the card's size: as good for this as the whole, and not the example
+    side = max(MINIMUM_SIZE, card.size // 2)  # half the card's size is faster, and differs from the example's
     frames = np.random.default_rng(0).integers(0, 256, (1, 6 * card.multiple, side, side, 3), dtype=np.uint8)
     with torch.inference_mode():
         expected = module(torch.from_numpy(frames)).numpy()
@@ -120,7 +121,7 @@ def _difference(module: nn.Module, card: ModelCard, path: Path) -> float:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns of libraries that are not needed, and of what it deprecates in itself."""
+    """Suppress the exporter's warnings of libraries that are not needed and of its own deprecations."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

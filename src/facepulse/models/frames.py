@@ -1,6 +1,7 @@
-"""Frames in 0..255 as they come, and as a network sees them.
+"""Checks, normalisation and resizing of frames in 0..255.
 
-Each normalisation is part of its network's forward pass, and so of the exported graph: no caller can get it wrong.
+The normalisation is part of each network's forward pass, and therefore of the exported graph, so that callers need not
+apply it.
 """
 
 import torch
@@ -10,17 +11,17 @@ from facepulse.inference.model_card import MINIMUM_SIZE
 
 
 def check_frames(frames: Tensor, multiple: int) -> None:
-    """Refuse frames that a network cannot read.
+    """Check that frames have the shape and range that networks expect.
 
-    Nothing is checked while a graph is captured (export, `torch.compile`): sizes are symbols there and values unknown.
-    Values of uint8 frames need no look.
+    Nothing is checked while a graph is captured (export, `torch.compile`), when sizes are symbols and values unknown.
+    The values of uint8 frames are in range by their type.
 
     Args:
-        frames: should be (B, 3, T, H, W) in 0..255.
+        frames: expected to be (B, 3, T, H, W) in 0..255.
         multiple: T must be a multiple of this.
 
     Raises:
-        ValueError: says what of `frames` is wrong, what came and what is wanted.
+        ValueError: `frames` is of another shape or range.
     """
     if torch.compiler.is_compiling():
         return
@@ -45,11 +46,11 @@ def check_frames(frames: Tensor, multiple: int) -> None:
 
 
 def standardise(frames: Tensor) -> Tensor:
-    """Zero mean and unit variance in each clip and colour channel.
+    """Scale each clip and colour channel to zero mean and unit variance.
 
-    The papers are silent; the toolbox's "Standardized" takes one mean and variance for the three colours of a clip.
-    Taken colour by colour, exposure, gain and white balance drop out. Statistics come from the clip itself, not from
-    the training set, so that a window of a live stream is read by itself and in the same way as in training.
+    The papers do not specify it; the toolbox's "Standardized" uses one mean and variance for the three colours of a
+    clip. Per colour, exposure, gain and white balance cancel. The statistics are of the clip, not of the training set,
+    so that each window of a live stream is normalised by itself, as in training.
 
     Args:
         frames: (B, 3, T, H, W) in 0..255, any dtype.
@@ -59,14 +60,14 @@ def standardise(frames: Tensor) -> Tensor:
     """
     values = frames.float()
     values = values - _clip_mean(values)
-    # One squared grey level at least: a clip without contrast is rounding noise, which is not to be blown up.
+    # At least one squared grey level, so that the rounding noise of a clip without contrast is not amplified.
     return values * torch.rsqrt(_clip_mean(values.square()) + 1.0)
 
 
 def standardise_together(frames: Tensor) -> Tensor:
-    """The toolbox's "Standardized": zero mean and unit variance in each clip, the three colours taken together.
+    """Scale each clip to zero mean and unit variance, the three colours together: the toolbox's "Standardized".
 
-    The toolbox takes its mean and variance from the whole video; here they are of the clip, as in `standardise`.
+    The toolbox uses the mean and variance of the whole video; here they are of the clip, as in `standardise`.
 
     Args:
         frames: (B, 3, T, H, W) in 0..255, any dtype.
@@ -80,9 +81,9 @@ def standardise_together(frames: Tensor) -> Tensor:
 
 
 def standardised_difference(frames: Tensor) -> Tensor:
-    """``y[t+1] - y[t]`` of standardised frames (`standardise_together`); the last frame is zero.
+    """Compute ``y[t+1] - y[t]`` of standardised frames (`standardise_together`); the last frame is zero.
 
-    Source: EfficientPhys (arXiv 2110.04447), whose first layer takes differences of standardised frames.
+    Source: EfficientPhys (arXiv 2110.04447), whose first layer computes differences of standardised frames.
 
     Args:
         frames: (B, 3, T, H, W) in 0..255, any dtype.
@@ -95,15 +96,15 @@ def standardised_difference(frames: Tensor) -> Tensor:
 
 
 def normalised_difference(frames: Tensor) -> Tensor:
-    """The toolbox's "DiffNormalized": ``(x[t+1] - x[t]) / (x[t+1] + x[t])`` over its deviation in the clip.
+    """Compute ``(x[t+1] - x[t]) / (x[t+1] + x[t])`` over its standard deviation in the clip; the last frame is zero.
 
-    Source: rPPG-Toolbox's preprocessing, after Chen and McDuff, DeepPhys (2018). The last frame is zero.
+    Source: the toolbox's "DiffNormalized", after Chen and McDuff, DeepPhys (2018).
 
     Args:
         frames: (B, 3, T, H, W) in 0..255, any dtype.
 
     Returns:
-        (B, 3, T, H, W) float32; zeros where the clip is constant.
+        (B, 3, T, H, W) float32; zeros if the clip is constant.
     """
     values = frames.float()
     later, earlier = values[:, :, 1:], values[:, :, :-1]
@@ -114,10 +115,10 @@ def normalised_difference(frames: Tensor) -> Tensor:
 
 
 def resize(frames: Tensor, size: int) -> Tensor:
-    """Frames to ``size`` x ``size`` pixels, for networks that know no other size.
+    """Resize frames bilinearly to ``size`` x ``size`` pixels, for networks of one size.
 
-    Those that have it stay as they are. Bilinear, which leaves out pixels where it shrinks to less than half: whoever
-    prepares crops for a network shrinks them to its size, by area.
+    Frames of that size are returned as they are. Reduced to less than half, bilinear interpolation skips pixels, so
+    crops should be prepared at the network's size, resized by area.
 
     Args:
         frames: (B, 3, T, H, W) of any dtype.
@@ -134,5 +135,5 @@ def resize(frames: Tensor, size: int) -> Tensor:
 
 
 def _clip_mean(values: Tensor) -> Tensor:
-    """Mean over time and space, (B, C, 1, 1, 1); frame by frame first, for the sake of engines that sum in float32."""
+    """Mean over time and space, (B, C, 1, 1, 1); over each frame first, because engines may sum in float32."""
     return values.mean((3, 4), keepdim=True).mean(2, keepdim=True)

@@ -1,7 +1,7 @@
-"""The building blocks of physFSUNet, each usable in any network on (B, C, T, H, W).
+"""Building blocks of physFSUNet, usable in any network on (B, C, T, H, W).
 
-Source: physFSUNet (arXiv 2507.07795), section II; where it is silent, the code that it cites. No layer turns a size
-into a Python number, so that an exported graph keeps every axis dynamic.
+Source: physFSUNet (arXiv 2507.07795), section II; for what it does not specify, the code that it cites. No layer
+converts a size to a Python number, so that every axis of an exported graph stays dynamic.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ Pooling: TypeAlias = Literal["S", "ST"]
 
 
 def conv_block(in_channels: int, out_channels: int, kernel: tuple[int, int, int]) -> nn.Sequential:
-    """Convolution that keeps T, H and W, batch normalisation, ReLU; `kernel` is (T, H, W), all odd."""
+    """Build a convolution that keeps T, H and W, batch normalisation and ReLU; `kernel` is (T, H, W), all odd."""
     return nn.Sequential(
         nn.Conv3d(in_channels, out_channels, kernel, padding=(kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)),
         nn.BatchNorm3d(out_channels),
@@ -26,12 +26,12 @@ def conv_block(in_channels: int, out_channels: int, kernel: tuple[int, int, int]
 
 
 def max_pool(pooling: Pooling) -> nn.MaxPool3d:
-    """Halve height and width ("S", spatial), or time as well ("ST", spatio-temporal); an odd last row is left out."""
+    """Build a pool that halves height and width ("S"), or time as well ("ST"); an odd last row is dropped."""
     return nn.MaxPool3d((2, 2, 2) if pooling == "ST" else (1, 2, 2))
 
 
 def double_time(channels: int) -> nn.Sequential:
-    """Transposed convolution that doubles T alone (kernel 4, stride 2), batch normalisation, ELU; as in PhysNet."""
+    """Build a transposed convolution that doubles T (kernel 4, stride 2), batch normalisation, ELU; as in PhysNet."""
     return nn.Sequential(
         nn.ConvTranspose3d(channels, channels, (4, 1, 1), stride=(2, 1, 1), padding=(1, 0, 0)),
         nn.BatchNorm3d(channels),
@@ -40,7 +40,7 @@ def double_time(channels: int) -> nn.Sequential:
 
 
 def frame_differences(frames: Tensor) -> Tensor:
-    """The four differences between consecutive frames of t-2..t+2, frames beyond the ends repeating the end.
+    """Compute the four differences between consecutive frames of t-2..t+2; the first and last frames are repeated.
 
     Source: section II-B; order and replication as in RhythmFormer's Fusion Stem, which the paper builds on.
 
@@ -51,7 +51,7 @@ def frame_differences(frames: Tensor) -> Tensor:
         (B, 4C, T, H, W): x[t-1]-x[t-2], x[t]-x[t-1], x[t+1]-x[t], x[t+2]-x[t+1].
     """
     steps = frames[:, :, 1:] - frames[:, :, :-1]
-    steps = functional.pad(steps, (0, 0, 0, 0, 2, 2))  # repeating the end frames makes the steps beyond them zero
+    steps = functional.pad(steps, (0, 0, 0, 0, 2, 2))  # differences beyond the ends are zero, as end frames repeat
     return torch.cat([steps[:, :, :-3], steps[:, :, 1:-2], steps[:, :, 2:-1], steps[:, :, 3:]], dim=1)
 
 
@@ -63,9 +63,9 @@ class DifferenceFusion(nn.Module):
 
     Args:
         width: channels of the output.
-        depth: frames spanned by the 5x5 kernels of stem11 and stem12.
-        fusion_depth: frames spanned by the 3x3 kernels of stem21 and stem22.
-        mode: "fusion"; "raw" is stem21(stem11(frames)) alone, "difference" is stem22(stem12(differences)) alone.
+        depth: length in frames of the 5x5 kernels of stem11 and stem12.
+        fusion_depth: length in frames of the 3x3 kernels of stem21 and stem22.
+        mode: "fusion"; "raw" is stem21(stem11(frames)) only, "difference" is stem22(stem12(differences)) only.
         alpha: weight of the raw branch.
         beta: weight of the difference branch.
         in_channels: channels of a frame.
@@ -91,7 +91,7 @@ class DifferenceFusion(nn.Module):
             self.stem22 = conv_block(width, width, (fusion_depth, 3, 3))
 
     def forward(self, frames: Tensor) -> Tensor:
-        """(B, in_channels, T, H, W) to (B, width, T, H, W)."""
+        """Map (B, in_channels, T, H, W) to (B, width, T, H, W)."""
         fused: Tensor
         if self.mode == "raw":
             fused = self.stem21(self.stem11(frames))
@@ -106,14 +106,15 @@ class DifferenceFusion(nn.Module):
 
 
 class TemporalShift(nn.Module):
-    """One third of the channels shows the frame before, one third the frame after, the rest stays; no parameters.
+    """Shift one third of the channels to the frame after, one third to the frame before; no parameters.
 
     "Forward" is later in time: ``out[t] = x[t - 1]``. Zeros enter at the ends, as in EfficientPhys, and the whole clip
-    is one segment. Where C is not a multiple of three, the remainder stays. Source: section II-C, figure 2(a).
+    is one segment. The last third, with the remainder if C is not a multiple of three, is not shifted. Source: section
+    II-C, figure 2(a).
     """
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, T, H, W) to the same shape."""
+        """Map (B, C, T, H, W) to the same shape."""
         third = features.shape[1] // 3
         forward = functional.pad(features[:, :third, :-1], (0, 0, 0, 0, 1, 0))
         backward = functional.pad(features[:, third : 2 * third, 1:], (0, 0, 0, 0, 0, 1))
@@ -121,9 +122,9 @@ class TemporalShift(nn.Module):
 
 
 class SoftAttentionMask(nn.Module):
-    """Which pixels carry the pulse: ``H W m / (2 ||m||₁)`` in each frame, ``m = sigmoid(conv1x1(features))`` (eq. 4).
+    """Attention over pixels: ``H W m / (2 ||m||₁)`` in each frame, ``m = sigmoid(conv1x1(features))`` (equation 4).
 
-    The mask sums to H W / 2 in each frame, so attention moves weight between pixels without changing the total.
+    The mask sums to H W / 2 in each frame, so that it redistributes weight among pixels without changing the total.
 
     Args:
         channels: of the features.
@@ -134,7 +135,7 @@ class SoftAttentionMask(nn.Module):
         self.conv = nn.Conv3d(channels, 1, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, channels, T, H, W) to the mask (B, 1, T, H, W)."""
+        """Map (B, channels, T, H, W) to the mask (B, 1, T, H, W)."""
         mask = torch.sigmoid(self.conv(features))
         return 0.5 * mask / mask.mean((3, 4), keepdim=True)  # the mean is ||m||₁ / (H W)
 
@@ -145,9 +146,9 @@ class STASBlock(nn.Module):
     Args:
         channels: of the input, between the two convolutions, and of the output.
         shift: shift channels in time before each convolution.
-        depth: frames spanned by the 3x3 kernels.
+        depth: length in frames of the 3x3 kernels.
         attention: compute the mask from the second convolution's output, or from its input as equation 4 is printed.
-        pooling: None leaves sizes and values as they are, without dropout.
+        pooling: None is no pooling and no dropout.
         dropout: probability of dropping a value after pooling.
     """
 
@@ -172,7 +173,7 @@ class STASBlock(nn.Module):
         self.pool = nn.Sequential(max_pool(pooling), nn.Dropout(dropout)) if pooling else nn.Identity()
 
     def features(self, x: Tensor) -> Tensor:
-        """(B, C, T, H, W) to the attended features before pooling, (B, last, T, H, W); what a skip connection takes."""
+        """Map (B, C, T, H, W) to the attended features before pooling, (B, last, T, H, W), as for a skip connection."""
         middle = self.conv1(self.shift(x))
         output: Tensor = self.conv2(self.shift(middle))
         if self.attention == "off":
@@ -181,18 +182,18 @@ class STASBlock(nn.Module):
         return attended
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, first, T, H, W) to (B, last, T or T/2, H/2, W/2)."""
+        """Map (B, first, T, H, W) to (B, last, T or T/2, H/2, W/2)."""
         pooled: Tensor = self.pool(self.features(x))
         return pooled
 
 
 class UpsamplingDecoder(nn.Module):
-    """Upsampling decoding: time doubled stage by stage, space averaged, a perceptron a frame (section II-A).
+    """Upsampling decoder: stages that double time, a mean over space, a perceptron per frame (section II-A).
 
     Args:
         channels: of the input.
-        stages: how often time is doubled.
-        head_width: hidden units of the perceptron; 0 is one linear layer.
+        stages: number of times that time is doubled.
+        head_width: hidden units of the perceptron; 0 for one linear layer.
         skip_channels: channels of the skip connection joined after each stage; empty for none.
     """
 
@@ -211,7 +212,7 @@ class UpsamplingDecoder(nn.Module):
 
         Args:
             features: (B, channels, T, H, W).
-            skips: for each stage, (B, skip_channels, T', H, W) at the time resolution that it reaches.
+            skips: for each stage, (B, skip_channels, T', H, W) with the number of frames after that stage.
 
         Returns:
             Waveform (B, T 2^stages).

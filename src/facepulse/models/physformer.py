@@ -1,11 +1,11 @@
-"""PhysFormer (Yu et al., CVPR 2022): tubes of a clip attend to each other by how they change over time.
+"""PhysFormer (Yu et al., CVPR 2022): attention between tubes of a clip, with temporal differences in queries and keys.
 
-Layers are named as in rPPG-Toolbox, so that its released weights load with ``strict=True``. Those were trained on
-differences of the reference and so give the derivative of the pulse wave, with the same heart rate.
+Layers are named as in rPPG-Toolbox, so that its released weights load with ``strict=True``. These were trained on
+differences of the reference and predict the derivative of the BVP, with the same heart rate.
 
-No position embedding fixes the length of a clip: a depthwise convolution tells neighbouring tubes apart. Nor does one
-fix the size of frames, but paper and toolbox have no other than 4x4 tubes a frame, and weights that learned to attend
-among so many are of little use among one or a hundred: so frames come to that size first.
+There is no position embedding, so that a clip may have any length; a depthwise convolution distinguishes neighbouring
+tubes. Paper and toolbox have 4x4 tubes per frame, and weights trained with this number are of little use with another:
+therefore frames are resized to that size first.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ TUBE = 32  # pixels, height and width of a tube
 
 @dataclass(frozen=True)
 class PhysFormerConfig:
-    """PhysFormer; the default is the paper's, with the toolbox's dropout.
+    """Config of PhysFormer; the default is the paper's, with the toolbox's dropout.
 
     Attributes:
         size: frames are resized to this height and width, a multiple of the 32 pixels of a tube.
@@ -33,8 +33,8 @@ class PhysFormerConfig:
         depth: blocks in each of the three groups.
         theta: weight of the temporal difference in queries and keys.
         temperature: the paper's τ, by which scores are divided before the softmax, whatever the width of a head: the
-            higher, the more tubes are listened to.
-        dropout: probability, of what attention and feed-forward add.
+            higher, the more uniform the attention.
+        dropout: probability, applied to the output of attention and feed-forward.
     """
 
     size: int = 128
@@ -47,7 +47,7 @@ class PhysFormerConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse values that no network can be built from, at once and by name."""
+        """Check all values; no network can be built with others."""
         check_types(self)
         if self.size < TUBE or self.size % TUBE:
             raise ValueError(f"size must be a multiple of {TUBE} pixels, not {self.size}")
@@ -64,15 +64,15 @@ class PhysFormerConfig:
 
 
 class PhysFormer(nn.Module):
-    """The network; 7,380,865 parameters by default.
+    """PhysFormer.
 
     Args:
-        config: every choice; see `PhysFormerConfig`.
+        config: see `PhysFormerConfig`.
 
     Attributes:
         config: as given.
         multiple: the number of frames must be a multiple of this, the length of a tube.
-        normalisation: of the frames, inside, in words.
+        normalisation: of the frames inside the network, in words.
     """
 
     multiple = 4
@@ -97,7 +97,7 @@ class PhysFormer(nn.Module):
         self.ConvBlockLast = nn.Conv1d(width // 2, 1, 1)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Read the waveform of each clip.
+        """Predict the waveform of each clip.
 
         Args:
             frames: (B, 3, T, H, W) RGB in 0..255, any dtype; T a multiple of 4, H and W at least 32, best
@@ -120,21 +120,21 @@ class PhysFormer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """One of the three groups of blocks."""
+    """Group of blocks, one of three."""
 
     def __init__(self, config: PhysFormerConfig) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
 
     def forward(self, tubes: Tensor) -> Tensor:
-        """(B, T, H, W, width) to the same shape."""
+        """Map (B, T, H, W, width) to the same shape."""
         for block in self.blocks:
             tubes = block(tubes)
         return tubes
 
 
 class Block(nn.Module):
-    """Temporal difference transformer block: attention, then feed-forward, each added to what it has read."""
+    """Temporal difference transformer block: attention, then feed-forward, each with a residual connection."""
 
     def __init__(self, config: PhysFormerConfig) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class Block(nn.Module):
         self.drop = nn.Dropout(config.dropout)
 
     def forward(self, tubes: Tensor) -> Tensor:
-        """(B, T, H, W, width) to the same shape."""
+        """Map (B, T, H, W, width) to the same shape."""
         attended = self.attn(self.norm1(tubes).movedim(-1, 1)).movedim(1, -1)
         tubes = tubes + self.drop(self.proj(attended))
         fed = self.pwff(self.norm2(tubes).movedim(-1, 1)).movedim(1, -1)
@@ -155,7 +155,7 @@ class Block(nn.Module):
 
 
 class TemporalDifferenceAttention(nn.Module):
-    """Multi-head self-attention of all tubes whose queries and keys are temporal difference convolutions.
+    """Multi-head self-attention of all tubes, with temporal difference convolutions for queries and keys.
 
     Args:
         width: channels of a tube.
@@ -172,19 +172,19 @@ class TemporalDifferenceAttention(nn.Module):
         self.proj_v = nn.Sequential(nn.Conv3d(width, width, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, width, T, H, W) to the same shape."""
+        """Map (B, width, T, H, W) to the same shape."""
         query, key, value = (self._heads(projection(x)) for projection in (self.proj_q, self.proj_k, self.proj_v))
         attended = functional.scaled_dot_product_attention(query, key, value, scale=1 / self.temperature)
         return attended.transpose(2, 3).reshape(x.shape)
 
     def _heads(self, x: Tensor) -> Tensor:
-        """(B, width, T, H, W) to (B, heads, T H W, width / heads)."""
+        """Map (B, width, T, H, W) to (B, heads, T H W, width / heads)."""
         batch, width = x.shape[:2]
         return x.reshape(batch, self.heads, width // self.heads, -1).transpose(2, 3)
 
 
 class SpatioTemporalFeedForward(nn.Module):
-    """Feed-forward layers with a depthwise 3x3x3 convolution between them, where tubes meet their neighbours.
+    """Feed-forward layers with a depthwise 3x3x3 convolution over neighbouring tubes between them.
 
     Args:
         width: channels of a tube.
@@ -200,6 +200,6 @@ class SpatioTemporalFeedForward(nn.Module):
         self.fc2 = nn.Sequential(nn.Conv3d(hidden, width, 1, bias=False), nn.BatchNorm3d(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, width, T, H, W) to the same shape."""
+        """Map (B, width, T, H, W) to the same shape."""
         fed: Tensor = self.fc2(self.STConv(self.fc1(x)))
         return fed

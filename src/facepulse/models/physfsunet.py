@@ -1,7 +1,8 @@
 """physFSUNet: difference fusion, shifted and attended 3-D convolutions, upsampling decoder (arXiv 2507.07795).
 
-The paper publishes no code and its text leaves widths open. The default is the most plausible design that fits its
-figures: 829,061 parameters, near its 831K, never a match. Every open choice is a field of `PhysFSUNetConfig`.
+The paper publishes no code and does not specify widths. The default is the most plausible design that fits its
+figures; the number of parameters is close to the paper's 831K and not equal to it. Every open choice is a field of
+`PhysFSUNetConfig`.
 """
 
 from dataclasses import dataclass
@@ -25,28 +26,28 @@ from facepulse.models.layers import (
 
 @dataclass(frozen=True)
 class PhysFSUNetConfig:
-    """Every choice that the paper leaves open; the ablations of its tables IV to VI are values of these fields.
+    """Config with every choice that the paper leaves open, and the ablations of its tables IV to VI.
 
     Attributes:
         input: "fusion" is the paper's stem; "raw" and "difference" are the other rows of table IV.
-        stem_width: channels of the stem. The paper's 3375 MB of memory, on the 24 GB card it trained on, speak for
-            24 to 32 at full resolution; 64 (as RhythmFormer, which strides) would not fit.
-        stem_depth: frames spanned by the stem's "5x5" kernels. 1, as 5 would cost eight times the network.
-        fusion_depth: frames spanned by the stem's "3x3" kernels.
+        stem_width: channels of the stem. The paper's 3375 MB of memory, on the 24 GB card used for training, imply 24
+            to 32 at full resolution; 64 (as in RhythmFormer, which strides) would not fit.
+        stem_depth: length in frames of the stem's "5x5" kernels; 1, because 5 would cost eight times the network.
+        fusion_depth: length in frames of the stem's "3x3" kernels.
         alpha: weight of raw frames in equation 3; the paper gives none, RhythmFormer has 0.5.
-        beta: weight of differences in equation 3; likewise.
-        width: channels of the encoder; its first convolution has half, as PhysNet, whose pools the paper names.
-        conv_depth: frames spanned by the encoder's 3x3 kernels: 3 as "3D convolution layers" has it, 1 as "two-
+        beta: weight of differences in equation 3, likewise.
+        width: channels of the encoder; its first convolution has half, as in PhysNet, whose pooling the paper cites.
+        conv_depth: length in frames of the encoder's 3x3 kernels: 3 by "3D convolution layers", 1 by "two-
             dimensional kernel" beside equation 4.
         shift: temporal shift before each encoder convolution; off is table V's ablation.
         attention: mask from a convolution's "output" as in EfficientPhys' code, from its "input" as in equation 4, or
             "off", table VI's ablation.
-        pooling: four max-pools, after the stem and the first three blocks: S halves space, ST space and time. Each ST
-            is undone by one stage of the decoder.
+        pooling: four max-pools, after the stem and the first three blocks: S halves space, ST space and time. For each
+            ST the decoder has one stage that doubles time.
         dropout: probability after each pooled block; the paper has dropout without a rate, rPPG-Toolbox's is 0.2.
         head_width: hidden units of the "MLP classifier"; 0 is PhysNet's single linear layer.
-        skips: join the features before each ST pool, averaged to the decoder's size, where the decoder regains their
-            frame rate: the U-Net that the name promises and the text does not describe.
+        skips: concatenate the features before each ST pool, averaged to the decoder's size, at the stage of the decoder
+            with their frame rate, as in a U-Net; the paper's name suggests it, its text does not describe it.
     """
 
     input: InputMode = "fusion"
@@ -65,7 +66,7 @@ class PhysFSUNetConfig:
     skips: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse values that no network can be built from, at once and by name."""
+        """Check all values; no network can be built with others."""
         for name, allowed in (("input", get_args(InputMode)), ("attention", get_args(AttentionSource))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
@@ -85,20 +86,20 @@ class PhysFSUNetConfig:
 
     @property
     def pools(self) -> tuple[Pooling, ...]:
-        """`pooling`, one entry a pool."""
+        """Pooling as one entry per pool."""
         return tuple(self.pooling.split("-"))  # type: ignore[arg-type]  # checked above
 
 
 class PhysFSUNet(nn.Module):
-    """The network; 829,061 parameters and 155.3 GMACs for 160 frames of 128x128 by default.
+    """physFSUNet.
 
     Args:
-        config: every choice; see `PhysFSUNetConfig`.
+        config: see `PhysFSUNetConfig`.
 
     Attributes:
         config: as given.
         multiple: the number of frames must be a multiple of this, 2 to the number of ST pools.
-        normalisation: of the frames, inside, in words.
+        normalisation: of the frames inside the network, in words.
     """
 
     normalisation = "each colour of a clip to zero mean and unit variance"
@@ -124,7 +125,7 @@ class PhysFSUNet(nn.Module):
         )
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Read the waveform of each clip.
+        """Predict the waveform of each clip.
 
         Args:
             frames: (B, 3, T, H, W) RGB in 0..255, any dtype; T a multiple of `multiple`, H and W at least 32.
@@ -142,9 +143,11 @@ class PhysFSUNet(nn.Module):
         for i, block in enumerate(self.blocks):
             assert isinstance(block, STASBlock)  # a ModuleList has no type of its own
             if self.config.skips and self.config.pools[i] == "ST":
-                # The decoder works at a sixteenth of the frame's size: average over what the pools will still halve.
+                # The decoder has a sixteenth of the frame's size: average over the factor of the remaining pools.
                 skips.insert(0, functional.avg_pool3d(features, (1, 16 >> i, 16 >> i)))
-            features = pool(features)  # on its own line: the features before a pool are most of the memory, let go here
+            features = pool(
+                features
+            )  # on its own line, to free the features before a pool, which take most of the memory
             features, pool = block.features(features), block.pool
         waveform: Tensor = self.decoder(features, skips)
         return waveform.float()

@@ -1,7 +1,7 @@
-"""PhysNet (Yu et al., 2019) as rPPG-Toolbox trains it, with physFSUNet's modules as plug-ins.
+"""PhysNet (Yu et al., 2019) as in rPPG-Toolbox, with physFSUNet's modules as options.
 
-Layers are named as in the toolbox, so that its released weights load with ``strict=True``. Those were trained on
-differences of the reference and so give the derivative of the pulse wave, with the same heart rate.
+Layers are named as in the toolbox, so that its released weights load with ``strict=True``. These were trained on
+differences of the reference and predict the derivative of the BVP, with the same heart rate.
 """
 
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ from facepulse.models.layers import (
 
 @dataclass(frozen=True)
 class PhysNetConfig:
-    """PhysNet, and the plug-ins that physFSUNet's paper claims for other networks; all off is PhysNet itself.
+    """Config with the modules that physFSUNet's paper adds to other networks; without them it is PhysNet itself.
 
     Attributes:
-        fusion: difference fusion of standardised frames as first layer, in place of a convolution of normalised
+        fusion: difference fusion of standardised frames as the first layer, instead of a convolution of normalised
             differences.
         shift: temporal shift before each 3x3x3 convolution.
         attention: soft attention mask after each pair of 3x3x3 convolutions.
@@ -36,20 +36,20 @@ class PhysNetConfig:
     attention: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse values of another type."""
+        """Check the types of all values."""
         check_types(self)
 
 
 class PhysNet(nn.Module):
-    """The network; 768,577 parameters and 69.5 GMACs for 160 frames of 128x128 by default.
+    """PhysNet.
 
     Args:
-        config: the plug-ins; see `PhysNetConfig`.
+        config: see `PhysNetConfig`.
 
     Attributes:
         config: as given.
         multiple: the number of frames must be a multiple of this.
-        normalisation: of the frames, inside, in words.
+        normalisation: of the frames inside the network, in words.
     """
 
     def __init__(self, config: PhysNetConfig = PhysNetConfig()) -> None:
@@ -74,7 +74,7 @@ class PhysNet(nn.Module):
         self.masks = nn.ModuleList(SoftAttentionMask(64) for _ in range(4 if config.attention else 0))
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Read the waveform of each clip.
+        """Predict the waveform of each clip.
 
         Args:
             frames: (B, 3, T, H, W) RGB in 0..255, any dtype; T a multiple of 4, H and W at least 32.
@@ -96,7 +96,7 @@ class PhysNet(nn.Module):
         return waveform.squeeze((1, 3, 4)).float()
 
     def _pair(self, x: Tensor, level: int) -> Tensor:
-        """Two convolutions, shifted and attended where the config says so."""
+        """Apply two convolutions, with temporal shift and attention if the config has them."""
         for i in (2 * level + 2, 2 * level + 3):
             x = self.get_submodule(f"ConvBlock{i}")(self.shift(x))
         return x * self.masks[level](x) if self.config.attention else x
