@@ -1,4 +1,4 @@
-"""Real files, real codecs: what is written with known times and colours must come back with them."""
+"""Real files and codecs: frames written with known times and colours are read back with them."""
 
 import os
 import re
@@ -70,7 +70,7 @@ def test_variable_frame_rate_keeps_its_times(tmp_path, name, codec, name_read):
 
 
 @pytest.mark.parametrize("codec", ["mjpeg", "libx264", "ffv1"])
-def test_avi_counts_periods(tmp_path, codec):
+def test_avi_times_are_multiples_of_its_period(tmp_path, codec):
     frames, warnings = read(write(tmp_path / "v.avi", [gradient()] * 20, np.arange(20) / 25, codec, fps=25))
     np.testing.assert_allclose(times_of(frames), np.arange(20) / 25, atol=1e-6)
     assert warnings == []
@@ -78,7 +78,7 @@ def test_avi_counts_periods(tmp_path, codec):
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.floats(min_value=0.0011, max_value=3), min_size=1, max_size=30))
-def test_any_increasing_times_come_back(gaps):
+def test_any_increasing_times_are_read_back(gaps):
     times = np.cumsum(gaps)
     with tempfile.TemporaryDirectory() as folder:
         frames, warnings = read(write(Path(folder) / "v.mp4", [gradient(32, 32)] * len(times), times))
@@ -86,8 +86,8 @@ def test_any_increasing_times_come_back(gaps):
     assert warnings == []
 
 
-def test_times_that_do_not_advance_are_dropped_with_one_warning(tmp_path):
-    # Matroska keeps milliseconds, so frames 0.1 ms apart share one.
+def test_frames_without_increasing_times_are_dropped_with_one_warning(tmp_path):
+    # Matroska stores milliseconds, so frames 0.1 ms apart have the same time.
     times = sorted([*np.arange(10) / 30, 0.1001, 0.2001])
     frames, warnings = read(write(tmp_path / "v.mkv", [gradient()] * 12, times, "mjpeg"))
     assert len(frames) == 10
@@ -95,7 +95,7 @@ def test_times_that_do_not_advance_are_dropped_with_one_warning(tmp_path):
     assert warnings == ["timestamps: frames not later than the one before, dropped: 2"]
 
 
-def test_avi_skips_periods(tmp_path):
+def test_avi_keeps_the_times_of_dropped_frames_free(tmp_path):
     times = np.delete(np.arange(30) / 30, [10, 11, 12, 20])
     frames, warnings = read(write(tmp_path / "v.avi", [gradient()] * 26, times, "mjpeg"))
     np.testing.assert_allclose(times_of(frames), times, atol=1e-6)
@@ -103,15 +103,15 @@ def test_avi_skips_periods(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "codec"), [("v.h264", "libx264"), ("v.mjpeg", "mjpeg")])
-def test_a_stream_without_times_is_read_at_its_guessed_rate_with_a_warning(tmp_path, name, codec):
+def test_stream_without_timestamps_is_read_at_its_guessed_rate_with_a_warning(tmp_path, name, codec):
     frames, warnings = read(write(tmp_path / name, [gradient()] * 50, np.arange(50) / 30, codec))
     rate = 1 / frames[1].time
     np.testing.assert_allclose(times_of(frames), np.arange(50) / rate)
-    assert warnings == [f"timestamps: the file lacks them, {rate:.4g} frames a second assumed"]
+    assert warnings == [f"timestamps: the file has none, {rate:.4g} frames per second assumed"]
 
 
-def test_key_times_of_a_coded_group(tmp_path):
-    scenes = [gradient()] * 45 + [255 - gradient()] * 45  # the change at 45 must not become a key frame
+def test_key_times_are_those_of_key_frames(tmp_path):
+    scenes = [gradient()] * 45 + [255 - gradient()] * 45  # the scene change at frame 45 must not become a key frame
     arguments = {"key_interval": 30, "options": {"preset": "veryfast"}}
     path = write(tmp_path / "v.mp4", scenes, np.arange(90) / 30, **arguments)
     with open_video(path) as video:
@@ -121,7 +121,7 @@ def test_key_times_of_a_coded_group(tmp_path):
 
 
 @pytest.mark.parametrize(("codec", "key_interval"), [("mjpeg", None), ("libx264", 1)])
-def test_no_key_times_where_every_frame_is_one(tmp_path, codec, key_interval):
+def test_key_times_are_empty_if_every_frame_is_a_key_frame(tmp_path, codec, key_interval):
     path = write(tmp_path / "v.mp4", noise(10), np.arange(10) / 30, codec, key_interval=key_interval)
     with open_video(path) as video:
         assert all(frame.key for frame in video)
@@ -148,7 +148,7 @@ def test_no_key_times_where_every_frame_is_one(tmp_path, codec, key_interval):
         ("v.mp4", "mpeg4", "yuv420p"),
     ],
 )
-def test_colours_come_back(tmp_path, name, codec, pixel_format, colour):
+def test_colours_are_read_back(tmp_path, name, codec, pixel_format, colour):
     image = np.full((48, 64, 3), colour, np.uint8)
     frames, _ = read(write(tmp_path / name, [image] * 2, [0, 1 / 30], codec, pixel_format=pixel_format))
     np.testing.assert_allclose(frames[-1].image.astype(int), image, atol=4)
@@ -164,7 +164,7 @@ def test_colours_come_back(tmp_path, name, codec, pixel_format, colour):
         ("v.webm", "libvpx-vp9", "yuv420p"),
     ],
 )
-def test_odd_sizes(tmp_path, name, codec, pixel_format):
+def test_odd_frame_sizes_are_read_back(tmp_path, name, codec, pixel_format):
     image = gradient(321, 241) if codec != "libx265" else gradient(322, 242)
     frames, warnings = read(write(tmp_path / name, [image] * 3, np.arange(3) / 30, codec, pixel_format=pixel_format))
     assert frames[-1].image.shape == image.shape
@@ -172,7 +172,7 @@ def test_odd_sizes(tmp_path, name, codec, pixel_format):
     assert warnings == []
 
 
-def test_greyscale(tmp_path):
+def test_greyscale_is_read_as_rgb(tmp_path):
     image = np.repeat(gradient()[..., :1], 3, axis=2)
     frames, _ = read(write(tmp_path / "v.mp4", [image] * 3, np.arange(3) / 30, pixel_format="gray"))
     assert np.abs(frames[-1].image.astype(int) - image).mean() < 2
@@ -180,14 +180,14 @@ def test_greyscale(tmp_path):
 
 @pytest.mark.parametrize("rotation", [90, 180, 270, -90])
 @pytest.mark.parametrize("name", ["v.mp4", "v.mkv"])
-def test_rotation_gives_the_upright_image(tmp_path, name, rotation):
+def test_rotated_frames_are_upright(tmp_path, name, rotation):
     upright = gradient()
     stored = np.rot90(upright, -(rotation // 90))
     path = write(tmp_path / name, [stored] * 3, np.arange(3) / 30, rotation=rotation)
     frames, _ = read(path)
     assert np.abs(frames[-1].image.astype(int) - upright).mean() < 2
-    _, elsewhere = cv2.VideoCapture(str(path)).read()  # turns by itself: a second opinion on the sign
-    assert np.abs(elsewhere[..., ::-1].astype(int) - upright).mean() < 3
+    _, reference = cv2.VideoCapture(str(path)).read()  # OpenCV rotates as well, which checks the sign
+    assert np.abs(reference[..., ::-1].astype(int) - upright).mean() < 3
 
 
 def test_4k_is_scaled_down(tmp_path):
@@ -200,7 +200,7 @@ def test_4k_is_scaled_down(tmp_path):
     assert frames[-1].image.shape == image.shape
 
 
-def test_upright_4k_is_scaled_down_too(tmp_path):
+def test_rotated_4k_is_scaled_down(tmp_path):
     upright = gradient(720, 1280)
     path = write(tmp_path / "v.mp4", [np.rot90(upright)] * 2, [0, 0.1], rotation=-90)
     frames, _ = read(path, max_side=320)
@@ -208,24 +208,24 @@ def test_upright_4k_is_scaled_down_too(tmp_path):
     assert np.abs(frames[-1].image.astype(int) - gradient(180, 320)).mean() < 2
 
 
-def test_size_that_changes_in_midstream_stays_that_of_the_first_frame(tmp_path):
-    parts = [write(tmp_path / f"{w}.h264", [gradient(w, h)] * 5, np.arange(5) / 30) for w, h in [(64, 48), (96, 80)]]
+def test_frames_keep_the_size_of_the_first_if_the_resolution_changes(tmp_path):
+    streams = [write(tmp_path / f"{w}.h264", [gradient(w, h)] * 5, np.arange(5) / 30) for w, h in [(64, 48), (96, 80)]]
     path = tmp_path / "both.h264"
-    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    path.write_bytes(b"".join(stream.read_bytes() for stream in streams))
     frames, _ = read(path)
     assert len(frames) == 10
     assert np.abs(frames[-1].image.astype(int) - gradient()).mean() < 4
 
 
-def test_frames_are_not_held(tmp_path):
+def test_reader_holds_no_frames(tmp_path):
     path = write(tmp_path / "v.mp4", [gradient()] * 200, np.arange(200) / 30)
-    seen: list[weakref.ref[np.ndarray]] = []
+    images: list[weakref.ref[np.ndarray]] = []
     most = 0
     with open_video(path) as video:
         for frame in video:
-            seen.append(weakref.ref(frame.image))
-            most = max(most, sum(image() is not None for image in seen))
-    assert len(seen) == 200
+            images.append(weakref.ref(frame.image))
+            most = max(most, sum(image() is not None for image in images))
+    assert len(images) == 200
     assert most <= 3
 
 
@@ -241,13 +241,13 @@ def test_closing_early_ends_the_iteration(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mein gesicht äöü 脸.mp4", "12:30 %d.mp4", "http:face.mp4"])
-def test_odd_names(tmp_path, name):
+def test_unusual_file_names(tmp_path, name):
     frames, warnings = read(write(tmp_path / name, [gradient()] * 5, np.arange(5) / 30))
     assert len(frames) == 5
     assert warnings == []
 
 
-def test_a_photograph_is_one_frame(tmp_path):
+def test_photograph_is_one_frame(tmp_path):
     path = tmp_path / "face.jpg"
     cv2.imwrite(str(path), gradient()[..., ::-1])
     frames, _ = read(path)
@@ -255,7 +255,7 @@ def test_a_photograph_is_one_frame(tmp_path):
     assert np.abs(frames[0].image.astype(int) - gradient()).mean() < 3
 
 
-def test_a_tag_that_is_not_utf8_does_no_harm(tmp_path):
+def test_tag_that_is_not_utf8_is_tolerated(tmp_path):
     path = write(tmp_path / "v.mp4", [gradient()] * 5, np.arange(5) / 30)
     data = path.read_bytes()
     assert b"Lavf" in data
@@ -275,7 +275,7 @@ def test_a_tag_that_is_not_utf8_does_no_harm(tmp_path):
         ("v.mkv", "libx264", r"truncated: \d\.\d of 4\.0 s could be decoded"),
     ],
 )
-def test_truncated_file_gives_what_decodes_and_a_warning(tmp_path, name, codec, warning):
+def test_truncated_file_gives_its_decodable_frames_and_a_warning(tmp_path, name, codec, warning):
     index_first = {"movflags": "faststart"} if name.endswith("mp4") else None
     path = write(tmp_path / name, noise(120), np.arange(120) / 30, codec, container_options=index_first)
     assert read(path)[1] == []
@@ -287,7 +287,7 @@ def test_truncated_file_gives_what_decodes_and_a_warning(tmp_path, name, codec, 
         assert f" {len(frames)} of " in warnings[0]
 
 
-def test_truncated_before_its_index(tmp_path):
+def test_file_without_its_index_is_refused(tmp_path):
     path = write(tmp_path / "v.mp4", noise(30), np.arange(30) / 30)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     with pytest.raises(VideoError, match=r"index \(moov\) is missing"):
@@ -322,7 +322,7 @@ def test_half_decoded_frames_are_skipped_and_counted(tmp_path):
     assert warnings == ["damaged: frames that could not be decoded, skipped: 1"]
 
 
-def test_nothing_decodes(tmp_path):
+def test_file_without_decodable_frames_is_refused(tmp_path):
     path = write(
         tmp_path / "v.mp4", noise(10), np.arange(10) / 30, "mjpeg", container_options={"movflags": "faststart"}
     )
@@ -344,13 +344,13 @@ def test_nothing_decodes(tmp_path):
         ("head.mp4", b"\0\0\0\x10ftypisom\0\0\0\0", "index"),
     ],
 )
-def test_files_that_are_no_video(tmp_path, name, content, message):
+def test_files_other_than_videos_are_refused(tmp_path, name, content, message):
     path = tmp_path / name
     path.write_bytes(content)
     assert_refused(path, message)
 
 
-def test_sound_without_picture(tmp_path):
+def test_sound_file_is_refused(tmp_path):
     path = tmp_path / "voice.wav"
     with wave.open(str(path), "wb") as sound:
         sound.setnchannels(1)
@@ -360,19 +360,19 @@ def test_sound_without_picture(tmp_path):
     assert_refused(path, "no video stream")
 
 
-def test_a_song_with_cover_art(tmp_path):
-    picture = cv2.imencode(".png", gradient())[1].tobytes()
-    cover = struct.pack(">II9sIIIIII", 3, 9, b"image/png", 0, 64, 48, 24, 0, len(picture)) + picture
+def test_sound_file_with_cover_art_is_refused(tmp_path):
+    cover_image = cv2.imencode(".png", gradient())[1].tobytes()
+    cover = struct.pack(">II9sIIIIII", 3, 9, b"image/png", 0, 64, 48, 24, 0, len(cover_image)) + cover_image
     info = struct.pack(">HH6xQ16x", 4096, 4096, 44100 << 44 | 15 << 36)
     blocks = [b"fLaC", struct.pack(">I", len(info)), info, struct.pack(">I", 0x86000000 | len(cover)), cover]
     path = tmp_path / "song.flac"
     path.write_bytes(b"".join(blocks))
     with av.open(str(path)) as container:
-        assert container.streams.video  # so FFmpeg does call the cover a video
+        assert container.streams.video  # FFmpeg lists the cover as a video stream
     assert_refused(path, "no video stream")
 
 
-def test_missing_pipe_and_device(tmp_path):
+def test_missing_files_pipes_and_devices_are_refused(tmp_path):
     assert_refused(tmp_path / "nothing.mp4", "no such file")
     assert_refused(tmp_path / ("a" * 300), "cannot be read")
     os.mkfifo(tmp_path / "pipe.mp4")
@@ -380,7 +380,7 @@ def test_missing_pipe_and_device(tmp_path):
     assert_refused(Path(os.devnull), "device")
 
 
-def test_unreadable_permissions():
+def test_missing_permissions_are_named():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)  # not tmp_path, which other users may not even enter
         locked = write(folder / "v.mp4", [gradient()], [0])
@@ -428,8 +428,8 @@ def save(folder: Path, names: list[str], image: np.ndarray | None = None) -> Pat
         ("frame_{:.3f}.png", None),
     ],
 )
-def test_times_from_names(tmp_path, pattern, unit):
-    # From 9.9 s on, so that sorting by letter would be wrong.
+def test_times_are_read_from_names_in_any_unit(tmp_path, pattern, unit):
+    # From 9.9 s on, so that alphabetical order would be wrong.
     times = 9.9 + np.round(np.arange(20) / 30, 3)
     names = [pattern.format(time if unit is None else round(time / unit)) for time in times]
     with open_video(save(tmp_path, names)) as video:
@@ -440,18 +440,18 @@ def test_times_from_names(tmp_path, pattern, unit):
     assert video.duration_s == pytest.approx(times[-1] - times[0])
 
 
-def test_nanoseconds_of_the_epoch_lose_nothing(tmp_path):
+def test_nanoseconds_of_the_epoch_keep_their_precision(tmp_path):
     start, step = 1392643993642815000, 33_333_333
     folder = tmp_path / "01-01"
-    save(folder / "01-01", [f"Image{start + i * step}.png" for i in range(5)])  # as PURE nests them
+    save(folder / "01-01", [f"Image{start + i * step}.png" for i in range(5)])  # nested as in PURE
     frames, _ = read(folder)
     np.testing.assert_allclose(times_of(frames), np.arange(5) * step * 1e-9, rtol=0, atol=1e-12)
 
 
-def test_images_that_do_not_fit_are_skipped(tmp_path):
+def test_unreadable_images_and_those_of_another_size_are_skipped(tmp_path):
     names = [f"{i * 33}.png" for i in range(10)]
     save(tmp_path, names)
-    (tmp_path / names[3]).write_bytes(b"not a picture")
+    (tmp_path / names[3]).write_bytes(b"not an image")
     (tmp_path / names[4]).write_bytes(b"")
     save(tmp_path, [names[7]], gradient(32, 32))
     (tmp_path / "._0.png").write_bytes(b"left by another system")
@@ -474,16 +474,16 @@ def test_images_are_scaled_down(tmp_path):
     ("names", "message"),
     [
         ([], "without images"),
-        (["0001.png", "0002.png", "0003.png"], "are no times; name each by its time"),
-        (["shot.0001.png", "shot.0002.png"], "are no times"),
+        (["0001.png", "0002.png", "0003.png"], "are not times; name each by its time"),
+        (["shot.0001.png", "shot.0002.png"], "are not times"),
         (["left.png", "right.png"], "without a time in their names; name each"),
     ],
 )
-def test_directories_that_are_no_video(tmp_path, names, message):
+def test_directories_without_timed_images_are_refused(tmp_path, names, message):
     assert_refused(save(tmp_path, names), message)
 
 
-def test_a_directory_whose_images_are_all_broken(tmp_path):
+def test_directory_with_unreadable_images_only_is_refused(tmp_path):
     (tmp_path / "0.png").write_bytes(b"no")
     (tmp_path / "33.png").write_bytes(b"no")
     assert_refused(tmp_path, "no frame could be decoded")

@@ -1,4 +1,4 @@
-"""The writer: whole files or none."""
+"""The writer leaves complete files or none."""
 
 import stat
 
@@ -10,7 +10,7 @@ from facepulse.video.writer import VideoWriter
 from small_videos import gradient
 
 
-def test_an_exception_leaves_no_file(tmp_path):
+def test_exception_leaves_no_file(tmp_path):
     def write_and_fail():
         with VideoWriter(tmp_path / "v.mp4", 64, 48, codec="mjpeg") as writer:
             writer.write(gradient(), 0)
@@ -22,7 +22,7 @@ def test_an_exception_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
+def test_old_file_stays_until_the_new_one_is_complete(tmp_path):
     path = tmp_path / "v.mp4"
     path.write_text("old")
     with VideoWriter(path, 64, 48) as writer:
@@ -40,12 +40,12 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
         ("missing/v.mp4", {}),
         ("folder", {}),
         ("v.unknown", {}),
-        ("v.mp4", {"width": 63}),  # H.264 in 4:2:0 wants even sizes
+        ("v.mp4", {"width": 63}),  # H.264 in 4:2:0 needs even sizes
         ("v.mp4", {"codec": "rawvideo"}),
         ("v.mp4", {"codec": "no such codec"}),
     ],
 )
-def test_what_cannot_be_written(tmp_path, name, arguments):
+def test_file_that_cannot_be_written_is_a_usage_error(tmp_path, name, arguments):
     (tmp_path / "folder").mkdir()
     size = {"width": 64, "height": 48} | arguments
     with pytest.raises(UsageError, match="cannot be written"), VideoWriter(tmp_path / name, **size) as writer:
@@ -53,6 +53,6 @@ def test_what_cannot_be_written(tmp_path, name, arguments):
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_images_of_another_shape_are_a_programming_error(tmp_path):
+def test_image_of_another_shape_raises_value_error(tmp_path):
     with pytest.raises(ValueError, match="expected uint8"), VideoWriter(tmp_path / "v.mp4", 64, 48) as writer:
         writer.write(gradient(32, 32), 0)

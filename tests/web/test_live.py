@@ -46,7 +46,7 @@ def test_for_others_the_address_has_a_token() -> None:
     ("arguments", "words"),
     [
         (["--method", "nonsense"], "no method is called 'nonsense'"),
-        (["--camera", "97"], "cannot open camera 97: is it plugged in"),
+        (["--camera", "97"], "cannot open camera 97: check that it is plugged in"),
         (["--port", "70000"], "65535"),
         (["--host", "192.0.2.1"], "cannot listen at 192.0.2.1"),
     ],

@@ -91,15 +91,6 @@ def frame_period_s(path: Path) -> float:
         raise VideoError(f"{path}: cannot be read as video; check that it plays elsewhere") from error
 
 
-def read_rgb(path: Path) -> Image | None:
-    """Read an image file as uint8 (H, W, 3) RGB; None if it cannot be read."""
-    try:
-        bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):
-        return None
-    return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-
-
 def as_pixels(values: NDArray[Any], path: Path) -> NDArray[np.uint8]:
     """Convert stored pixels to 0..255: floating-point values from 0..1, integers unchanged.
 

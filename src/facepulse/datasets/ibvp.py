@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from facepulse.datasets.frame_sources import TimedFrames, read_rgb
+from facepulse.datasets.frame_sources import TimedFrames
 from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_signal, frame_rate_times, read_numbers
-from facepulse.video.reader import Video
+from facepulse.video.reader import Video, read_rgb
 
 FPS = 30.0
 

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from facepulse.datasets.frame_sources import read_rgb
 from facepulse.datasets.recording import Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_heart_rate, as_signal, unreadable
-from facepulse.video.reader import open_video
+from facepulse.video.reader import open_video, read_rgb
 
 _MOTIONS = {
     "01": "Stationary",

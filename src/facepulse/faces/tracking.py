@@ -133,7 +133,7 @@ class Track:
 
     def is_lost(self, now_s: float) -> bool:
         """True if the face has been missing for longer than is bridged."""
-        # The detector next runs up to an interval after the last detection; the face is known to be missing from then on.
+        # The detector next runs up to an interval after the last detection; only then is the face known to be missing.
         return now_s - self.last_seen_s > MAX_FACE_GAP_S + STILL_INTERVAL_S
 
     def add(self, detection: Detection, now_s: float) -> None:

@@ -1,1 +1,1 @@
-"""Video files, image directories and cameras as RGB frames with times, and video files written from frames."""
+"""RGB frames with times from video files, image directories and cameras, and video files written from frames."""

@@ -1,4 +1,4 @@
-"""Decode a file or a directory of images into RGB frames with timestamps."""
+"""Decoding of video files and image directories into RGB frames with timestamps."""
 
 import itertools
 import os
@@ -6,6 +6,7 @@ import re
 import stat
 import statistics
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -18,48 +19,53 @@ import numpy as np
 from av.format import Flags
 from av.stream import Disposition
 from av.video.reformatter import Interpolation, VideoReformatter
-from numpy.typing import NDArray
 
-from facepulse._types import Image
+from facepulse._types import Floats, Image
 from facepulse.errors import VideoError
 
-MAX_TIME_GAP_S = 1.0  # frames further apart than this show two scenes: nothing is interpolated in between
+MAX_TIME_GAP_S = 1.0  # frames further apart than this belong to different segments: nothing is interpolated between
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Frame:
-    """One picture: `image` uint8 (H, W, 3) RGB, upright; `time` in seconds since the first; `key`: needs no other."""
+    """One frame of a video.
+
+    Attributes:
+        image: uint8 (H, W, 3), RGB, upright.
+        time: seconds since the first frame.
+        key: True for a key frame, which is coded without reference to other frames.
+    """
 
     image: Image
     time: float
     key: bool = True
 
 
-def frame_rate(times: NDArray[np.float64]) -> float:
-    """Frames a second while frames came, as their times (N,) in seconds say; 0 where they hardly ever did."""
+def frame_rate(times: Floats) -> float:
+    """Frame rate in Hz from times (N,) in seconds, without gaps longer than `MAX_TIME_GAP_S`; 0 if all are longer."""
     steps = np.diff(times)
     steps = steps[steps <= MAX_TIME_GAP_S]
     return float(len(steps) / steps.sum()) if len(steps) else 0.0
 
 
-def length_s(times: NDArray[np.float64]) -> float:
-    """Seconds from the first frame to the end of the last."""
+def length_s(times: Floats) -> float:
+    """Seconds from the first frame to the end of the last one, from times (N,) in seconds."""
     rate = frame_rate(times)
     return float(times[-1] - times[0]) + (1.0 / rate if rate else 0.0)
 
 
 class Video:
-    """Frames of one source, decoded as they are asked for; made by `open_video`, iterated once, as a file is.
+    """Iterator over the frames of one source, which are decoded on demand; `open_video` creates it.
 
     Attributes:
         path: the source.
-        width, height: pixels of every yielded image, after rotation and downscaling.
+        width, height: size of every frame in pixels, after rotation and downscaling.
         codec: "h264", "mjpeg", ..., or "images" for a directory.
-        expected_frames: how many frames the source promises, None where it does not say.
-        duration_s: how many seconds the source promises, None where it does not say.
-        warnings: what was wrong and survived, one line each; complete when the iteration has ended.
+        expected_frames: number of frames according to the source, None if it has no such entry.
+        duration_s: duration in seconds according to the source, None if it has no such entry.
+        warnings: faults that did not stop decoding, one line each; complete when the iteration has ended.
     """
 
     def __init__(self, path: Path, codec: str, expected_frames: int | None, duration_s: float | None) -> None:
@@ -69,19 +75,19 @@ class Video:
         self.duration_s = duration_s
         self.warnings: list[str] = []
         self._key_times: list[float] = []
-        self._count = 0
+        self._yielded = 0
         self._decoder = self._decode()
-        # Only a decoded frame shows the size, and that there is anything to decode.
+        # The size is known, and the source known to be readable, only once a frame is decoded.
         first = next(self._decoder, None)
         if first is None:
-            raise VideoError(f"{path}: no frame could be decoded, it is damaged; export or copy it again")
+            raise VideoError(f"{path}: no frame could be decoded, the file is damaged; export or copy it again")
         self.height, self.width = first.image.shape[:2]
-        self._frames = self._forward(first)
+        self._frames = self._in_order(first)
 
     @property
     def key_times(self) -> list[float]:
-        """Seconds at which a coded group starts; empty while every frame so far is a key frame."""
-        return [] if len(self._key_times) == self._count else list(self._key_times)
+        """Times in seconds of the key frames so far; empty if every frame so far is a key frame."""
+        return [] if len(self._key_times) == self._yielded else list(self._key_times)
 
     def __iter__(self) -> Iterator[Frame]:
         return self._frames
@@ -93,14 +99,15 @@ class Video:
         self.close()
 
     def close(self) -> None:
-        """Let go of the source; the iteration ends."""
+        """Close the source, which ends the iteration."""
         self._frames.close()
         self._decoder.close()
 
     def _decode(self) -> Generator[Frame, None, None]:
         raise NotImplementedError
 
-    def _forward(self, first: Frame) -> Generator[Frame, None, None]:
+    def _in_order(self, first: Frame) -> Generator[Frame, None, None]:
+        """Yield frames with increasing times from 0, and drop the others."""
         start, latest, dropped = first.time, -np.inf, 0
         for frame in itertools.chain([first], self._decoder):
             time = frame.time - start
@@ -108,7 +115,7 @@ class Video:
                 dropped += 1
                 continue
             latest = time
-            self._count += 1
+            self._yielded += 1
             if frame.key:
                 self._key_times.append(time)
             yield Frame(frame.image, time, frame.key)
@@ -117,21 +124,21 @@ class Video:
 
 
 def open_video(source: str | Path, *, max_side: int = 1280) -> Video:
-    """Open a video file, or a directory of images that carry their times in their names.
+    """Open a video file, or a directory of images with timestamps in their names.
 
-    A file's times are its stream's own, its rotation is applied, and any pixel format becomes RGB. A directory is
-    read in the order of the last number in each name: integer nanoseconds (as PURE has,
-    `Image1392643993642815000.png`), microseconds or milliseconds, or seconds with a decimal point.
+    Frames of a file have the timestamps of its stream, are rotated according to its metadata and converted to RGB from
+    any pixel format. Images of a directory are ordered by the last number in each name: integer nanoseconds (as in
+    PURE, `Image1392643993642815000.png`), microseconds or milliseconds, or seconds with a decimal point.
 
     Args:
-        source: the file or directory.
-        max_side: pixels; images whose longer side exceeds this are scaled down to it.
+        source: file or directory.
+        max_side: largest side of a frame in pixels; larger frames are scaled down to it.
 
     Returns:
-        The frames, as a context manager to iterate once.
+        An iterator over the frames, which is also a context manager. It can be iterated once.
 
     Raises:
-        VideoError: the source is missing or unreadable, or holds no frame.
+        VideoError: the source is missing or unreadable, or contains no frame.
     """
     path = Path(source)
     try:
@@ -146,69 +153,73 @@ def open_video(source: str | Path, *, max_side: int = 1280) -> Video:
     except PermissionError:
         raise VideoError(f"{path}: no permission to read it; change its permissions (chmod u+r)") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"{path}: cannot be read as video ({error}); check that it plays elsewhere") from error
+        raise VideoError(f"{path}: cannot be read as video ({error}); check that a video player can play it") from error
 
 
 class _VideoFile(Video):
+    """Frames of a video file, decoded by FFmpeg."""
+
     def __init__(self, path: Path, max_side: int) -> None:
         self._container = _open_container(path)
         streams = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
-        # FFmpeg would draw a text file as the screen of a terminal.
+        # FFmpeg decodes a text file as the screen of a terminal ("tty").
         if not streams or self._container.format.name == "tty":
-            raise VideoError(f"{path}: holds no video stream (sound or text only); give a file with a picture")
-        self._stream = max(streams, key=lambda stream: stream.width * stream.height)  # not the thumbnail's
+            raise VideoError(f"{path}: contains no video stream (only sound or text); give a video file")
+        self._stream = max(streams, key=lambda stream: stream.width * stream.height)  # not a thumbnail
         if self._stream.codec_context is None:
             raise VideoError(f"{path}: there is no decoder for its codec; convert it to H.264")
         self._stream.thread_type = "AUTO"
-        # Every thread holds frames: on a machine with many cores 4K would take hundreds of megabytes.
+        # Every thread holds frames: on a machine with many cores, 4K video would take hundreds of megabytes.
         self._stream.codec_context.thread_count = min(4, os.cpu_count() or 1)
         self._max_side = max_side
         self._damaged = 0
         self._packets_read = 0
         codec = self._stream.codec.canonical_name
-        super().__init__(path, codec, self._stream.frames or None, self._promised_duration_s())
+        super().__init__(path, codec, self._stream.frames or None, self._declared_duration_s())
 
-    def _promised_duration_s(self) -> float | None:
+    def _declared_duration_s(self) -> float | None:
+        """Duration of the stream in seconds according to the container, None if it has no such entry."""
         stream, container = self._stream, self._container
         if stream.duration and stream.time_base:
             return float(stream.duration * stream.time_base)
-        # Matroska writes the length of each stream as a tag.
+        # Matroska has the duration of each stream in a tag.
         if tag := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "")):
             return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
-        # The container's length is that of its longest stream, which may be the sound.
+        # The duration of the container is that of its longest stream, which may be the sound.
         return container.duration / av.time_base if container.duration and len(container.streams) == 1 else None
 
     def _decode(self) -> Generator[Frame, None, None]:
-        reformatter = VideoReformatter()  # shared: a fresh one for every frame is twelve times slower
+        reformatter = VideoReformatter()  # shared: a new one for every frame would be twelve times slower
         time_base = float(self._stream.time_base or 0)
         period_s = 1 / float(self._stream.guessed_rate or 30)
-        # The times of a raw stream, if there are any, are FFmpeg's guess.
+        # The timestamps of a raw stream, if there are any, are guessed by FFmpeg.
         timed = not self._container.format.flags & Flags.no_timestamps.value
         count, end_s = 0, 0.0
         size = quarter_turns = None
         with self._container:
-            for picture in self._pictures():
-                if size is None:  # kept to the end, even if the resolution changes on the way
-                    shrink = min(1.0, self._max_side / max(picture.width, picture.height))
-                    size = max(1, round(picture.width * shrink)), max(1, round(picture.height * shrink))
-                    quarter_turns = round(picture.rotation / 90)
+            for frame in self._decoded_frames():
+                if size is None:  # that of the first frame is kept, even if the resolution changes later
+                    shrink = min(1.0, self._max_side / max(frame.width, frame.height))
+                    size = max(1, round(frame.width * shrink)), max(1, round(frame.height * shrink))
+                    quarter_turns = round(frame.rotation / 90)
                 try:
-                    # One thread: at the sizes of video, starting more costs more than it gains.
-                    rgb = reformatter.reformat(picture, *size, "rgb24", interpolation=Interpolation.AREA, threads=1)
+                    # One thread: at the size of video frames, starting more would cost more than it saves.
+                    rgb = reformatter.reformat(frame, *size, "rgb24", interpolation=Interpolation.AREA, threads=1)
                 except av.error.FFmpegError:
                     self._damaged += 1
                     continue
-                timed = timed and picture.pts is not None
-                time_s = end_s if picture.pts is None else picture.pts * time_base
+                timed = timed and frame.pts is not None
+                time_s = end_s if frame.pts is None else frame.pts * time_base
                 count, end_s = count + 1, time_s + period_s
                 image = np.rot90(rgb.to_ndarray(), quarter_turns or 0)
-                yield Frame(np.ascontiguousarray(image, np.uint8), time_s, picture.key_frame)
+                yield Frame(np.ascontiguousarray(image, np.uint8), time_s, frame.key_frame)
         if not timed:
-            self.warnings.append(f"timestamps: the file lacks them, {1 / period_s:.4g} frames a second assumed")
+            self.warnings.append(f"timestamps: the file has none, {1 / period_s:.4g} frames per second assumed")
         self._report_losses(count, end_s)
 
     def _report_losses(self, count: int, end_s: float) -> None:
-        # Packets, not frames, are held against the promise: an edit list (a phone's trim) hides whole frames.
+        # The expected number is compared with packets, not with frames: an edit list (of a clip trimmed on a phone)
+        # hides frames of a complete file.
         expected, duration_s = self.expected_frames, self.duration_s
         if expected and self._packets_read < expected - max(3, expected // 50):
             self.warnings.append(f"truncated: {count} of {expected} frames could be decoded")
@@ -217,39 +228,42 @@ class _VideoFile(Video):
         if self._damaged:
             self.warnings.append(f"damaged: frames that could not be decoded, skipped: {self._damaged}")
 
-    def _pictures(self) -> Iterator[av.VideoFrame]:
-        for packet in itertools.chain(self._packets(), [None]):  # None: hand out what is still held back
+    def _decoded_frames(self) -> Iterator[av.VideoFrame]:
+        for packet in itertools.chain(self._packets(), [None]):  # None flushes the decoder
             try:
-                pictures = self._stream.decode(packet)
+                frames = self._stream.decode(packet)
             except av.error.FFmpegError:
                 self._damaged += packet is not None
                 continue
-            whole = [picture for picture in pictures if not picture.is_corrupt]
-            self._damaged += len(pictures) - len(whole)
-            yield from whole
+            intact = [frame for frame in frames if not frame.is_corrupt]
+            self._damaged += len(frames) - len(intact)
+            yield from intact
 
     def _packets(self) -> Iterator[Any]:
-        # AVI promises periods: those whose frame was dropped show only in the count of time.
-        counts_periods = self._container.format.name == "avi"
-        try:
+        # The reading error ends the stream: the number of packets shows how much is missing.
+        with suppress(av.error.FFmpegError):
             for packet in self._container.demux(self._stream):
-                if not packet.size:
-                    continue  # it would tell the decoder that this is the end
-                if not packet.is_corrupt:
-                    periods = packet.dts if counts_periods and packet.dts is not None else self._packets_read
-                    self._packets_read = periods + 1
-                yield packet
-        except av.error.FFmpegError:
-            return  # nothing can be read beyond this point; the number of packets shows what is missing
+                if packet.size:  # an empty packet would end the decoder
+                    self._count(packet)
+                    yield packet
+
+    def _count(self, packet: Any) -> None:
+        if packet.is_corrupt:
+            return
+        # AVI declares a number of periods, in which dropped frames have no packet but advance the clock.
+        is_clocked = self._container.format.name == "avi" and packet.dts is not None
+        self._packets_read = (packet.dts if is_clocked else self._packets_read) + 1
 
 
 def _open_container(path: Path) -> Any:
     if path.stat().st_size == 0:
         raise VideoError(f"{path}: the file is empty; export or copy it again")
-    # A tag that is not UTF-8 must not stop a good video; PyAV 19 needs no telling.
+    # A tag that is not UTF-8 must not stop a good video; from PyAV 19 on this is the default.
     tolerant: Any = {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
     try:
-        return av.open(path.absolute(), **tolerant)  # absolute: a colon in a relative name would name a protocol
+        return av.open(
+            path.absolute(), **tolerant
+        )  # absolute: FFmpeg would read a colon in a relative name as a protocol
     except av.error.InvalidDataError as error:
         if _lacks_index(path):
             raise VideoError(f"{path}: incomplete, its index (moov) is missing; record or copy it again") from error
@@ -257,7 +271,7 @@ def _open_container(path: Path) -> Any:
 
 
 def _lacks_index(path: Path) -> bool:
-    """Whether an MP4 or MOV has no whole `moov` box, which tells where frames lie (ISO/IEC 14496-12, 4.2)."""
+    """True if an MP4 or MOV has no complete `moov` box, its index of frames (ISO/IEC 14496-12, 4.2)."""
     kinds: list[bytes] = []
     end, length = 0, path.stat().st_size
     with path.open("rb") as file:
@@ -272,58 +286,65 @@ def _lacks_index(path: Path) -> bool:
 
 
 class _ImageDirectory(Video):
+    """Frames of a directory of images."""
+
     def __init__(self, path: Path, max_side: int) -> None:
-        images = _images_in(path) or _images_in(path / path.name)  # PURE has 01-01/01-01/*.png
+        images = _images_in(path) or _images_in(path / path.name)  # the layout of PURE: 01-01/01-01/*.png
         if not images:
-            raise VideoError(f"{path}: a directory without images (png, jpg, ...); give images or a video file")
+            raise VideoError(
+                f"{path}: a directory without images (png, jpg, ...); give a directory of images or a video file"
+            )
         self._timed_images = _timed_by_name(path, images)
         self._max_side = max_side
         super().__init__(path, "images", len(images), self._timed_images[-1][0])
 
     def _decode(self) -> Generator[Frame, None, None]:
         first_shape = None
-        unreadable = misfits = 0
+        unreadable = other_sizes = 0
         for time_s, path in self._timed_images:
-            bgr = _read_bgr(path)
-            if bgr is None:
+            image = read_rgb(path)
+            if image is None:
                 unreadable += 1
                 continue
-            first_shape = first_shape or bgr.shape
-            if bgr.shape != first_shape:
-                misfits += 1
+            first_shape = first_shape or image.shape
+            if image.shape != first_shape:
+                other_sizes += 1
                 continue
-            shrink = self._max_side / max(bgr.shape)
+            shrink = self._max_side / max(image.shape)
             if shrink < 1:
-                bgr = cv2.resize(bgr, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-            yield Frame(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), time_s, True)
+                small = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+                image = np.asarray(small, np.uint8)
+            yield Frame(image, time_s, True)
         if unreadable:
             self.warnings.append(f"damaged: images that could not be read, skipped: {unreadable}")
-        if misfits:
-            self.warnings.append(f"images of another size than the first, skipped: {misfits}")
+        if other_sizes:
+            self.warnings.append(f"images of another size than the first, skipped: {other_sizes}")
 
 
 def _images_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    # Hidden files are not images: on foreign disks macOS puts a ._ file beside each.
+    # Hidden files are left out: on disks of other systems, macOS writes a ._ file beside each image.
     return [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
 
 
-def _read_bgr(path: Path) -> Any:
+def read_rgb(path: Path) -> Image | None:
+    """Read an image file as uint8 (H, W, 3), RGB; return None if it cannot be read."""
     try:
         # Not imread: on Windows it cannot open names beyond ASCII.
-        return cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+        bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error):
         return None
+    return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _timed_by_name(folder: Path, images: list[Path]) -> list[tuple[float, Path]]:
-    # The unit is the one that puts the median spacing strictly between 1 ms and 1 s. Counted names (0001.png) fit
-    # none: a spacing of 1 is 1 ms in the finest unit that could hold it and 1 s in the coarsest.
-    wanted = "name each by its time, as Image1392643993642815000.png (nanoseconds) or frame_12.345.png (seconds)"
+    # The unit is the one in which the median spacing lies strictly between 1 ms and 1 s. Consecutive numbers (0001.png)
+    # fit no unit: a spacing of 1 is 1 ms in milliseconds and 1 s in seconds.
+    instruction = "name each by its time, as Image1392643993642815000.png (nanoseconds) or frame_12.345.png (seconds)"
     numbers = [re.findall(r"\d+(?:\.\d+)?", path.stem)[-1:] for path in images]
     if not all(numbers):
-        raise VideoError(f"{folder}: images without a time in their names; {wanted}")
+        raise VideoError(f"{folder}: images without a time in their names; {instruction}")
     stamped = sorted((Decimal(number), path) for (number,), path in zip(numbers, images, strict=True))
     start = stamped[0][0]
     if len(stamped) == 1:
@@ -332,5 +353,5 @@ def _timed_by_name(folder: Path, images: list[Path]) -> list[tuple[float, Path]]
     powers = [0] if any("." in number for (number,) in numbers) else [9, 6, 3]
     unit = next((unit for p in powers if Decimal("0.001") < spacing * (unit := Decimal(10) ** -p) < 1), None)
     if unit is None:
-        raise VideoError(f"{folder}: the numbers in the images' names are no times; {wanted}")
+        raise VideoError(f"{folder}: the numbers in the names of the images are not times; {instruction}")
     return [(float((stamp - start) * unit), path) for stamp, path in stamped]

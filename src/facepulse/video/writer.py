@@ -1,4 +1,4 @@
-"""Encode frames with their own timestamps into a video file, for demos and tests."""
+"""Encoding of frames with timestamps into video files, for demos, simulations and tests."""
 
 import os
 from collections.abc import Iterator
@@ -16,22 +16,22 @@ from facepulse.errors import UsageError
 
 
 class VideoWriter:
-    """Encode frames at their own times into a file, which appears under its name once it is whole.
+    """Encoder of frames at given times into a file, which gets its name once it is complete.
 
-    Colours are coded by BT.601, which decoders also assume where a container cannot say. Times are kept to
-    1/60000 s in MP4 and MOV, to 1 ms in Matroska and WebM, and to one period of `fps` in AVI.
+    Colours are encoded by BT.601, which decoders also assume if a container does not specify it. The resolution of
+    times is 1/60000 s in MP4 and MOV, 1 ms in Matroska and WebM, and one period of `fps` in AVI.
 
     Args:
-        path: the file; its suffix names the container.
-        width: pixels.
-        height: pixels.
-        fps: nominal rate, by which the encoder shares out its bits.
-        codec: FFmpeg's name of the encoder.
-        options: of the encoder, such as {"crf": "18"}.
-        container_options: such as {"movflags": "faststart"}.
-        key_interval: frames from one key frame to the next, the encoder's choice where None.
-        pixel_format: FFmpeg's name of what is encoded.
-        rotation: degrees by which players shall turn the image counterclockwise, a multiple of 90.
+        path: file to write; its suffix selects the container.
+        width: width of the frames in pixels.
+        height: height of the frames in pixels.
+        fps: nominal frame rate in Hz, which the encoder uses for rate control.
+        codec: name of the encoder in FFmpeg.
+        options: options of the encoder, such as {"crf": "18"}.
+        container_options: options of the container, such as {"movflags": "faststart"}.
+        key_interval: frames from one key frame to the next; the encoder chooses if None.
+        pixel_format: name of the encoded pixel format in FFmpeg.
+        rotation: degrees by which players turn the image counterclockwise, a multiple of 90.
 
     Raises:
         UsageError: the file cannot be written, or the codec cannot encode such frames.
@@ -57,7 +57,7 @@ class VideoWriter:
         self._codec = codec
         self._options = dict(options or {})
         if key_interval and codec == "libx264":
-            self._options.setdefault("sc_threshold", "0")  # else changes of scene put key frames in between
+            self._options.setdefault("sc_threshold", "0")  # otherwise scene changes would add key frames
         self._container_options = container_options or {}
         self._key_interval = key_interval
         self._pixel_format = pixel_format
@@ -68,10 +68,10 @@ class VideoWriter:
         is_rgb = av.VideoFormat(self._pixel_format).is_rgb
         full_range = is_rgb or self._codec == "mjpeg" or self._pixel_format.startswith(("yuvj", "gray"))
         self._color_range = ColorRange.JPEG if full_range else ColorRange.MPEG
-        # AVI can only count periods. 60000 suits all usual rates, and MPEG-4 allows no more than 65535.
+        # AVI can only count periods. 60000 is a multiple of all usual rates, and MPEG-4 allows at most 65535.
         self._time_base = 1 / self._rate if self.path.suffix.lower() == ".avi" else Fraction(1, 60000)
         self._reformatter = VideoReformatter()
-        with self._naming_failures():
+        with self._usage_errors():
             if self.path.is_dir():
                 raise IsADirectoryError("it is a directory")
             self._container = av.open(self._partial.absolute(), "w", options=self._container_options)
@@ -102,24 +102,24 @@ class VideoWriter:
 
         Args:
             image: uint8 (height, width, 3), RGB.
-            time: seconds, more than that of the frame before.
+            time: time in seconds, later than that of the frame before.
         """
         if image.shape != self._shape or image.dtype != np.uint8:
             raise ValueError(f"expected uint8 {self._shape}, got {image.dtype} {image.shape}")
-        with self._naming_failures():
-            picture = self._reformatter.reformat(
+        with self._usage_errors():
+            frame = self._reformatter.reformat(
                 av.VideoFrame.from_ndarray(np.ascontiguousarray(image)),
                 format=self._pixel_format,
                 dst_colorspace=Colorspace.ITU601,
                 dst_color_range=self._color_range,
             )
-            picture.pts, picture.time_base = round(time / self._time_base), self._time_base
-            self._container.mux(self._stream.encode(picture))
+            frame.pts, frame.time_base = round(time / self._time_base), self._time_base
+            self._container.mux(self._stream.encode(frame))
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
-                with self._naming_failures():
+                with self._usage_errors():
                     self._container.mux(self._stream.encode())
                     self._container.close()
                     self._partial.replace(self.path)
@@ -133,7 +133,7 @@ class VideoWriter:
             self._partial.unlink()
 
     @contextmanager
-    def _naming_failures(self) -> Iterator[None]:
+    def _usage_errors(self) -> Iterator[None]:
         try:
             yield
         except (av.error.FFmpegError, OSError, ValueError) as error:
