@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit codes, one line of blame, whole files."""
+"""The command line: exit codes, one-line errors, complete files."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ import pytest
 from facepulse import cli
 from facepulse.inference.registry import DEFAULT, NETWORKS
 from facepulse.inference.weights import read_parameter_count
-from facepulse.simulate.painted_face import PaintedFace
+from facepulse.simulate.painted_face import PaintedFace, metronome
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def run(capsys: pytest.CaptureFixture[str]):
     return call
 
 
-def test_summary(run, face: Path) -> None:
+def test_summary_of_a_measurement(run, face: Path) -> None:
     code, out, err = run("measure", face)
     assert code == 0
     assert err == ""
@@ -49,7 +49,7 @@ def test_summary(run, face: Path) -> None:
 def test_json_has_the_documented_fields(run, face: Path) -> None:
     code, out, err = run("measure", face, "--json", "-")
     assert code == 0
-    assert "bpm, quality" in err, "the summary moves to stderr"
+    assert "bpm, quality" in err, "the summary goes to standard error"
     result = json.loads(out)
     assert {"source", "method", "bpm", "quality", "snr_db", "fps", "duration_s", "windows", "hrv", "warnings"} <= set(
         result
@@ -71,18 +71,18 @@ def test_waveform_in_json_and_csv(run, face: Path, tmp_path: Path) -> None:
     assert [float(row["bpm"]) for row in windows] == [window["bpm"] for window in result["windows"]]
 
 
-def test_plot_is_a_picture_of_the_measurement(run, face: Path, tmp_path: Path) -> None:
+def test_plot_of_the_measurement(run, face: Path, tmp_path: Path) -> None:
     code, out, _ = run("measure", face, "--plot", tmp_path)
     assert code == 0
     path = tmp_path / f"{face.stem}.png"
     assert f"wrote {path}" in out
-    picture = cv2.imread(str(path))
-    assert min(picture.shape[:2]) > 500
-    assert picture.std() > 20
+    image = cv2.imread(str(path))
+    assert min(image.shape[:2]) > 500
+    assert image.std() > 20
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_several_videos_are_all_tried_and_the_worst_code_returned(run, face: Path, tmp_path: Path) -> None:
+def test_all_videos_are_measured_and_the_highest_code_is_returned(run, face: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty.mp4"
     empty.touch()
     code, out, err = run("measure", tmp_path / "missing.mp4", face, empty, "--json", "-")
@@ -94,7 +94,7 @@ def test_several_videos_are_all_tried_and_the_worst_code_returned(run, face: Pat
     assert len([line for line in err.splitlines() if line.startswith("facepulse: ")]) == 2
 
 
-def test_videos_of_one_name_do_not_overwrite_each_other(run, face: Path, tmp_path: Path) -> None:
+def test_files_of_videos_with_the_same_name_are_distinct(run, face: Path, tmp_path: Path) -> None:
     for folder in "ab":
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "face.mp4").write_bytes(face.read_bytes())
@@ -103,14 +103,17 @@ def test_videos_of_one_name_do_not_overwrite_each_other(run, face: Path, tmp_pat
     assert names == ["face-2.waveform.csv", "face-2.windows.csv", "face.waveform.csv", "face.windows.csv"]
 
 
-def test_all_faces(run, face_video, tmp_path: Path) -> None:
-    from facepulse.simulate.painted_face import metronome
-
+@pytest.fixture
+def two_faces(face_video) -> Path:
     faces = [
         PaintedFace(metronome(bpm, 12), centre=(x, 0.5), height=0.62, strength=0.03)
         for x, bpm in ((0.27, 66), (0.73, 96))
     ]
-    path = face_video(seconds=12.0, faces=faces, width=480, height=320, name="Zwei Gesichter – 顔.mp4")
+    return face_video(seconds=12.0, faces=faces, width=480, height=320, name="Zwei Gesichter – 顔.mp4")
+
+
+def test_all_faces_are_measured(run, two_faces: Path, tmp_path: Path) -> None:
+    path = two_faces
     code, out, _ = run("measure", path, "--faces", "all", "--json", "-", "--plot", tmp_path)
     assert code == 0
     rows = [json.loads(line) for line in out.splitlines()]
@@ -118,7 +121,14 @@ def test_all_faces(run, face_video, tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == [f"{path.stem}.face1.png", f"{path.stem}.face2.png"]
 
 
-def test_no_trustworthy_pulse_is_code_6_and_null(run, face_video) -> None:
+def test_measuring_the_largest_of_two_faces_names_the_option_for_all(run, two_faces: Path) -> None:
+    code, out, err = run("measure", two_faces, "--json", "-")
+    assert code == 0
+    assert "  to measure every face: --faces all" in err.splitlines()
+    assert json.loads(out)["face"] in (1, 2)
+
+
+def test_withheld_heart_rate_is_code_6_and_null(run, face_video) -> None:
     code, out, err = run("measure", face_video(None, 20.0), "--json", "-")
     assert code == 6
     assert json.loads(out)["bpm"] is None
@@ -153,7 +163,7 @@ def _folder(path: Path) -> None:
         ("folder", _folder, 3),
     ],
 )
-def test_bad_input_gets_one_line_and_its_code(run, tmp_path: Path, name: str, make, code: int) -> None:
+def test_bad_input_has_one_line_and_its_code(run, tmp_path: Path, name: str, make, code: int) -> None:
     path = tmp_path / name
     make(path)
     before = sorted(tmp_path.rglob("*"))
@@ -162,7 +172,7 @@ def test_bad_input_gets_one_line_and_its_code(run, tmp_path: Path, name: str, ma
     assert out == ""
     assert len(err.splitlines()) == 1
     assert str(path) in err
-    assert ":" in err.split(str(path), 1)[1] or ";" in err, "says what to do"
+    assert ":" in err.split(str(path), 1)[1] or ";" in err, "the error says what to do"
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -174,9 +184,9 @@ def test_bad_input_gets_one_line_and_its_code(run, tmp_path: Path, name: str, ma
         ({"seconds": 8.0, "fps": 3.0}, 3),
         ({"bpm": None, "seconds": 8.0, "face": {"sway": 0.0}, "noise": 0.0}, 6),
     ],
-    ids=["short", "nobody", "slow", "photograph"],
+    ids=["short", "no face", "slow", "photograph"],
 )
-def test_bad_video_gets_one_line_and_its_code(run, face_video, options: dict, code: int) -> None:
+def test_bad_video_has_one_line_and_its_code(run, face_video, options: dict, code: int) -> None:
     path = face_video(**options)
     got, _, err = run("measure", path)
     assert got == code
@@ -184,7 +194,7 @@ def test_bad_video_gets_one_line_and_its_code(run, face_video, options: dict, co
     assert err.startswith(f"facepulse: {path}: ")
 
 
-def test_sound_in_an_mp4_is_no_video(run, tmp_path: Path) -> None:
+def test_mp4_with_sound_only_is_not_a_video(run, tmp_path: Path) -> None:
     path = tmp_path / "song.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=44100)
@@ -196,7 +206,7 @@ def test_sound_in_an_mp4_is_no_video(run, tmp_path: Path) -> None:
     assert len(err.splitlines()) == 1
 
 
-def test_an_output_that_fails_does_not_stop_the_others(run, face: Path, tmp_path: Path) -> None:
+def test_failed_output_does_not_stop_the_other_videos(run, face: Path, tmp_path: Path) -> None:
     long = tmp_path / ("n" * 245 + ".mp4")
     long.write_bytes(face.read_bytes())
     code, _, err = run("measure", long, face, "--csv", tmp_path / "csv", "--json", tmp_path / "out.json")
@@ -206,7 +216,7 @@ def test_an_output_that_fails_does_not_stop_the_others(run, face: Path, tmp_path
     assert (tmp_path / "csv" / f"{face.stem}.windows.csv").exists()
 
 
-def test_a_link_to_itself_does_not_stop_the_others(run, face: Path, tmp_path: Path) -> None:
+def test_link_to_itself_does_not_stop_the_other_videos(run, face: Path, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     code, out, err = run("measure", tmp_path / "loop", face)
     assert code == 3
@@ -214,7 +224,7 @@ def test_a_link_to_itself_does_not_stop_the_others(run, face: Path, tmp_path: Pa
     assert len(err.splitlines()) == 1
 
 
-def test_a_folder_option_that_names_a_file_is_refused(run, face: Path, tmp_path: Path) -> None:
+def test_file_in_place_of_a_folder_is_refused(run, face: Path, tmp_path: Path) -> None:
     code, _, err = run("measure", face, "--plot", tmp_path / "plot.png")
     assert code == 2
     assert "give the name of a folder" in err
@@ -222,7 +232,7 @@ def test_a_folder_option_that_names_a_file_is_refused(run, face: Path, tmp_path:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
-def test_names_and_terminals_of_any_encoding(face: Path, tmp_path: Path) -> None:
+def test_file_names_and_terminals_of_any_encoding(face: Path, tmp_path: Path) -> None:
     video = os.path.join(os.fsencode(tmp_path), b"caf\xe9.mp4")
     Path(os.fsdecode(video)).write_bytes(face.read_bytes())
     arguments = [sys.executable, "-m", "facepulse", "measure", video, "--json", "out.json", "--plot", "plots"]
@@ -235,7 +245,7 @@ def test_names_and_terminals_of_any_encoding(face: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_is_said_in_one_line(face: Path) -> None:
+def test_full_disk_is_reported_in_one_line(face: Path) -> None:
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "facepulse", "measure", str(face)]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
@@ -264,9 +274,7 @@ def test_wrong_usage_is_code_2(run, arguments: list[str], word: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["--json", "--csv", "--plot"])
-def test_an_output_that_cannot_be_written_is_refused_before_measuring(
-    run, face: Path, tmp_path: Path, option: str
-) -> None:
+def test_unwritable_output_is_refused_before_measuring(run, face: Path, tmp_path: Path, option: str) -> None:
     (tmp_path / "file").touch()
     code, out, err = run("measure", face, option, tmp_path / "file" / "below")
     assert (code, out) == (2, "")
@@ -277,8 +285,8 @@ def test_an_output_that_cannot_be_written_is_refused_before_measuring(
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
 @pytest.mark.parametrize("what", ["video", "output"])
-def test_permissions(face: Path, tmp_path: Path, what: str) -> None:
-    """In a process of its own that is nobody, because a superuser may read and write everything."""
+def test_missing_permission_has_one_line_and_its_code(face: Path, tmp_path: Path, what: str) -> None:
+    """A process of its own without superuser rights, with which every file can be read and written."""
     locked = tmp_path / "locked"
     locked.mkdir()
     video = face
@@ -303,10 +311,16 @@ def test_permissions(face: Path, tmp_path: Path, what: str) -> None:
 
 
 def test_help_has_an_example_for_every_command(run) -> None:
-    for command in ("measure", "live", "demo", "models"):
-        code, out, _ = run(command, "--help")
+    for command in cli.COMMANDS:
+        code, out, _ = run(command.__name__, "--help")
         assert code == 0
-        assert f"Example: facepulse {command}" in out
+        assert f"Example: facepulse {command.__name__}" in out
+
+
+def test_help_describes_the_json(run) -> None:
+    _, out, _ = run("measure", "--help")
+    text = " ".join(out.replace("│", " ").split())
+    assert "one JSON object per line" in text
 
 
 def test_models_lists_methods_and_networks_with_their_papers(run) -> None:
@@ -325,10 +339,10 @@ def test_a_network_measures_from_the_command_line(run, face: Path, trained) -> N
     assert "  tiny, face 1," in out
     code, _, err = run("measure", face, "--method", "nothing.onnx")
     assert code == 2
-    assert err.splitlines() == ["facepulse: there is no file nothing.onnx: give one that `facepulse export` wrote"]
+    assert err.splitlines() == ["facepulse: there is no file nothing.onnx: give an exported network"]
 
 
-def test_demo_shows_both_numbers_and_a_plot(run, tmp_path: Path) -> None:
+def test_demo_shows_both_heart_rates_and_a_plot(run, tmp_path: Path) -> None:
     code, out, _ = run("demo", tmp_path / "demo", "--bpm", "66")
     assert code == 0
     painted, measured = out.splitlines()[:2]
@@ -337,10 +351,10 @@ def test_demo_shows_both_numbers_and_a_plot(run, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["face.mp4", "face.png"]
 
 
-def test_an_interrupted_run_keeps_what_was_measured_and_leaves_nothing_half_written(face: Path, tmp_path: Path) -> None:
+def test_interrupted_run_keeps_its_results_and_leaves_no_partial_files(face: Path, tmp_path: Path) -> None:
     code = (
         "import os, signal, sys, facepulse\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background starts without it
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs ignore SIGINT
         "from facepulse.cli import main\n"
         "measure, calls = facepulse.measure_faces, []\n"
         "def interrupted_third(*args, **options):\n"

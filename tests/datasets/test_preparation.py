@@ -234,7 +234,7 @@ def test_failed_recordings_are_reported_and_the_others_prepared(root, tmp_path, 
     assert "bob/nobody failed: " in output.err
     assert "no face was found" in output.err
     assert "Traceback" not in output.err
-    assert "prepared  3, 0 were there already, 2 failed" in output.out
+    assert "prepared  3, 0 already present, 2 failed" in output.out
     assert len(open_cache(tmp_path / "cache")) == 3
     with (tmp_path / "cache" / "folder" / SUMMARY).open() as file:
         rows = {row["recording"]: row for row in csv.DictReader(file)}

@@ -191,7 +191,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     process = start(root)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, ""), err
-    assert "simulated 4, 0 were there already (no real person" in out
+    assert "simulated 4, 0 already present (they show no real person" in out
     return contents(root)
 
 
@@ -302,7 +302,7 @@ def test_command_writes_the_requested_recordings(tmp_path: Path, capsys: pytest.
     assert err == ""
     assert out.splitlines() == [
         "size      about 0.1 GB in the layout pure",
-        "simulated 1, 0 were there already (no real person is in them)",
+        "simulated 1, 0 already present (they show no real person)",
         f"folder    {tmp_path}, 01-01 to 01-01",
     ]
     first = min((tmp_path / "01-01" / "01-01").iterdir())

@@ -1,4 +1,4 @@
-"""The command line: one function a verb."""
+"""Command line interface: one function per command."""
 
 from __future__ import annotations
 
@@ -12,56 +12,56 @@ from cyclopts import App, CycloptsError
 
 import facepulse
 from facepulse.cli import bench, run_time
-from facepulse.cli.console import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, say
+from facepulse.cli.console import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, print_error
 from facepulse.errors import FacepulseError
 
 app = App(
     name="facepulse",
     help="Heart rate from a video of a face. Not a medical device.\n\nExample: facepulse measure face.mp4",
     version=facepulse.__version__,
-    suppress_keyboard_interrupt=False,  # `main` has something to say about it
+    suppress_keyboard_interrupt=False,  # `main` reports it
 )
-VERBS: tuple[Callable[..., int], ...] = (
+COMMANDS: tuple[Callable[..., int], ...] = (
     *(run_time.measure, run_time.live, run_time.demo, run_time.models),
     *(bench.simulate, bench.prepare, bench.train, bench.evaluate, bench.study, bench.export),
 )
-for verb in VERBS:
-    app.command(verb)
+for command in COMMANDS:
+    app.command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code.
+    """Run a command and exit with its exit code.
 
     Args:
-        arguments: by default those of the process.
+        arguments: arguments of the command line, those of the process by default.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without λ still gets its measurement
-    # Ended politely, a process cleans up after itself just as when interrupted.
+            stream.reconfigure(errors="backslashreplace")  # a terminal without λ must not stop a measurement
+    # SIGTERM ends a process with the same clean-up as an interruption.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
     except CycloptsError as error:
-        say(f"{error} See facepulse --help")
+        print_error(f"{error} See facepulse --help")
         code = EXIT_USAGE
     except FacepulseError as error:
-        say(str(error))
+        print_error(str(error))
         code = error.exit_code
     except KeyboardInterrupt:
-        say("interrupted")
+        print_error("interrupted")
         code = EXIT_INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has had enough
-        _forget_output()
+    except BrokenPipeError:  # the reader of the output has closed it
+        _discard_output()
         code = 0
     except OSError as error:
-        say(f"cannot write the output ({error.strerror}): free some space or write elsewhere")
-        _forget_output()
+        print_error(f"cannot write the output ({error.strerror}): free some space or write elsewhere")
+        _discard_output()
         code = EXIT_USAGE
     sys.exit(code)
 
 
-def _forget_output() -> None:
-    """Let what is still buffered go nowhere, instead of failing once more at exit."""
+def _discard_output() -> None:
+    """Redirect buffered output to the null device, because writing it at exit would fail once more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""The verbs of the bench, from simulate to export; each imports what it takes when it is called."""
+"""Commands of the bench, from simulate to export; each imports its dependencies when it is called."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from facepulse._files import check_folder
-from facepulse.cli.console import EXIT_UNREADABLE, progress_bar, report, say
+from facepulse.cli.console import EXIT_UNREADABLE, print_error, progress_bar, report
 from facepulse.errors import UsageError
 from facepulse.measurement import printable
 
@@ -32,21 +32,21 @@ def simulate(
 ) -> int:
     """Simulate videos of faces with a known pulse, for tests and training. They show no real person.
 
-    Stopped at any moment, the same command goes on where it was; with more recordings, it adds to those that are there.
+    An interrupted run is resumed by the same command; with more recordings, the command adds to those already written.
 
     Example: facepulse simulate simulated --recordings 20 --preset complex
 
     Args:
-        out: The folder to write into: new, empty, or of an earlier run with the same settings.
-        recordings: How many recordings there shall be.
-        preset: calm: people who keep still under steady light; complex: motion, difficult light, cheap cameras; unseen:
-            a light and a motion that are in neither, for tests.
-        layout: How the files lie: native (video.mp4, ppg.csv, recording.json), close-up (the same, but pictures end a
-            little beyond the face, at a third of the work: for training), or as in one of the public datasets.
-        seed: The same seed gives the same recordings.
-        seconds: Length of each recording.
-        split: No face of one split is in another.
-        jobs: Recordings at work at a time, each with one thread; all cores if not given.
+        out: Folder to write into: new, empty, or of an earlier run with the same settings.
+        recordings: Number of recordings in the folder at the end.
+        preset: calm: people at rest in steady light; complex: motion, difficult light, cheap cameras; unseen: a light
+            and a motion that neither of the others has, for tests.
+        layout: Layout of the files: native (video.mp4, ppg.csv, recording.json); close-up, for training: the same with
+            frames cropped around the face, for a third of the computing time; or that of a public dataset.
+        seed: Seed of the random numbers; the same seed gives the same recordings.
+        seconds: Length of each recording in seconds.
+        split: Split that the faces belong to; no face is in two splits.
+        jobs: Number of parallel processes, each with one thread; all cores by default.
     """
     from facepulse.simulate.generate import generate
     from facepulse.simulate.layouts import LAYOUTS
@@ -66,7 +66,7 @@ def simulate(
             jobs=jobs,
             progress=progress,
         )
-    print(f"simulated {summary.written}, {summary.already} were there already (no real person is in them)")
+    print(f"simulated {summary.written}, {summary.already} already present (they show no real person)")
     print(f"folder    {out}, {summary.names[0]} to {summary.names[-1]}")
     return 0
 
@@ -87,51 +87,50 @@ def prepare(
 ) -> int:
     """Prepare a dataset once for training and evaluation: crops of the main face on a uniform clock, with labels.
 
-    Stopped at any moment, the same command goes on where it was. What could not be prepared is named, with its reason,
-    and tried again by the next run.
+    An interrupted run is resumed by the same command. Recordings that cannot be prepared are listed with the reason,
+    and the next run tries them again.
 
     Datasets: pure, ubfc-rppg, mmpd, mmpd-corrected, mcd-rppg, ubfc-phys, scamps, ibvp, cohface, simulated, and folder:
-    any videos, with NAME.csv (time_s, ppg and/or bpm) beside NAME.mp4, or without.
+    any videos NAME.mp4, each with or without a NAME.csv beside it (time_s, ppg and/or bpm).
 
     Example: facepulse prepare mcd-rppg MCD-rPPG --cache cache
 
     Exit codes: 0 all recordings prepared; 2 wrong usage; 3 a recording could not be prepared, the others were.
 
     Args:
-        dataset: Which dataset it is.
-        root: Where it is.
-        cache: Where to write; a folder for the dataset is made in it.
-        jobs: Recordings at work at a time; all cores if not given.
+        dataset: Name of the dataset.
+        root: Folder of the dataset.
+        cache: Folder to write into; the dataset gets a folder of its own in it.
+        jobs: Number of parallel processes; all cores by default.
         size: Side of the crops in pixels; 128 for a new cache.
-        fps: Rate of their clock in Hz; 30 for a new cache.
+        fps: Frame rate of the crops in Hz; 30 for a new cache.
         margin: Widening of the face box to each side, as a fraction of its size; 0.25 for a new cache.
-        detector: Face detector: auto for a new cache, haar, or rfb (turned heads, low light).
-        align: Correct a reference whose clock evidently disagrees with the pulse in the video; yes for a new cache.
-        scheduler: Address of a dask scheduler whose workers shall do it, for example tcp://head:8786.
+        detector: Face detector: auto (for a new cache), haar, or rfb (turned heads, low light).
+        align: Correct the clock of the reference if it clearly differs from that of the video; yes for a new cache.
+        scheduler: Address of a dask scheduler whose workers do the work, for example tcp://head:8786.
     """
     from facepulse.datasets.preparation import SUMMARY
     from facepulse.datasets.preparation import prepare as run
 
-    asked = {"size": size, "fps": fps, "margin": margin, "detector": detector, "align": align}
+    options = {"size": size, "fps": fps, "margin": margin, "detector": detector, "align": align}
     with _dask_workers(scheduler), progress_bar("preparing", "recordings") as progress:
         summary = run(
             dataset,
             root,
             cache,
-            settings={name: value for name, value in asked.items() if value is not None},
+            settings={name: value for name, value in options.items() if value is not None},
             jobs=jobs,
             progress=progress,
         )
     for outcome in summary.recordings:
         if outcome.result == "failed":
-            say(f"{outcome.recording} failed: {outcome.notes}")
+            print_error(f"{outcome.recording} failed: {outcome.notes}")
         elif outcome.notes:
             print(printable(f"note      {outcome.recording}: {outcome.notes}"))
     print(
-        f"prepared  {summary.newly_prepared}, {summary.already_prepared} were there already, "
-        f"{len(summary.failed)} failed"
+        f"prepared  {summary.newly_prepared}, {summary.already_prepared} already present, {len(summary.failed)} failed"
     )
-    print(f"cache     {summary.folder}, what became of each recording is in {SUMMARY}")
+    print(f"cache     {summary.folder}, {SUMMARY} lists the result of each recording")
     return EXIT_UNREADABLE if summary.failed else 0
 
 
@@ -156,14 +155,14 @@ def evaluate(
     Exit codes: 0 all recordings evaluated; 2 wrong usage; 3 a recording could not be evaluated, the others were.
 
     Args:
-        model: A classical method, a .safetensors or .onnx file, or the name of weights that come with the package.
-        data: What `facepulse prepare` wrote: the folder of one dataset in the cache.
-        protocol: How heart rates are read from waveforms, the same for estimate and reference.
-        split: Who is tested on: all, pure-60-40, ubfc-30-12, mmpd-7-1-2, ..., or one fold of several: 5-fold/2.
-        subset: Which subset of the split.
-        window: Length in seconds of the windows that are evaluated besides whole recordings.
+        model: Classical method, .safetensors or .onnx file, or name of weights that come with the package.
+        data: Folder of one dataset in the cache that `facepulse prepare` wrote.
+        protocol: Computation of heart rates from waveforms, the same for estimate and reference.
+        split: Split of the dataset: all, pure-60-40, ubfc-30-12, mmpd-7-1-2, ..., or one fold of several: 5-fold/2.
+        subset: Subset of the split.
+        window: Length in seconds of the windows that are evaluated in addition to whole recordings.
         where: Only recordings with these attributes, KEY=VALUE,VALUE, once for each attribute; or mmpd-simple.
-        out: The folder to write into; by default evaluations/MODEL-DATASET-SPLIT-PROTOCOL.
+        out: Folder to write into; by default evaluations/MODEL-DATASET-SPLIT-PROTOCOL.
     """
     from facepulse.datasets.cache import open_cache
     from facepulse.evaluation.predictors import find_predictor
@@ -172,20 +171,22 @@ def evaluate(
     from facepulse.evaluation.run import evaluate as run
     from facepulse.rppg.protocols import PROTOCOLS
 
-    recordings, selection = choose(open_cache(data), split, subset, _wanted(where))
-    reader = find_predictor(model, PROTOCOLS[protocol])
+    recordings, selection = choose(open_cache(data), split, subset, _attributes(where))
+    predictor = find_predictor(model, PROTOCOLS[protocol])
     if out is None:
-        name = Path(model).stem if os.path.isfile(model) else reader.name
-        pieces = [name, recordings[0].dataset, split, *([subset] if subset != "test" else []), *where, protocol]
-        out = Path("evaluations") / re.sub(r"[^\w=,-]+", "_", "-".join(pieces))
+        name = Path(model).stem if os.path.isfile(model) else predictor.name
+        words = [name, recordings[0].dataset, split, *([subset] if subset != "test" else []), *where, protocol]
+        out = Path("evaluations") / re.sub(r"[^\w=,-]+", "_", "-".join(words))
     check_folder(out)
     with progress_bar("evaluating", "recordings") as progress:
-        evaluation = run(reader, recordings, protocol=protocol, window_s=window, selection=selection, progress=progress)
+        evaluation = run(
+            predictor, recordings, protocol=protocol, window_s=window, selection=selection, progress=progress
+        )
     print(printable(to_text(evaluation)))
     for path in write_report(evaluation, out):
         print(f"  wrote {path}")
     for failure in evaluation.failed:
-        say(failure.reason)
+        print_error(failure.reason)
     return EXIT_UNREADABLE if evaluation.failed else 0
 
 
@@ -194,21 +195,21 @@ def train(
     /,
     *settings: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
 ) -> int:
-    """Train a network as a YAML file says. Stopped at any moment, the same command goes on where it was.
+    """Train a network with the settings of a YAML file. An interrupted run is resumed by the same command.
 
-    Any setting can be given anew: --optimiser.lr 1e-3, --data.size 64, --out runs/other. On several GPUs or machines,
-    start it with torchrun, as the file's first lines say.
+    Options override settings of the file: --optimiser.lr 1e-3, --data.size 64, --out runs/other. To train on several
+    GPUs or machines, use torchrun; the first lines of the file show how.
 
     Writes the folder `out`: settings, environment, data hashes, metrics.jsonl, plots, and the weights, best.safetensors
     and last.safetensors.
 
     Example: facepulse train configs/physfsunet.yaml --out runs/first --seed 1
 
-    Exit codes: 0 trained; 1 the loss is no number any more; 2 wrong usage; 3 the data cannot be read.
+    Exit codes: 0 trained; 1 the loss became NaN or infinite; 2 wrong usage; 3 the data cannot be read.
 
     Args:
-        config: The settings, or what differs from the paper's recipe.
-        settings: --section.key value
+        config: YAML file with the settings that differ from those of the paper.
+        settings: Further settings, --section.key value.
     """
     from facepulse.inference.weights import require_train_extra
 
@@ -216,13 +217,13 @@ def train(
     from facepulse.training.loop import train as run
     from facepulse.training.settings import read_settings
 
-    wanted = read_settings(config, settings)
-    with progress_bar(f"training {wanted.network.name}", "steps") as progress:
-        trained = run(wanted, progress=progress, say=report)
+    chosen = read_settings(config, settings)
+    with progress_bar(f"training {chosen.network.name}", "steps") as progress:
+        trained = run(chosen, progress=progress, say=report)
     if trained.already:
-        print(f"trained already: {trained.folder}")
-    found = "" if trained.mae_bpm is None else f", validation MAE {trained.mae_bpm:.2f} bpm in epoch {trained.epoch}"
-    print(f"weights   {trained.weights}{found}")
+        print(f"already trained: {trained.folder}")
+    score = "" if trained.mae_bpm is None else f", validation MAE {trained.mae_bpm:.2f} bpm in epoch {trained.epoch}"
+    print(f"weights   {trained.weights}{score}")
     return 0
 
 
@@ -237,27 +238,27 @@ def study(
     networks: Annotated[tuple[str, ...], Parameter(negative=(), consume_multiple=True)] = (),
     jobs: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
 ) -> int:
-    """Fill a table of the paper: prepare, train and test what is missing, and set it beside the published figures.
+    """Reproduce a table of the paper: prepare, train and test what is missing, and compare with the published figures.
 
-    Stopped at any moment, the same command goes on where it was; tables share what they train. Writes NAME.md, NAME.csv
+    An interrupted run is resumed by the same command; tables share their trained networks. Writes NAME.md, NAME.csv
     and NAME.html.
 
     Tables: table1 (within a dataset), table2 (to MMPD), table3 (to UBFC-rPPG), ablation-fusion, ablation-tsm,
-    ablation-attention, ablation-loss, cost (table VIII), and attention (figure 2b). Several go together, joined by
+    ablation-attention, ablation-loss, cost (table VIII), and attention (figure 2b). Several names are separated by
     commas.
 
     Example: facepulse study table2 --data datasets --out study
 
-    Exit codes: 0 filled; 2 wrong usage; 3 the data cannot be read, or a row has no result.
+    Exit codes: 0 table complete; 2 wrong usage; 3 the data cannot be read, or a row has no result.
 
     Args:
-        names: The table.
-        data: The folder of the datasets: PURE, UBFC-rPPG and MMPD in it, as they were published.
-        out: Where everything goes that is made.
-        recipe: Settings of each training as a YAML file, such as a smaller size; the paper's by default.
-        seeds: Trainings of each row.
-        networks: Only rows of these networks, besides the classical methods.
-        jobs: Trainings at a time; as many as cores, or one on a GPU, if not given.
+        names: Name of the table.
+        data: Folder with the datasets PURE, UBFC-rPPG and MMPD, as they were published.
+        out: Folder for all results.
+        recipe: YAML file with settings of each training, such as a smaller size; those of the paper by default.
+        seeds: Number of trainings per row, each with another seed.
+        networks: Only rows of these networks, in addition to the classical methods.
+        jobs: Number of parallel trainings; by default the number of cores, or one on a GPU.
     """
     from facepulse.inference.weights import require_train_extra
 
@@ -275,19 +276,19 @@ def study(
         for path in result.write(out):
             print(f"  wrote {path}")
         for failure in result.failures:
-            say(failure)
+            print_error(failure)
             code = EXIT_UNREADABLE
     return code
 
 
 def export(weights: str, onnx: Path, /) -> int:
-    """Write trained weights as an ONNX file, with their model card inside, that OpenVINO, ONNX Runtime and torch run.
+    """Convert trained weights to an ONNX file with their model card, for OpenVINO, ONNX Runtime and torch.
 
     Example: facepulse export physfsunet.safetensors physfsunet.onnx
 
     Args:
         weights: A .safetensors file, or the name of weights that come with the package.
-        onnx: The file to write.
+        onnx: File to write.
     """
     from facepulse.inference.weights import EXPORT_PACKAGES, require_train_extra
 
@@ -301,7 +302,7 @@ def export(weights: str, onnx: Path, /) -> int:
 
 @contextmanager
 def _dask_workers(scheduler: str | None) -> Iterator[None]:
-    """Let the workers of a dask cluster do what is spread by joblib; nothing where no scheduler is named."""
+    """Run joblib on the workers of a dask cluster; if no scheduler is given, do nothing."""
     if scheduler is None:
         yield
         return
@@ -319,17 +320,17 @@ def _dask_workers(scheduler: str | None) -> Iterator[None]:
         yield
 
 
-def _wanted(where: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Attributes and their wanted values, of texts like KEY=VALUE,VALUE or the name of a filter."""
+def _attributes(where: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Parse attributes and their values from texts like KEY=VALUE,VALUE, or from the name of a filter."""
     from facepulse.datasets.splits import FILTERS
 
-    wanted: dict[str, tuple[str, ...]] = {}
+    attributes: dict[str, tuple[str, ...]] = {}
     for text in where:
         key, equals, values = text.partition("=")
         if text in FILTERS:
-            wanted.update(FILTERS[text])
+            attributes.update(FILTERS[text])
         elif equals and key and values:
-            wanted[key] = (*wanted.get(key, ()), *values.split(","))
+            attributes[key] = (*attributes.get(key, ()), *values.split(","))
         else:
             raise UsageError(f"--where takes KEY=VALUE,VALUE or {', '.join(FILTERS)}, not {text!r}")
-    return wanted
+    return attributes

@@ -1,4 +1,4 @@
-"""What every verb says to the terminal, and the codes with which it ends."""
+"""Terminal output of the commands, and their exit codes."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from facepulse.pipeline.extract import Progress
 
 EXIT_USAGE = 2
 EXIT_UNREADABLE = 3
-EXIT_UNTRUSTED = 6  # there is a face, but no pulse that can be trusted
+EXIT_WITHHELD = 6  # there is a face, but the quality is too low for a heart rate
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 
 def report(line: str) -> None:
-    """A line about long work, at once also where output goes into a file."""
+    """Print one line about long work to standard output, without delay if that is a file."""
     print(printable(line), flush=True)
 
 
-def say(message: str) -> None:
-    """One line about what is wrong, to standard error."""
+def print_error(message: str) -> None:
+    """Print one line about an error to standard error."""
     print(f"facepulse: {' '.join(printable(message).split())}", file=sys.stderr)
 
 
 @contextmanager
 def progress_bar(label: str, unit: str = "s") -> Iterator[Progress | None]:
-    """A bar on the terminal for whatever takes longer than a second; nothing where nobody looks.
+    """Show a progress bar for work that takes longer than a second; none if standard error is not a terminal.
 
     Args:
-        label: what is being done.
-        unit: of what is counted.
+        label: name of the work.
+        unit: unit of the progress.
     """
     if not sys.stderr.isatty():
         yield None
@@ -45,7 +45,7 @@ def progress_bar(label: str, unit: str = "s") -> Iterator[Progress | None]:
 
     started = time.monotonic()
     columns = (*Bar.get_default_columns(), TextColumn("{task.completed:.1f} {task.fields[unit]}"))
-    # What is counted slowly needs a long memory for the time that is left.
+    # Slow progress needs a long period for the estimate of the remaining time.
     bar = Bar(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600)
     task: Any = None
 

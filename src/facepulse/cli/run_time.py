@@ -1,11 +1,9 @@
-"""The verbs of run time: measure a video, show that it works, list what reads a pulse."""
+"""Commands that measure: measure, live, demo and models."""
 
 from __future__ import annotations
 
-import json as json_lines
-import os
-import sys
 import textwrap
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,12 +13,13 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 import facepulse
-from facepulse._files import atomic_write, check_folder, check_writable
+from facepulse._files import check_writable
 from facepulse._optional import require_extra
-from facepulse.cli.console import EXIT_UNTRUSTED, progress_bar, say
+from facepulse.cli.console import EXIT_WITHHELD, progress_bar
+from facepulse.cli.measure_output import MeasureOutput
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.inference.registry import DEFAULT
-from facepulse.measurement import QUALITY_THRESHOLD, printable
+from facepulse.measurement import QUALITY_THRESHOLD, Measurement, printable
 
 
 def measure(
@@ -40,73 +39,46 @@ def measure(
     Example: facepulse measure face.mp4 --json - --plot plots
 
     Exit codes: 0 measured; 2 wrong usage; 3 unreadable or empty input; 4 no face found; 5 too short to measure;
-    6 no trustworthy pulse. With several videos all are tried, and the highest code is returned.
+    6 quality too low, heart rate withheld. All videos are measured, and the highest code is returned.
 
     Args:
         videos: Video files, or directories of images.
-        method: How the pulse is read: a name of `facepulse models`, or a network's file, .onnx or .safetensors. Where a
-            network cannot be trusted and POS is sure (0.9), POS is read, and a note says so.
+        method: Name of a method in `facepulse models`, or file of a network, .onnx or .safetensors. If the quality of a
+            network is too low and that of POS is 0.9 or more, POS replaces it, and a note says so.
         window: Length in seconds of the windows of the heart rate over time.
-        faces: The largest face that stays, or all, numbered from left to right.
-        detector: Face detector: haar, rfb (turned heads, low light), or auto: haar, and rfb where haar finds nobody.
-        min_quality: Withhold a heart rate whose quality (0 to 1) is below this.
-        json: Write one JSON object a line for each video and face to this file, or to standard output with `-`.
-        waveform: Put the waveform, its times and the beats into the JSON.
+        faces: largest: the largest face; all: every face, numbered from left to right.
+        detector: Face detector: haar; rfb, for turned heads and low light; auto: haar, and rfb if haar finds no face.
+        min_quality: Withhold heart rates with a quality (0 to 1) below this.
+        json: Write one JSON object per line, for each video and face, to this file, or to standard output with `-`.
+        waveform: Add the waveform, its times and the beats to the JSON.
         csv: Write NAME.windows.csv and NAME.waveform.csv into this directory.
         plot: Write NAME.png into this directory.
     """
-    if json is not None and json != "-":
-        check_writable(Path(json))
-    for folder in (csv, plot):
-        if folder is not None:
-            check_folder(folder)
-    # With JSON on standard output, the summary for people goes to the other stream.
-    summary = sys.stderr if json == "-" else sys.stdout
-    lines: list[str] = []
-    used: set[str] = set()
-    worst = 0
-    try:
+    measure_faces = partial(
+        facepulse.measure_faces,
+        method=method,
+        window_s=window,
+        which=faces,
+        detector=detector,
+        min_quality=min_quality,
+    )
+    code = 0
+    with MeasureOutput(json, csv, plot, waveform, faces == "all") as output:
         for video in videos:
-            try:
-                with progress_bar(printable(Path(video).name)) as progress:
-                    results = facepulse.measure_faces(
-                        video,
-                        method=method,
-                        window_s=window,
-                        which=faces,
-                        detector=detector,
-                        min_quality=min_quality,
-                        progress=progress,
-                    )
-            except UsageError:
-                raise
-            except FacepulseError as error:
-                say(str(error))
-                lines.append(_failure(video, error))
-                worst = max(worst, error.exit_code)
-                continue
-            for result in results:
-                print(result, file=summary)
-                lines.append(result.to_json(waveform=waveform))
-                if result.bpm is None:
-                    say(f"{video}: {result.warnings[0]}")
-                    worst = max(worst, EXIT_UNTRUSTED)
-                name = _distinct_name(video, result.face if len(results) > 1 else None, used)
-                try:
-                    written = [*result.to_csv(csv, name)] if csv is not None else []
-                    written += [result.plot(plot / f"{name}.png")] if plot is not None else []
-                    for path in written:
-                        print(f"  wrote {path}", file=summary)
-                except UsageError as error:  # no reason not to measure the others
-                    say(str(error))
-                    worst = max(worst, error.exit_code)
-    finally:  # interrupted or not, what has been measured is not lost
-        if lines and json == "-":
-            print(*lines, sep="\n")
-        elif lines and json is not None:
-            with atomic_write(Path(json)) as temporary:
-                temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return worst
+            code = max(code, _measure_one(video, measure_faces, output))
+    return code
+
+
+def _measure_one(video: str, measure_faces: Callable[..., list[Measurement]], output: MeasureOutput) -> int:
+    """Measure one video, write its results and return the exit code."""
+    try:
+        with progress_bar(printable(Path(video).name)) as progress:
+            results = measure_faces(video, progress=progress)
+    except UsageError:
+        raise  # the arguments are wrong for every video
+    except FacepulseError as error:
+        return output.write_failure(video, error)
+    return output.write(video, results)
 
 
 def demo(
@@ -114,13 +86,13 @@ def demo(
     *,
     bpm: Annotated[float, Parameter(validator=Number(gte=45, lte=180))] = 72.0,
 ) -> int:
-    """Paint a face whose pulse is known, measure it, and show both numbers and a plot.
+    """Paint a face with a known pulse, measure it, and show both heart rates and a plot.
 
     Example: facepulse demo
 
     Args:
-        directory: Where to write face.mp4 and face.png.
-        bpm: Heart rate to paint.
+        directory: Directory for face.mp4 and face.png.
+        bpm: Heart rate of the simulated face.
     """
     from facepulse.simulate.painted_face import PaintedFace, metronome, render
 
@@ -132,13 +104,13 @@ def demo(
         render(video, [PaintedFace(metronome(bpm, seconds))], seconds=seconds, progress=progress)
     with progress_bar("measuring it") as progress:
         result = facepulse.measure(video, progress=progress)
-    picture = result.plot(directory / "face.png")
-    found = "nothing to be trusted" if result.bpm is None else f"{result.bpm:.1f} bpm"
-    print(f"painted  {bpm:.1f} bpm (a simulated face: it shows that all parts work, not how accurate they are)")
+    plot = result.plot(directory / "face.png")
+    found = "no reliable pulse" if result.bpm is None else f"{result.bpm:.1f} bpm"
+    print(f"painted  {bpm:.1f} bpm (a simulated face, which tests the installation, not the accuracy)")
     print(f"measured {found}, quality {result.quality:.2f}, by {result.method}")
     print(f"video    {video}")
-    print(f"plot     {picture}")
-    return 0 if result.bpm is not None else EXIT_UNTRUSTED
+    print(f"plot     {plot}")
+    return 0 if result.bpm is not None else EXIT_WITHHELD
 
 
 def live(
@@ -150,22 +122,22 @@ def live(
     camera: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
     browser: bool = True,
 ) -> int:
-    """Show your pulse live: opens a page that asks for the camera; or on the terminal, with --camera.
+    """Show your pulse live, on a page in the browser or, with --camera, on the terminal.
 
-    Pictures stay on this computer, and are let go when they have been read.
+    Frames stay on this computer and are discarded after processing.
 
     Example: facepulse live
 
     Args:
-        port: Port of the page; 0 takes any that is free.
-        host: Address to listen at. For any but this computer's own, the page asks for a token.
-        method: As in `measure`.
-        min_quality: Withhold a heart rate whose quality (0 to 1) is below this.
-        camera: Number of a camera, from 0: no page, a line a second on the terminal.
+        port: Port of the page; 0 selects a free one.
+        host: Address to listen on. If other computers can reach it, the page requires a token.
+        method: Method, as in `measure`.
+        min_quality: Withhold heart rates with a quality (0 to 1) below this.
+        camera: Number of a camera, from 0: print one line per second to the terminal instead of serving a page.
         browser: Open the page in the browser.
     """
     read = partial(facepulse.stream, method=method, min_quality=min_quality)
-    with suppress(KeyboardInterrupt):  # which is how it is stopped
+    with suppress(KeyboardInterrupt):  # the usual way to stop it
         if camera is not None:
             for reading in read(camera):
                 print(reading, flush=True)
@@ -207,23 +179,3 @@ def models() -> int:
         print(f"  {name:13} {figures.parameters:10,}  {figures.gmacs:6.1f}  {size:8} {clip:14} {paper}")
     print("  * for a clip of 160 frames of 128x128; all figures are of the default config, weights may have another")
     return 0
-
-
-def _failure(video: str, error: FacepulseError) -> str:
-    """What stands in the JSON for a video that could not be measured."""
-    failure = {"source": printable(video), "error": printable(str(error)), "exit_code": error.exit_code}
-    return json_lines.dumps(failure, ensure_ascii=False)
-
-
-def _distinct_name(video: str, face: int | None, used: set[str]) -> str:
-    """A name for the outputs of a face in a video that no other video or face has."""
-    path = Path(os.path.abspath(video))
-    base = path.name if path.is_dir() else path.stem
-    if face is not None:
-        base = f"{base}.face{face}"
-    name, count = base, 1
-    while name in used:
-        count += 1
-        name = f"{base}-{count}"
-    used.add(name)
-    return name
