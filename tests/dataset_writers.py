@@ -1,4 +1,4 @@
-"""Small roots in the exact layouts of the datasets, each with a pulse of 72 bpm and a picture that wanders."""
+"""Small roots in the exact layouts of the datasets, with a pulse of 72 bpm and frames that shift sideways."""
 
 import csv
 import json
@@ -24,8 +24,8 @@ def pulse(times: Any) -> np.ndarray:
     return np.sin(2 * np.pi * 1.2 * np.asarray(times))
 
 
-def pictures(count: int, fps: float = 30.0, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
-    """uint8 (T, H, W, 3): no two frames, corners or colours are alike."""
+def images(count: int, fps: float = 30.0, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    """Make frames, uint8 (T, H, W, 3), of which no two, nor their corners or channels, are alike."""
     return np.stack([np.roll(gradient(width, height), index, axis=1) for index in range(count)])
 
 
@@ -34,7 +34,7 @@ def find(dataset: str, root: Path) -> list[Recording]:
 
 
 def read(recording: Recording) -> tuple[list[Frame], Labels, list[str]]:
-    """Everything of a recording: frames, labels, and the warnings of the video."""
+    """Read the frames and labels of a recording, and the warnings of the video."""
     with recording.open_frames() as video:
         frames = list(video)
         return frames, recording.read_labels(), video.warnings
@@ -45,19 +45,19 @@ def times_of(frames: list[Frame]) -> np.ndarray:
 
 
 def simulate(layout: str, root: Path, recording: StandInRecording | None = None, index: int = 0) -> Path:
-    """Write a stand-in as `facepulse simulate` does; gives its path."""
+    """Write a stand-in as `facepulse simulate` does, and return its path."""
     root.mkdir(parents=True, exist_ok=True)
     slot = LAYOUTS[layout].slot(index)
     stand_in = recording or StandInRecording(subject=slot.subject, seed=index)
-    about = {"simulated": True, "preset": "calm", "seed": 0, "version": "1.2.3"}
-    store(LAYOUTS[layout], stand_in, slot, root, about, lambda: None)
+    description = {"simulated": True, "preset": "calm", "seed": 0, "version": "1.2.3"}
+    store(LAYOUTS[layout], stand_in, slot, root, description, lambda: None)
     return root / slot.path
 
 
 def write_avi(path: Path, count: int, fps: float, codec: str = "mjpeg") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixel_format = {"rawvideo": "bgr24", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
-    return write(path, pictures(count, fps), np.arange(count) / fps, codec, fps=fps, pixel_format=pixel_format)
+    return write(path, images(count, fps), np.arange(count) / fps, codec, fps=fps, pixel_format=pixel_format)
 
 
 def write_ubfc_first_set(root: Path, name: str = "5-gt", seconds: float = 2.0) -> Path:
@@ -70,13 +70,13 @@ def write_ubfc_first_set(root: Path, name: str = "5-gt", seconds: float = 2.0) -
 
 
 def write_mmpd(root: Path, number: int = 0, subject: int = 1, count: int = 40, **changes: Any) -> Path:
-    """One file by SciPy, uncompressed, in double precision; changes replace variables."""
+    """Write a file with SciPy, uncompressed, in double precision; changes replace variables."""
     from scipy.io import savemat
 
     folder = root / f"subject{subject}"
     folder.mkdir(parents=True, exist_ok=True)
     variables = {
-        "video": pictures(count) / 255.0,
+        "video": images(count) / 255.0,
         "GT_ppg": pulse(np.arange(count) / 30)[np.newaxis],
         "light": "LED-low",
         "motion": "Stationary",
@@ -104,11 +104,11 @@ def write_ubfc_phys(
     return folder
 
 
-def write_scamps(root: Path, part: str = "Train", number: int = 1, frames: int = 60) -> Path:
-    path = root / part / f"P{number:06d}.mat"
+def write_scamps(root: Path, subset: str = "Train", number: int = 1, frames: int = 60) -> Path:
+    path = root / subset / f"P{number:06d}.mat"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w", userblock_size=512) as file:  # where MATLAB puts its own header
-        file["Xsub"] = pictures(frames).transpose(3, 2, 1, 0) / 255.0
+    with h5py.File(path, "w", userblock_size=512) as file:  # for the header of MATLAB
+        file["Xsub"] = images(frames).transpose(3, 2, 1, 0) / 255.0
         file["d_ppg"] = pulse(np.arange(frames) / 30)[:, np.newaxis]
         file["d_br"] = np.zeros((frames, 1))
     return path
@@ -117,8 +117,8 @@ def write_scamps(root: Path, part: str = "Train", number: int = 1, frames: int =
 def write_ibvp(root: Path, name: str = "p01_a", frames: int = 60) -> Path:
     folder = root / name
     (folder / f"{name}_rgb").mkdir(parents=True)
-    for index, picture in enumerate(pictures(frames)):
-        cv2.imwrite(str(folder / f"{name}_rgb" / f"{index}.bmp"), picture[:, :, ::-1])
+    for index, image in enumerate(images(frames)):
+        cv2.imwrite(str(folder / f"{name}_rgb" / f"{index}.bmp"), image[:, :, ::-1])
     quality = np.where(np.arange(frames) < frames // 4, 0.2, 0.9)
     rows = np.stack([pulse(np.arange(frames) / 30), np.ones(frames), np.ones(frames), quality], axis=1)
     np.savetxt(folder / f"{name}_bvp.csv", rows, "%.6f", delimiter=",", header="BVP,SQ,SQ1,SQ2", comments="")
@@ -139,7 +139,7 @@ MCD_COLUMNS = ["patient_id", "weight", "bmi", "age", "sex", "pulse", "stress", "
 
 
 def write_mcd_rppg(root: Path, patients: tuple[int, ...] = (1020,), seconds: float = 2.0) -> Path:
-    """Cameras that see a frame every 33 or 34 ms, in files that say 29.9 a second; a clip that lags now and then."""
+    """Write frames taken every 33 to 35 ms, in files of 29.9 Hz, and a PPG of 100 Hz with a sample per frame."""
     for folder in ("video", "meta", "ppg", "ppg_sync"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     rows = []
@@ -154,8 +154,10 @@ def write_mcd_rppg(root: Path, patients: tuple[int, ...] = (1020,), seconds: flo
                 write_avi(root / f"video/{name}.avi", len(frame_times), 29.9, "mpeg4")
                 _write_stamped(root / f"meta/{name}.txt", range(1, len(frame_times) + 1), frame_times)
                 nearest = np.abs(frame_times[:, np.newaxis] - ppg_times).argmin(axis=1)
-                off = np.abs(ppg_times[nearest] - frame_times)
-                lines = [f"{value} {seconds:.6f}\n" for value, seconds in zip(ppg_values[nearest], off, strict=True)]
+                distances = np.abs(ppg_times[nearest] - frame_times)
+                lines = [
+                    f"{value} {distance:.6f}\n" for value, distance in zip(ppg_values[nearest], distances, strict=True)
+                ]
                 (root / f"ppg_sync/{name}.txt").write_text("".join(lines))
                 paths = [f"ppg/{patient}_{step}.PW", f"video/{name}.avi", f"meta/{name}.txt", f"ppg_sync/{name}.txt"]
                 known = [patient, 55.5, "", 23.0, "F", 83.0, 4.0, step, camera, view]
@@ -166,7 +168,7 @@ def write_mcd_rppg(root: Path, patients: tuple[int, ...] = (1020,), seconds: flo
 
 
 def mcd_frame_times(seconds: float) -> np.ndarray:
-    """Whole milliseconds, so that one of them falls on a whole second of the clock."""
+    """Compute times in whole milliseconds, one of which falls on a whole second of the clock."""
     return np.cumsum([0.0, *np.resize([0.033, 0.034, 0.033, 0.035], round(seconds * 29.6) - 1)])
 
 
@@ -179,7 +181,7 @@ def write_folder(root: Path, name: str = "face", seconds: float = 2.0) -> Path:
     count = round(30 * seconds)
     path = root / f"{name}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write(path, pictures(count), np.arange(count) / 30)
+    write(path, images(count), np.arange(count) / 30)
     times = np.arange(0, seconds, 0.01)
     lines = [
         f"{time:.3f},{pulse(time):.4f},{'72' if index % 100 == 0 else ''}" for index, time in enumerate(times.tolist())

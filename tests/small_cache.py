@@ -1,4 +1,4 @@
-"""A small cache of crops whose colour carries a known pulse, as `facepulse prepare` would have written it."""
+"""Writer of small caches, as of `facepulse prepare`, whose crops change colour with a known pulse."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,23 +20,23 @@ from facepulse.datasets.cache import (
 )
 
 SKIN = np.array([170.0, 120.0, 95.0])
-ABSORBED = np.array([0.33, 0.77, 0.53])  # by blood, as cameras see it
+ABSORPTION = np.array([0.33, 0.77, 0.53])  # of blood, in the RGB of a camera
 
 
 @dataclass(frozen=True)
 class SmallRecording:
-    """What is prepared.
+    """Content of a recording.
 
     Attributes:
         name: of the recording.
-        subject: whose it is.
+        subject: identifier of the person.
         bpm: heart rate of the pulse in the crops.
-        reference_bpm: of the pulse in the reference, where that is another; None for no reference PPG.
-        seconds: length of each part.
-        strength: of the pulse, as a fraction of the light.
-        device_bpm: what the device says throughout, instead of a PPG.
+        reference_bpm: heart rate of the reference PPG; negative for that of the crops, None for no reference PPG.
+        seconds: length of each segment.
+        strength: amplitude of the pulse, as a fraction of the light.
+        device_bpm: constant heart rate of the device, instead of a reference PPG.
         attributes: of the recording.
-        hole: from and to which second the reference has no samples.
+        reference_gap_s: first and last second of a gap in the reference.
     """
 
     name: str
@@ -47,7 +47,7 @@ class SmallRecording:
     strength: float = 0.02
     device_bpm: float | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    hole: tuple[float, float] | None = None
+    reference_gap_s: tuple[float, float] | None = None
 
 
 FOUR = (
@@ -67,7 +67,7 @@ def write_cache(
     fps: float = 30.0,
     dataset: str = "small",
 ) -> Path:
-    """Write the recordings, and return the folder of their dataset."""
+    """Write the recordings and return the folder of their dataset."""
     folder = root / dataset
     folder.mkdir(parents=True, exist_ok=True)
     write_settings(folder, CacheSettings(size=size, margin=margin, fps=fps, detector="haar"))
@@ -76,8 +76,8 @@ def write_cache(
     return folder
 
 
-def wave(bpm: float, times: np.ndarray) -> np.ndarray:
-    """A pulse with a harmonic, systole upwards."""
+def waveform(bpm: float, times: np.ndarray) -> np.ndarray:
+    """Compute a pulse with a harmonic, systole up."""
     phase = 2 * np.pi * bpm / 60 * times
     return np.sin(phase) + 0.3 * np.sin(2 * phase - 1.0)
 
@@ -85,10 +85,10 @@ def wave(bpm: float, times: np.ndarray) -> np.ndarray:
 def _write(folder: Path, recording: SmallRecording, size: int, fps: float, dataset: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     counts = [round(seconds * fps) for seconds in recording.seconds]
-    part = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-    times = np.arange(sum(counts)) / fps + 3.0 * part  # between parts nobody was seen for 3 s
+    segment = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    times = np.arange(sum(counts)) / fps + 3.0 * segment  # between segments no face was found for 3 s
     texture = SKIN + rng.normal(0, 6, (size, size, 1))
-    light = 1 - recording.strength * wave(recording.bpm, times)[:, None, None, None] * ABSORBED
+    light = 1 - recording.strength * waveform(recording.bpm, times)[:, None, None, None] * ABSORPTION
     with atomic_path(folder / recording.name) as temporary:
         temporary.mkdir()
         writer = FramesWriter(temporary / FRAMES, size)
@@ -96,16 +96,16 @@ def _write(folder: Path, recording: SmallRecording, size: int, fps: float, datas
             noisy = texture * change + rng.normal(0, 1.5, (*texture.shape[:2], 3))
             writer.append(np.clip(np.rint(noisy), 0, 255).astype(np.uint8)[None])
         writer.close()
-        labels = {"times": times, "segment": part, "boxes": np.tile(np.float32([40, 30, 90, 90]), (len(times), 1))}
+        labels = {"times": times, "segment": segment, "boxes": np.tile(np.float32([40, 30, 90, 90]), (len(times), 1))}
         if recording.device_bpm is not None:
             labels["bpm"] = np.full(len(times), recording.device_bpm, np.float32)
         elif recording.reference_bpm is not None:
             true_bpm = recording.bpm if recording.reference_bpm < 0 else recording.reference_bpm
-            labels["ppg"] = wave(true_bpm, times - 0.15).astype(np.float32)  # the finger comes after the face
-            if recording.hole is not None:
-                labels["ppg"][(times >= recording.hole[0]) & (times < recording.hole[1])] = np.nan
+            labels["ppg"] = waveform(true_bpm, times - 0.15).astype(np.float32)  # later at the finger
+            if recording.reference_gap_s is not None:
+                labels["ppg"][(times >= recording.reference_gap_s[0]) & (times < recording.reference_gap_s[1])] = np.nan
         np.savez(temporary / LABELS, **labels)
-        about = {
+        description = {
             "dataset": dataset,
             "name": recording.name,
             "subject": recording.subject,
@@ -114,4 +114,4 @@ def _write(folder: Path, recording: SmallRecording, size: int, fps: float, datas
             "alignment": None,
             "sha256": content_hash(temporary),
         }
-        (temporary / DESCRIPTION).write_text(json.dumps(about), encoding="utf-8")
+        (temporary / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")

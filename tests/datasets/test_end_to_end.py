@@ -60,7 +60,7 @@ def test_every_dataset_is_tested() -> None:
 def test_prepared_recordings_are_evaluated_within_three_bpm(
     dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writers, "pictures", painted)
+    monkeypatch.setattr(writers, "images", painted)
     WRITE[dataset](tmp_path / "root")
     summary = prepare(dataset, tmp_path / "root", tmp_path / "cache", settings={"size": 72}, jobs=1)
     assert not summary.failed

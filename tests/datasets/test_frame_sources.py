@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_writers import pictures, times_of, write_avi
+from dataset_writers import images, times_of, write_avi
 from facepulse.datasets import DatasetError
 from facepulse.datasets.frame_sources import RetimedVideo, TimedFrames, as_pixels, frame_period_s, frames_of
 from facepulse.errors import VideoError
@@ -20,7 +20,7 @@ def test_frames_get_times_by_their_position(tmp_path: Path, fps: float) -> None:
         frames = list(video)
     assert frame_period_s(path) == pytest.approx(1 / fps, rel=1e-9)
     np.testing.assert_allclose(times_of(frames), TIMES - 3)
-    np.testing.assert_array_equal([frame.image for frame in frames], pictures(10))
+    np.testing.assert_array_equal([frame.image for frame in frames], images(10))
     assert video.warnings == []
 
 
@@ -46,8 +46,8 @@ def test_frames_beyond_the_times_are_left_out_with_a_warning(tmp_path: Path) -> 
 
 
 def test_unreadable_images_do_not_shift_the_times_of_the_others(tmp_path: Path) -> None:
-    images = [None, *pictures(3), None]
-    with TimedFrames(tmp_path, "images", images, np.arange(5) / 10) as video:
+    some_unreadable = [None, *images(3), None]
+    with TimedFrames(tmp_path, "images", some_unreadable, np.arange(5) / 10) as video:
         frames = list(video)
     np.testing.assert_allclose(times_of(frames), [0.0, 0.1, 0.2])
     assert video.warnings == ["damaged: images that could not be read, skipped: 2"]
@@ -56,7 +56,7 @@ def test_unreadable_images_do_not_shift_the_times_of_the_others(tmp_path: Path) 
 
 
 def test_array_in_matlab_order_is_transposed_to_frames() -> None:
-    frames = pictures(70, width=20, height=10)  # two blocks and a remainder
+    frames = images(70, width=20, height=10)  # two blocks and a remainder
     np.testing.assert_array_equal(list(frames_of(np.ascontiguousarray(frames.transpose(3, 2, 1, 0)))), frames)
     np.testing.assert_array_equal(list(frames_of(np.ascontiguousarray(frames[:1].transpose(3, 2, 1, 0)))), frames[:1])
 

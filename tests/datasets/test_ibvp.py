@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_writers import find, pictures, pulse, read, times_of, write_ibvp
+from dataset_writers import find, images, pulse, read, times_of, write_ibvp
 from facepulse.datasets import DatasetError
 
 
@@ -14,7 +14,7 @@ def test_frames_and_reference_are_those_written_including_bad_samples(tmp_path: 
     [recording] = find("ibvp", tmp_path)
     frames, labels, _ = read(recording)
     assert (recording.name, recording.subject) == ("p01_a", "p01")
-    np.testing.assert_array_equal([frame.image for frame in frames], pictures(60))
+    np.testing.assert_array_equal([frame.image for frame in frames], images(60))
     np.testing.assert_allclose(times_of(frames), np.arange(60) / 30)
     np.testing.assert_array_equal(labels.ppg.times, np.arange(60) / 30)
     np.testing.assert_allclose(labels.ppg.values, pulse(labels.ppg.times), atol=1e-6)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_writers import find, pictures, pulse, read, simulate, times_of, write_mmpd
+from dataset_writers import find, images, pulse, read, simulate, times_of, write_mmpd
 from facepulse.datasets import DatasetError
 from stand_in_recording import StandInRecording
 
@@ -52,7 +52,7 @@ def test_simulated_file_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_file_written_by_scipy_is_read(tmp_path: Path) -> None:
     write_mmpd(tmp_path)  # not compressed, in double precision
     frames, labels, _ = read(find("mmpd", tmp_path)[0])
-    np.testing.assert_array_equal([frame.image for frame in frames], pictures(40))
+    np.testing.assert_array_equal([frame.image for frame in frames], images(40))
     np.testing.assert_allclose(labels.ppg.values, pulse(np.arange(40) / 30))
     assert labels.attributes == ATTRIBUTES
     assert {name: type(value) for name, value in labels.attributes.items()} == {
@@ -68,9 +68,9 @@ def test_file_written_by_scipy_is_read(tmp_path: Path) -> None:
 
 
 def test_integer_pixels_are_not_scaled(tmp_path: Path) -> None:
-    write_mmpd(tmp_path, video=pictures(40))
+    write_mmpd(tmp_path, video=images(40))
     frames, _, _ = read(find("mmpd", tmp_path)[0])
-    np.testing.assert_array_equal([frame.image for frame in frames], pictures(40))
+    np.testing.assert_array_equal([frame.image for frame in frames], images(40))
 
 
 @pytest.mark.parametrize("exercise", ["True", "False"])
@@ -133,7 +133,7 @@ def test_file_that_is_not_of_mmpd_is_an_error_in_one_line(tmp_path: Path, change
 
 @pytest.mark.parametrize("value", [2.0, -0.5, np.nan])
 def test_pixels_out_of_range_are_an_error(tmp_path: Path, value: float) -> None:
-    video = pictures(40) / 255.0
+    video = images(40) / 255.0
     video[20, 10, 10, 1] = value
     write_mmpd(tmp_path, video=video)
     with pytest.raises(DatasetError, match=r"p1_0\.mat: pixels are .* to .*, expected 0 to 1"):

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from dataset_writers import find, pictures, pulse, read, times_of, write_scamps
+from dataset_writers import find, images, pulse, read, times_of, write_scamps
 from facepulse.datasets import DatasetError
 
 
@@ -18,7 +18,7 @@ def test_frames_and_reference_are_those_written(tmp_path: Path) -> None:
     assert [recording.subject for recording in recordings] == ["P000001", "P000004", "P000007"]
     assert [recording.read_labels().attributes["subset"] for recording in recordings] == ["train", "val", "test"]
     frames, labels, _ = read(recordings[0])
-    np.testing.assert_array_equal([frame.image for frame in frames], pictures(60))
+    np.testing.assert_array_equal([frame.image for frame in frames], images(60))
     np.testing.assert_allclose(times_of(frames), np.arange(60) / 30)
     np.testing.assert_array_equal(labels.ppg.times, np.arange(60) / 30)
     np.testing.assert_allclose(labels.ppg.values, pulse(labels.ppg.times))

@@ -19,7 +19,7 @@ from facepulse.evaluation.run import choose, evaluate
 from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import filtered, heart_rate, snr_db
-from small_cache import FOUR, SmallRecording, wave, write_cache
+from small_cache import FOUR, SmallRecording, waveform, write_cache
 
 FILES = ["recordings.csv", "report.html", "result.json", "windows.csv"]
 
@@ -122,7 +122,7 @@ def test_windows_are_adjacent_and_never_cross_a_gap(one) -> None:
 
 
 def test_samples_without_a_reference_are_left_out(one) -> None:
-    evaluation = one(seconds=(30.0,), hole=(12.0, 13.0))
+    evaluation = one(seconds=(30.0,), reference_gap_s=(12.0, 13.0))
     assert ends(evaluation.windows) == [(0, 10), (13, 23)]
     assert ends(evaluation.recordings) == [(13, 30)]
     assert max(abs(row.error) for row in evaluation.windows) < 0.5
@@ -360,7 +360,7 @@ def test_command_accepts_every_protocol() -> None:
 
 
 def test_systole_of_the_small_cache_points_up() -> None:
-    assert wave(60.0, np.array([0.25]))[0] > 0.9
+    assert waveform(60.0, np.array([0.25]))[0] > 0.9
 
 
 def test_window_is_kept_if_its_last_frame_is_missing(tmp_path):

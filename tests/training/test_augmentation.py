@@ -15,7 +15,7 @@ from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import heart_rate
 from facepulse.simulate.codec import through_codec
 from facepulse.training.augmentation import FPS, NORMAL, Augmentation, _encoding, played
-from small_cache import SmallRecording, wave, write_cache
+from small_cache import SmallRecording, waveform, write_cache
 
 BPM = 84.0
 STRONG = {
@@ -144,7 +144,7 @@ def test_the_pulse_survives_all_of_them_where_nothing_is_in_front(clip):
 @settings(deadline=None, max_examples=30)
 def test_light_never_clips_the_brightest_skin(seed):
     """The pulse of a level near white would be cut off by a plain gain."""
-    light = 245 + 5 * wave(BPM, np.arange(240) / FPS)[:, None, None, None]
+    light = 245 + 5 * waveform(BPM, np.arange(240) / FPS)[:, None, None, None]
     bright = np.rint(np.broadcast_to(light, (240, 8, 8, 3)) + random(0).uniform(-1, 1, (240, 8, 8, 3))).astype(np.uint8)
     new = Augmentation(brightness=2, contrast=0.5, temperature=0.5).changed(bright, random(seed))
     assert rate(new.mean((1, 2)), "GREEN") == pytest.approx(BPM, abs=1)
@@ -406,9 +406,9 @@ def test_speed_multiplies_the_rate_of_both_and_keeps_the_phase(recording, factor
     assert heart_rate(seen, FPS, PROTOCOLS["facepulse"]) == pytest.approx(BPM * factor, abs=1)
     assert heart_rate(ppg, FPS, PROTOCOLS["facepulse"]) == pytest.approx(BPM * factor, abs=1)
     # No jump: it is the same wave on a clock that runs faster, from the first sample to the last.
-    expected = wave(BPM, np.arange(count) * factor / FPS - 0.15)
+    expected = waveform(BPM, np.arange(count) * factor / FPS - 0.15)
     np.testing.assert_allclose(ppg, expected, atol=0.06)
-    assert np.corrcoef(seen, wave(BPM, np.arange(count) * factor / FPS))[0, 1] > 0.9
+    assert np.corrcoef(seen, waveform(BPM, np.arange(count) * factor / FPS))[0, 1] > 0.9
 
 
 def test_played_refuses_what_is_too_short():

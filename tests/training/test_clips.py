@@ -38,7 +38,7 @@ def test_no_clip_bridges_a_gap_or_a_hole_in_the_reference(tmp_path: Path) -> Non
     found = clips(
         tmp_path,
         SmallRecording("gap", "1", seconds=(5.0, 4.0)),  # 150 and 120 frames: one clip each
-        SmallRecording("hole", "2", seconds=(10.0,), hole=(3.0, 6.0)),  # 90 frames, then 120: one clip
+        SmallRecording("hole", "2", seconds=(10.0,), reference_gap_s=(3.0, 6.0)),  # 90 frames, then 120: one clip
         SmallRecording("none", "3", reference_bpm=None),
     )
 
