@@ -1,9 +1,9 @@
-"""A look at the simulated people: twenty-four of them, four lights, eight expressions.
+"""Contact sheet of simulated people: twenty-four identities, four lights, eight expressions.
 
     python benchmarks/contact_sheet.py [OUT.png]
 
-Everything on the sheet is simulated; no real person is in it. Rows: 24 identities in calm light (three rows of eight),
-two persons in each of MMPD's four lights, and eight expressions.
+All faces are simulated; no real person is shown. Rows: 24 identities in calm light (three rows of eight),
+two people in each of MMPD's four lights, and eight expressions.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ EXPRESSIONS: dict[str, dict[str, float]] = {
 
 
 def portrait(recording: Recording) -> NDArray[np.uint8]:
-    """The face of a recording's first frame, with some room around it: uint8 (SIDE, SIDE, 3), BGR."""
+    """Render the face in a recording's first frame with a margin: uint8 (SIDE, SIDE, 3), BGR."""
     x, y, side, _ = recording.face_box()
     wide = 1.9 * side
     window = (x + side / 2 - wide / 2, y + side / 2 - wide * 0.53, wide, wide)
-    picture = next(recording.render(replace(recording.view, window=window, shape=(2 * SIDE, 2 * SIDE))))
-    return np.asarray(cv2.cvtColor(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR))
+    image = next(recording.render(replace(recording.view, window=window, shape=(2 * SIDE, 2 * SIDE))))
+    return np.asarray(cv2.cvtColor(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR))
 
 
-def labelled(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+def labelled(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(picture, text, (4, SIDE - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.38, colour, thickness, cv2.LINE_AA)
-    return picture
+        cv2.putText(image, text, (4, SIDE - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.38, colour, thickness, cv2.LINE_AA)
+    return image
 
 
 def main() -> None:
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("docs/simulation-people.jpg")
     sheet = []
     for index in range(24):
-        # Half of them are drawn as for `calm`, half as for `complex`, in the light of `calm`.
+        # Half of them are drawn from `calm`, half from `complex`, all in the light of `calm`.
         preset = ("calm", "complex")[index % 2]
         person = make_recording(preset, 2, index, seconds=1.0, times=ONE_FRAME)
         calm = make_recording("calm", 2, index, seconds=1.0, times=ONE_FRAME)
@@ -75,12 +75,12 @@ def main() -> None:
             sheet.append(labelled(portrait(replace(person, motion=still.motion, lighting=lighting)), kind))
     person = make_recording("calm", 2, 30, seconds=1.0, times=ONE_FRAME)
     for name, actions in EXPRESSIONS.items():
-        nothing = np.zeros((1, 3))
-        face = Motion(nothing, nothing, {action: np.full(1, weight) for action, weight in actions.items()}, nothing)
+        zero = np.zeros((1, 3))
+        face = Motion(zero, zero, {action: np.full(1, weight) for action, weight in actions.items()}, zero)
         sheet.append(labelled(portrait(replace(person, motion=face)), name))
     rows = [np.hstack(sheet[first : first + 8]) for first in range(0, len(sheet), 8)]
     cv2.imwrite(str(out), np.vstack(rows))
-    print(f"wrote {out}: simulated people, none of them real")
+    print(f"wrote {out}: simulated people")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ Each ROOT holds recordings of `facepulse simulate` in the layout native, of a sp
 method reads every video through `facepulse.measure`, and is asked for its reading however little it trusts it; so the
 errors are over all recordings. What would have been shown has a quality of 0.7 or more. The reference of a recording,
 and of each of its windows of 10 s, is the mean of the heart that was simulated. Networks of the package open-rppg (see
-`judges.py`) read the same files with their own detector, and are taken at their own word (`hr`).
+`external_methods.py`) read the same files with their own detector, and are taken at their own word (`hr`).
 
 Prints a table a set, with 95 % intervals over recordings by bootstrap, and one of the first method's error beside each
 other's in the same recordings, and writes them with every reading to FOLDER. What has been read there already is not
@@ -31,7 +31,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from judges import Recording, find_recordings, read_open_rppg
+from external_methods import Recording, estimate_with_open_rppg, find_recordings
 
 from facepulse import measure
 from facepulse._files import atomic_write
@@ -217,7 +217,7 @@ def main() -> None:
         new = [each for each in sets[name] if (name, each.name, label) not in known]
         if not new:
             continue
-        for each, said in zip(new, read_open_rppg(options.open_rppg, network, new), strict=True):
+        for each, said in zip(new, estimate_with_open_rppg(options.open_rppg, network, new), strict=True):
             reading = Reading(name, each.name, label, None, each.bpm, said.own_bpm, None, attributes_of(each))
             readings[name].append(reading)
         keep(options.out, name, readings[name])

@@ -1,4 +1,4 @@
-"""The waveforms that a network of open-rppg 0.1.1 reads; run by `judges.py` with the python of open-rppg's environment.
+"""Waveforms of a network of open-rppg 0.1.1, for `external_methods.py`; runs in an environment of its own.
 
 python open_rppg.py NETWORK VIDEO...    prints a line of JSON a video: hr and SQI (its own), fps, waveform, times
 """

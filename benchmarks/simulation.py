@@ -1,11 +1,12 @@
-"""How fast does the simulator make training clips, and does anything but blood give the pulse away?
+"""Speed of the simulator, and a control without a pulse.
 
     python benchmarks/simulation.py clips [--clips 24] [--preset complex] [--size 128] [--frames 160]
     python benchmarks/simulation.py leak [--recordings 20] [--seconds 20]
 
-`clips` prints clips a second over all cores, after each process has made one, and the memory of the largest process.
-`leak` renders recordings with their blood standing still and everything else as it is, the nod of the head at each beat
-included, writes them as files and measures those: no method may then be confident. All of it is simulated.
+`clips` prints training clips per second over all cores, after each process has made one, and the memory of the largest
+process. `leak` renders recordings with constant blood volume and everything else as it is, including the nod of the
+head at each beat, writes them as files and measures those: no method should then report a high quality. All data are
+simulated.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ CONFIDENT = 0.3
 
 
 def processes() -> ProcessPoolExecutor:
-    """One process a core with one thread each: more of them only get in each other's way."""
+    """One process per core with one thread each; more threads would compete for the cores."""
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # read when a fresh process imports numpy
     return ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn"), cv2.setNumThreads, (1,))
 
 
 def make_clip(index: int, *, preset: str, size: int, frames: int) -> float:
-    """Make a clip, and say how much memory this process has needed so far, in MB."""
+    """Make a clip, and return the peak memory of this process in MB."""
     training_clip(preset, 0, index, size=size, frames=frames)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -55,14 +56,14 @@ def clips(count: int, preset: str, size: int, frames: int) -> None:
         memory = max(pool.map(work, range(count)))
         seconds = time.perf_counter() - started
     print(
-        f"{count} clips of {frames} frames, {size}x{size}, {preset}: {count / seconds:.2f} a second on {cores} cores, "
-        f"{memory:.0f} MB in the largest process"
+        f"{count} clips of {frames} frames, {size}x{size}, {preset}: {count / seconds:.2f} per second on {cores} "
+        f"cores, {memory:.0f} MB in the largest process"
     )
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a method read where no pulse was; the error is the distance from the heart that was not seen."""
+class Control:
+    """Estimate of a method from a recording without a pulse; the error is the distance from the drawn heart rate."""
 
     preset: str
     method: str
@@ -70,39 +71,39 @@ class Reading:
     error_bpm: float
 
 
-def measure_without_pulse(job: tuple[str, int], *, seconds: float) -> list[Reading]:
+def measure_without_pulse(job: tuple[str, int], *, seconds: float) -> list[Control]:
     preset, index = job
     recording = make_recording(preset, 11, index, split="validation", seconds=seconds)
-    readings = []
+    controls = []
     with tempfile.TemporaryDirectory() as folder:
         path = write_video(recording, recording.frames(pulse=False), Path(folder))
         for method in CLASSICAL:
             try:
                 found = facepulse.measure(path, method=method, min_quality=0.0)
             except FacepulseError:
-                continue  # nobody found for long enough: nothing reported at all
+                continue  # no face for long enough, so no estimate
             error = abs(found.bpm - recording.bpm) if found.bpm is not None else np.nan
-            readings.append(Reading(preset, method, found.quality, error))
-    return readings
+            controls.append(Control(preset, method, found.quality, error))
+    return controls
 
 
 def leak(count: int, seconds: float) -> None:
     jobs = [(preset, index) for index in range(count) for preset in ("calm", "complex")]
     with processes() as pool:
         done = pool.map(partial(measure_without_pulse, seconds=seconds), jobs)
-        readings = [reading for readings in done for reading in readings]
-    print(f"simulated, {count} recordings of {seconds:g} s a preset, validation split, seed 11, pulse switched off")
+        controls = [control for group in done for control in group]
+    print(f"simulated, {count} recordings of {seconds:g} s per preset, validation split, seed 11, pulse switched off")
     for preset in ("calm", "complex"):
         for method in CLASSICAL:
-            mine = [reading for reading in readings if (reading.preset, reading.method) == (preset, method)]
-            quality = np.array([reading.quality for reading in mine])
-            right = np.array([reading.quality >= CONFIDENT and reading.error_bpm < 5 for reading in mine])
+            group = [control for control in controls if (control.preset, control.method) == (preset, method)]
+            quality = np.array([control.quality for control in group])
+            leaked = np.array([control.quality >= CONFIDENT and control.error_bpm < 5 for control in group])
             print(
-                f"{preset:8} {method:6} n {len(mine):3}  quality below {CONFIDENT}: {np.mean(quality < CONFIDENT):.0%},"
-                f" median {np.median(quality):.2f}, largest {quality.max():.2f};"
-                f" above it and within 5 bpm: {right.sum()}"
+                f"{preset:8} {method:6} n {len(group):3}  quality below {CONFIDENT}: {np.mean(quality < CONFIDENT):.0%}"
+                f", median {np.median(quality):.2f}, largest {quality.max():.2f};"
+                f" above it and within 5 bpm: {leaked.sum()}"
             )
-    quality = np.array([reading.quality for reading in readings])
+    quality = np.array([control.quality for control in controls])
     print(f"all      n {len(quality)}  quality below {CONFIDENT}: {np.mean(quality < CONFIDENT):.1%}")
 
 

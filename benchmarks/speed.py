@@ -4,7 +4,8 @@
 
 Prints the seconds of video measured a second of wall time, stage by stage, then whole processes: until the first frame
 is worked on, until the answer, and their peak memory (Linux), for clips of 20 s, 1 min and 10 min. Medians of several
-runs. With an interpreter that can import open-rppg (see `judges.py`), its networks read the 20 s and the minute, too.
+runs. With an interpreter that can import open-rppg (see `external_methods.py`), its networks get the 20 s and the
+minute, too.
 Targets on two cores, with POS: 30 times real time; import in 0.3 s, first frame in 1 s; 20 s of video in 2 s and
 300 MB; 10 min in no more than 50 MB above 1 min. With a network: 10 times real time, 20 s of video in 3 s, and 500 MB.
 """
