@@ -14,7 +14,7 @@ from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import heart_rate
 from facepulse.simulate.codec import through_codec
-from facepulse.training.augmentation import FPS, NORMAL, Augmentation, _encoding, played
+from facepulse.training.augmentation import FPS, NORMAL, Augmentation, _draw_encoding, change_speed
 from small_cache import SmallRecording, waveform, write_cache
 
 BPM = 84.0
@@ -72,10 +72,10 @@ def relative_pulse(frames, bpm=BPM):
 def test_all_is_off_by_default_and_then_nothing_is_touched(clip):
     off = Augmentation()
     assert all(value == 0 for value in msgspec.structs.asdict(off).values())
-    assert off.changed(clip, random()) is clip
-    assert all(off.factor(bpm, 2.0, random(seed)) == 1 for seed, bpm in enumerate((50.0, 75.0, 120.0)))
+    assert off.apply(clip, random()) is clip
+    assert all(off.speed_factor(bpm, 2.0, random(seed)) == 1 for seed, bpm in enumerate((50.0, 75.0, 120.0)))
     ppg = np.arange(len(clip), dtype=np.float32)
-    frames, ppg_played = played(clip, ppg, 1.0, 160)
+    frames, ppg_played = change_speed(clip, ppg, 1.0, 160)
     assert np.shares_memory(frames, clip)
     np.testing.assert_array_equal(frames, clip[:160])
     np.testing.assert_array_equal(ppg_played, ppg[:160])
@@ -87,7 +87,7 @@ def test_all_is_off_by_default_and_then_nothing_is_touched(clip):
 @pytest.mark.parametrize("field", STRONG)
 def test_each_field_alone_changes_something(field):
     frames = textured()
-    new = Augmentation(**{field: STRONG[field]}).changed(frames, random(3))
+    new = Augmentation(**{field: STRONG[field]}).apply(frames, random(3))
     assert new.dtype == np.uint8
     assert new.shape == frames.shape
     assert (new != frames).any()
@@ -105,29 +105,29 @@ def test_same_seed_same_bytes_and_the_input_stays(fields, seed, count, size):
     frames.flags.writeable = False
     before = frames.copy()
     augmentation = Augmentation(**fields)
-    new = augmentation.changed(frames, random(seed))
+    new = augmentation.apply(frames, random(seed))
     assert (new.dtype, new.shape) == (np.uint8, frames.shape)
-    np.testing.assert_array_equal(new, augmentation.changed(frames, random(seed)))
+    np.testing.assert_array_equal(new, augmentation.apply(frames, random(seed)))
     np.testing.assert_array_equal(frames, before)
 
 
 def test_compression_too_gives_the_same_bytes():
     frames = textured()
     for seed in range(6):
-        one, other = (Augmentation(compression=1).changed(frames, random(seed)) for _ in range(2))
+        one, other = (Augmentation(compression=1).apply(frames, random(seed)) for _ in range(2))
         np.testing.assert_array_equal(one, other)
 
 
 def test_another_seed_gives_other_bytes():
     frames = textured()
-    made = {Augmentation(**STRONG).changed(frames, random(seed)).tobytes() for seed in range(5)}
+    made = {Augmentation(**STRONG).apply(frames, random(seed)).tobytes() for seed in range(5)}
     assert len(made) == 5
 
 
 @pytest.mark.parametrize("field", [name for name in STRONG if name != "occlusion"])
 def test_the_pulse_survives_each_change(clip, field):
     for seed in range(4):
-        new = Augmentation(**{field: STRONG[field]}).changed(clip, random(seed))
+        new = Augmentation(**{field: STRONG[field]}).apply(clip, random(seed))
         trace = new.mean((1, 2))
         assert rate(trace, "POS") == pytest.approx(BPM, abs=0.5)
         assert rate(trace, "GREEN") == pytest.approx(BPM, abs=0.5)
@@ -136,7 +136,7 @@ def test_the_pulse_survives_each_change(clip, field):
 
 def test_the_pulse_survives_all_of_them_where_nothing_is_in_front(clip):
     for seed in range(4):
-        bare = Augmentation(**STRONG | {"occlusion": 0}).changed(clip, random(seed))
+        bare = Augmentation(**STRONG | {"occlusion": 0}).apply(clip, random(seed))
         assert rate(bare.mean((1, 2))) == pytest.approx(BPM, abs=1)
 
 
@@ -146,7 +146,7 @@ def test_light_never_clips_the_brightest_skin(seed):
     """The pulse of a level near white would be cut off by a plain gain."""
     light = 245 + 5 * waveform(BPM, np.arange(240) / FPS)[:, None, None, None]
     bright = np.rint(np.broadcast_to(light, (240, 8, 8, 3)) + random(0).uniform(-1, 1, (240, 8, 8, 3))).astype(np.uint8)
-    new = Augmentation(brightness=2, contrast=0.5, temperature=0.5).changed(bright, random(seed))
+    new = Augmentation(brightness=2, contrast=0.5, temperature=0.5).apply(bright, random(seed))
     assert rate(new.mean((1, 2)), "GREEN") == pytest.approx(BPM, abs=1)
     assert relative_pulse(new) > 0.15 * relative_pulse(bright)
 
@@ -157,7 +157,7 @@ def test_what_stands_still_stays_still(seed):
     """Drawn once a clip: no change may move from frame to frame, or it could look like a heart."""
     still = np.repeat(textured(1), 20, axis=0)
     steady = {name: value for name, value in QUICK.items() if name not in ("noise", "occlusion")}
-    new = Augmentation(**steady).changed(still, random(seed))
+    new = Augmentation(**steady).apply(still, random(seed))
     assert (new == new[0]).all()
 
 
@@ -166,14 +166,14 @@ def test_compression_adds_no_rhythm():
     noise = random(0).normal(0, 1.5, (240, 48, 48, 3))
     still = np.rint(textured(1, 48).clip(20, 235) + noise).clip(0, 255).astype(np.uint8)
     for seed in range(8):
-        new = Augmentation(compression=1).changed(still, random(seed))
+        new = Augmentation(compression=1).apply(still, random(seed))
         green = new[30:, ..., 1].mean((1, 2))  # an encoder takes some frames to settle
         power = np.abs(np.fft.rfft((green - green.mean()) * np.hanning(len(green)))) / len(green) * 4
         assert power[5:].max() < 0.25  # amplitude in grey levels, from 43 bpm
 
 
 def test_both_codecs_are_drawn_and_only_the_first_frame_is_a_key_frame():
-    encodings = [_encoding(160, random(seed)) for seed in range(40)]
+    encodings = [_draw_encoding(160, random(seed)) for seed in range(40)]
     assert {encoding.codec for encoding in encodings} == {"libx264", "mjpeg"}
     assert {encoding.key_interval for encoding in encodings if encoding.codec == "libx264"} == {160}
 
@@ -183,12 +183,12 @@ def test_both_codecs_are_drawn_and_only_the_first_frame_is_a_key_frame():
 
 def test_flip_mirrors_left_and_right():
     frames = textured()
-    np.testing.assert_array_equal(Augmentation(flip=1).changed(frames, random()), frames[:, :, ::-1])
+    np.testing.assert_array_equal(Augmentation(flip=1).apply(frames, random()), frames[:, :, ::-1])
 
 
 def test_probabilities_are_probabilities():
     frames = textured(2, 8)
-    flipped = sum(Augmentation(flip=0.3).changed(frames, rng) is not frames for rng in [random()] * 2000)
+    flipped = sum(Augmentation(flip=0.3).apply(frames, rng) is not frames for rng in [random()] * 2000)
     assert flipped == pytest.approx(600, abs=70)
 
 
@@ -200,7 +200,7 @@ def test_crop_shows_a_part_enlarged_from_within(seed, crop):
     across = np.arange(size, dtype=np.uint8) * 2
     frames = np.empty((2, size, size, 3), np.uint8)
     frames[..., 0], frames[..., 1:] = across, across[:, None, None]
-    new = Augmentation(crop=crop).changed(frames, random(seed))[0].astype(float) / 2
+    new = Augmentation(crop=crop).apply(frames, random(seed))[0].astype(float) / 2
     for position in (new[50, :, 0], new[:, 50, 1]):
         cut = 1 - (position[80] - position[20]) / 60
         assert -0.02 <= cut <= crop + 0.02
@@ -212,7 +212,7 @@ def test_crop_moves_to_every_side():
     across = np.arange(0, 200, 2, dtype=np.uint8)
     frames = np.empty((1, 100, 100, 3), np.uint8)
     frames[..., 0], frames[..., 1:] = across, across[:, None, None]
-    made = np.stack([Augmentation(crop=0.3).changed(frames, random(seed))[0] for seed in range(200)])
+    made = np.stack([Augmentation(crop=0.3).apply(frames, random(seed))[0] for seed in range(200)])
     middles = made[:, 49:51, 49:51, :2].mean((1, 2)) / 2
     assert (middles.min(axis=0) < 44).all()
     assert (middles.max(axis=0) > 55).all()
@@ -223,7 +223,7 @@ def test_crop_moves_to_every_side():
 def test_brightness_is_light_in_stops():
     """Middle grey, a level of 0.46, becomes what sRGB makes of half or twice the light, for small changes."""
     grey = np.full((1, 4, 4, 3), 117, np.uint8)
-    levels = np.array([Augmentation(brightness=0.5).changed(grey, random(seed))[0, 0, 0, 0] for seed in range(300)])
+    levels = np.array([Augmentation(brightness=0.5).apply(grey, random(seed))[0, 0, 0, 0] for seed in range(300)])
 
     def srgb(light):
         return 255 * (1.055 * light ** (1 / 2.4) - 0.055)
@@ -237,7 +237,7 @@ def test_contrast_turns_about_the_middle_of_the_clip():
     frames = np.empty((1, 4, 4, 3), np.uint8)
     frames[:, :2], frames[:, 2:] = 90, 150
     for seed in range(50):
-        new = Augmentation(contrast=0.5).changed(frames, random(seed))[0].astype(float)
+        new = Augmentation(contrast=0.5).apply(frames, random(seed))[0].astype(float)
         spread = new[3, 0, 0] - new[0, 0, 0]
         assert 60 / 1.5 - 2 <= spread <= 60 * 1.5 + 2
         assert new.mean() == pytest.approx(120, abs=2)
@@ -247,7 +247,7 @@ def test_temperature_changes_red_against_blue_and_leaves_green():
     frames = np.full((1, 4, 4, 3), 117, np.uint8)
     reds = []
     for seed in range(50):
-        red, green, blue = Augmentation(temperature=0.5).changed(frames, random(seed))[0, 0, 0].astype(int)
+        red, green, blue = Augmentation(temperature=0.5).apply(frames, random(seed))[0, 0, 0].astype(int)
         assert green == 117
         assert np.sign(red - 117) == -np.sign(blue - 117)
         reds.append(red)
@@ -260,7 +260,7 @@ def test_noise_is_new_on_every_pixel_and_frame():
     grey = np.full((40, 32, 32, 3), 128, np.uint8)
     deviations = []
     for seed in range(20):
-        noise = Augmentation(noise=6).changed(grey, random(seed)).astype(np.float32) - 128
+        noise = Augmentation(noise=6).apply(grey, random(seed)).astype(np.float32) - 128
         deviations.append(noise.std())
         values = len(noise[0].ravel())
         assert np.abs(noise.mean((1, 2, 3))).max() < 5 * noise.std() / math.sqrt(values) + 0.02  # no frame is lighter
@@ -281,10 +281,10 @@ def test_the_noise_is_normal():
 
 def test_compression_is_a_codec_and_loses_little(clip):
     for seed in range(4):
-        new = Augmentation(compression=1).changed(clip, random(seed))
+        new = Augmentation(compression=1).apply(clip, random(seed))
         rng = random(seed)
         rng.random(3)  # the flip, the occlusion, the compression
-        expected = through_codec(clip, np.arange(len(clip)) / FPS, _encoding(len(clip), rng))
+        expected = through_codec(clip, np.arange(len(clip)) / FPS, _draw_encoding(len(clip), rng))
         np.testing.assert_array_equal(new, expected)
         error = new.astype(np.float32) - clip
         assert 0.3 < error.std() < 8
@@ -295,7 +295,7 @@ def test_compression_is_a_codec_and_loses_little(clip):
 def test_something_is_in_front_of_a_part_for_a_short_time(seed, count):
     frames = np.full((count, 40, 40, 3), 3, np.uint8)
     frames[:, :, :, 1] = 251
-    new = Augmentation(occlusion=1).changed(frames, random(seed))
+    new = Augmentation(occlusion=1).apply(frames, random(seed))
     covered = (new != frames).any(axis=3)
     share = covered.mean((1, 2))
     touched = np.flatnonzero(share)
@@ -309,7 +309,7 @@ def test_it_comes_stays_and_goes():
     frames = np.full((300, 64, 64, 3), 3, np.uint8)
     lengths = []
     for seed in range(60):
-        share = (Augmentation(occlusion=1).changed(frames, random(seed)) != frames).any(axis=3).mean((1, 2))
+        share = (Augmentation(occlusion=1).apply(frames, random(seed)) != frames).any(axis=3).mean((1, 2))
         touched = np.flatnonzero(share)
         lengths.append(len(touched) / FPS)
         if len(touched) < 12:
@@ -325,7 +325,7 @@ def test_it_comes_stays_and_goes():
 
 def test_what_is_not_covered_keeps_its_bytes_and_pulse(clip):
     for seed in range(6):
-        new = Augmentation(occlusion=1).changed(clip, random(seed))
+        new = Augmentation(occlusion=1).apply(clip, random(seed))
         free = (new == clip).all(axis=(0, 3))
         assert free.mean() > 0.25
         assert (new != clip).any()
@@ -337,7 +337,7 @@ def test_what_is_not_covered_keeps_its_bytes_and_pulse(clip):
 
 @given(SEEDS, st.floats(20, 300), st.floats(1, 5))
 def test_a_new_rate_is_one_that_hearts_have_and_the_recording_is_long_enough(seed, bpm, longest):
-    factor = Augmentation(speed=1).factor(bpm, longest, random(seed))
+    factor = Augmentation(speed=1).speed_factor(bpm, longest, random(seed))
     assert 0.5 - 1e-9 <= factor <= min(2, longest) + 1e-9
     assert factor <= longest
     assert factor == 1 or 40 - 1e-9 <= bpm * factor <= 180 + 1e-9
@@ -346,7 +346,7 @@ def test_a_new_rate_is_one_that_hearts_have_and_the_recording_is_long_enough(see
 def test_rare_rates_become_more_common():
     rng = random(0)
     rates = rng.normal(80, 12, 5000).clip(50, 120)
-    new = np.array([bpm * Augmentation(speed=0.5).factor(bpm, 2.0, rng) for bpm in rates])
+    new = np.array([bpm * Augmentation(speed=0.5).speed_factor(bpm, 2.0, rng) for bpm in rates])
 
     def rare(all_rates):
         return np.mean((all_rates < 55) | (all_rates > 110))
@@ -357,7 +357,7 @@ def test_rare_rates_become_more_common():
 
 
 def test_without_a_longer_recording_clips_are_only_slowed_down():
-    factors = [Augmentation(speed=1).factor(100.0, 1.0, random(seed)) for seed in range(200)]
+    factors = [Augmentation(speed=1).speed_factor(100.0, 1.0, random(seed)) for seed in range(200)]
     assert max(factors) <= 1
     assert min(factors) < 0.6
 
@@ -365,14 +365,14 @@ def test_without_a_longer_recording_clips_are_only_slowed_down():
 @pytest.mark.parametrize(("bpm", "longest"), [(0.0, 2.0), (-60.0, 2.0), (math.nan, 2.0), (math.inf, 2.0), (70.0, 0.9)])
 def test_impossible_requests_are_refused(bpm, longest):
     with pytest.raises(ValueError, match="bpm must be positive and longest at least 1"):
-        Augmentation(speed=1).factor(bpm, longest, random())
+        Augmentation(speed=1).speed_factor(bpm, longest, random())
 
 
 @given(SEEDS, st.floats(1, 3), st.integers(2, 200))
 def test_a_drawn_factor_can_be_played(seed, longest, count):
     there = math.floor(longest * count)
-    factor = Augmentation(speed=1).factor(70.0, there / count, random(seed))
-    frames, ppg = played(np.zeros((there, 2, 2, 3), np.uint8), np.zeros(there, np.float32), factor, count)
+    factor = Augmentation(speed=1).speed_factor(70.0, there / count, random(seed))
+    frames, ppg = change_speed(np.zeros((there, 2, 2, 3), np.uint8), np.zeros(there, np.float32), factor, count)
     assert len(frames) == len(ppg) == count
 
 
@@ -382,7 +382,7 @@ def test_played_reads_between_the_frames(factor, count):
     there = math.ceil((count - 1) * factor) + 1
     levels = np.arange(there, dtype=np.float32)
     frames = np.broadcast_to(levels.astype(np.uint8)[:, None, None, None], (there, 4, 4, 3))
-    frames, ppg = played(frames, levels, factor, count)
+    frames, ppg = change_speed(frames, levels, factor, count)
     assert (frames.dtype, frames.shape, ppg.dtype) == (np.uint8, (count, 4, 4, 3), np.float32)
     np.testing.assert_allclose(ppg, np.arange(count) * factor, atol=1e-4)
     np.testing.assert_allclose(frames[:, 1, 2, 0], np.arange(count) * factor, atol=0.51)
@@ -392,7 +392,7 @@ def test_a_frame_that_is_hit_exactly_stays_whatever_comes_after():
     """Also where the wave has no value after it."""
     frames = textured(9)
     ppg = np.array([0, np.nan, 2, np.nan, 4, np.nan, 6, np.nan, 8], np.float32)
-    new, wave_played = played(frames, ppg, 2.0, 5)
+    new, wave_played = change_speed(frames, ppg, 2.0, 5)
     np.testing.assert_array_equal(new, frames[::2])
     np.testing.assert_array_equal(wave_played, ppg[::2])
 
@@ -401,7 +401,7 @@ def test_a_frame_that_is_hit_exactly_stays_whatever_comes_after():
 def test_speed_multiplies_the_rate_of_both_and_keeps_the_phase(recording, factor):
     count = math.floor((len(recording.frames) - 1) / factor)
     count = min(count, 240)
-    frames, ppg = played(recording.frames, recording.ppg, factor, count)
+    frames, ppg = change_speed(recording.frames, recording.ppg, factor, count)
     seen = CLASSICAL["POS"].waveform(frames.mean((1, 2)), FPS)
     assert heart_rate(seen, FPS, PROTOCOLS["facepulse"]) == pytest.approx(BPM * factor, abs=1)
     assert heart_rate(ppg, FPS, PROTOCOLS["facepulse"]) == pytest.approx(BPM * factor, abs=1)
@@ -414,9 +414,9 @@ def test_speed_multiplies_the_rate_of_both_and_keeps_the_phase(recording, factor
 def test_played_refuses_what_is_too_short():
     frames, ppg = textured(10), np.zeros(10, np.float32)
     with pytest.raises(ValueError, match="11 frames are needed, not 10"):
-        played(frames, ppg, 2.0, 6)
+        change_speed(frames, ppg, 2.0, 6)
     with pytest.raises(ValueError, match="factor must be above 0, not 0"):
-        played(frames, ppg, 0, 3)
+        change_speed(frames, ppg, 0, 3)
 
 
 # Fields
@@ -446,4 +446,4 @@ def test_read_from_settings():
 )
 def test_other_frames_are_refused(frames):
     with pytest.raises(ValueError, match="frames must be uint8"):
-        Augmentation(flip=1).changed(frames, random())
+        Augmentation(flip=1).apply(frames, random())

@@ -1,4 +1,4 @@
-"""Two processes under torchrun: together they learn what one learns from twice the batch."""
+"""Training by two processes under torchrun, compared with one process and twice the batch."""
 
 import subprocess
 import sys
@@ -9,21 +9,21 @@ import torch
 import yaml
 
 from facepulse.inference.weights import load_model, read_card
-from facepulse.training.distributed import started
+from facepulse.training.distributed import join_ranks
 from facepulse.training.loop import train
 from small_run import cache, entries, settings
 
 HASH = """
 import sys, torch
-from facepulse.training import loop
+from facepulse.training import loop, setup
 from facepulse.training.settings import read_settings
 from facepulse.inference.weights import digest
 seen = {}
-shared = loop.DistributedDataParallel
+shared = setup.DistributedDataParallel
 def keep(network, **options):
     seen["network"] = network
     return shared(network, **options)
-loop.DistributedDataParallel = keep
+setup.DistributedDataParallel = keep
 torch.set_num_threads(1)
 loop.train(read_settings(sys.argv[1]))
 print("weights", digest({name: tensor.numpy() for name, tensor in seen["network"].state_dict().items()}))
@@ -36,11 +36,11 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_learns_from_twice_the_batch(tmp_path: Path) -> None:
+def test_two_processes_reach_the_error_of_one_process_with_twice_the_batch(tmp_path: Path) -> None:
     data = cache(tmp_path)
     steps = {"epochs": 4}
-    loss = {"name": "negative-pearson"}  # enough steps to learn what there is to learn
-    # Dropout draws by the process: without it the two are alike but for the statistics of smaller batches.
+    loss = {"name": "negative-pearson"}  # converges within these steps
+    # Dropout draws per process: without it only the batch statistics differ.
     network = {"config": {"stem_width": 2, "width": 4, "head_width": 4, "dropout": 0.0}}
     path = tmp_path / "two.yaml"
     path.write_text(
@@ -71,9 +71,9 @@ def test_two_processes_learn_what_one_learns_from_twice_the_batch(tmp_path: Path
     assert "was begun by 2 processes and cannot go on with 1" in alone.stderr
 
 
-def test_on_ones_own_nothing_is_waited_for() -> None:
-    with started("cpu") as ranks:
+def test_single_process_needs_no_communication() -> None:
+    with join_ranks("cpu") as ranks:
         assert (ranks.rank, ranks.size, ranks.first) == (0, 1, True)
         assert ranks.gather([1, 2]) == [1, 2]
-        assert ranks.tell("x") == "x"
+        assert ranks.broadcast("x") == "x"
         assert ranks.mean(torch.tensor(3.0)) == 3.0

@@ -13,9 +13,9 @@ from scipy.signal import butter, filtfilt, welch  # noqa: E402
 from facepulse.training.losses import (  # noqa: E402
     HybridLoss,
     frequency_cross_entropy,
-    frequency_cross_entropy_as_coded,
+    frequency_cross_entropy_as_published,
     heart_rate_kl,
-    heart_rate_kl_as_coded,
+    heart_rate_kl_as_published,
     mse,
     negative_pearson,
     pulse_spectrum,
@@ -43,9 +43,9 @@ LOSSES = {
     "cross_entropy": lambda x, y: frequency_cross_entropy(x, y, FPS),
     "kl": lambda x, y: heart_rate_kl(x, y, FPS),
     "hybrid": lambda x, y: HybridLoss(30, FPS)(x, y, epoch=7),
-    "cross_entropy_as_coded": lambda x, y: frequency_cross_entropy_as_coded(x, y, FPS),
-    "kl_as_coded": lambda x, y: heart_rate_kl_as_coded(x, y, FPS),
-    "hybrid_as_coded": lambda x, y: HybridLoss(30, FPS, as_coded=True)(x, y, epoch=7),
+    "cross_entropy_as_published": lambda x, y: frequency_cross_entropy_as_published(x, y, FPS),
+    "kl_as_published": lambda x, y: heart_rate_kl_as_published(x, y, FPS),
+    "hybrid_as_published": lambda x, y: HybridLoss(30, FPS, as_published_code=True)(x, y, epoch=7),
 }
 
 
@@ -128,26 +128,26 @@ REFERENCES = {
     "cross_entropy": looped_cross_entropy,
     "kl": looped_kl,
     "hybrid": lambda x, y: looped_pearson(x, y) + 1.5 ** (6 / 30) * (looped_cross_entropy(x, y) + looped_kl(x, y)),
-    "cross_entropy_as_coded": coded_cross_entropy,
-    "kl_as_coded": coded_kl,
+    "cross_entropy_as_published": coded_cross_entropy,
+    "kl_as_published": coded_kl,
 }
 
 
 @pytest.mark.parametrize("name", REFERENCES)
 def test_loss_is_its_equation(waveforms, name):
     prediction, target = waveforms
-    if name.endswith("as_coded"):
+    if name.endswith("as_published"):
         target = target.roll(1, 0)
         prediction, target = prediction[:2], target[1:]  # inside 45-150 bpm, and predictions that are off
     pairs = zip(prediction.tolist(), target.tolist(), strict=True)
     expected = np.mean([REFERENCES[name](np.array(x), np.array(y)) for x, y in pairs])
     # The default spectrum keeps a millionth of the power in every bin, which the equations do not know of.
     assert float(LOSSES[name](prediction, target)) == pytest.approx(
-        expected, rel=2e-3 if "as_coded" not in name else 1e-7
+        expected, rel=2e-3 if "as_published" not in name else 1e-7
     )
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if name != "kl_as_coded"])
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "kl_as_published"])
 def test_gradient_is_right(waveforms, name):
     prediction, target = waveforms
     prediction, target = prediction[:2, :80].clone().requires_grad_(), target[:2, :80]
@@ -155,30 +155,30 @@ def test_gradient_is_right(waveforms, name):
     assert torch.autograd.gradcheck(LOSSES[name], (prediction, target), eps=1e-6)
 
 
-def test_heart_rate_loss_teaches_by_default_and_not_as_coded(waveforms, monkeypatch):
+def test_heart_rate_loss_teaches_by_default_and_not_as_published(waveforms, monkeypatch):
     prediction, target = waveforms
     prediction = prediction.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(heart_rate_kl(prediction, target, FPS), prediction)
     assert (gradient.abs().amax(1) > 1e-3).all()
-    assert not heart_rate_kl_as_coded(prediction, target, FPS).requires_grad
+    assert not heart_rate_kl_as_published(prediction, target, FPS).requires_grad
 
-    loss = HybridLoss(30, FPS, as_coded=True)
+    loss = HybridLoss(30, FPS, as_published_code=True)
     whole = loss(prediction, target, epoch=1)
     (gradient_of_whole,) = torch.autograd.grad(whole, prediction)
-    monkeypatch.setattr("facepulse.training.losses.heart_rate_kl_as_coded", lambda *_: 0.0)
+    monkeypatch.setattr("facepulse.training.losses.heart_rate_kl_as_published", lambda *_: 0.0)
     without = loss(prediction, target, epoch=1)
     (gradient_without,) = torch.autograd.grad(without, prediction)
     assert whole.item() > without.item() + 1
     assert (gradient_of_whole == gradient_without).all()
 
 
-def test_as_coded_reproduces_the_published_code():
-    right, wrong = (float(frequency_cross_entropy_as_coded(tone(72), tone(bpm), FPS)) for bpm in (72, 82))
+def test_as_published_reproduces_the_published_code():
+    right, wrong = (float(frequency_cross_entropy_as_published(tone(72), tone(bpm), FPS)) for bpm in (72, 82))
     assert (round(right, 3), round(wrong, 3)) == (4.605, 4.643)
     bin_bpm = 60 * FPS / 3333
-    values = [float(heart_rate_kl_as_coded(tone(72), tone(72 + bins * bin_bpm), FPS)) for bins in (0, 1, 10)]
+    values = [float(heart_rate_kl_as_published(tone(72), tone(72 + bins * bin_bpm), FPS)) for bins in (0, 1, 10)]
     assert [round(value, 3) for value in values] == [0.0, 0.056, 5.556]
-    assert float(heart_rate_kl_as_coded(tone(60), tone(140), FPS)) == pytest.approx(32.0, abs=0.05)
+    assert float(heart_rate_kl_as_published(tone(60), tone(140), FPS)) == pytest.approx(32.0, abs=0.05)
 
 
 def test_default_tells_a_right_from_a_wrong_heart_rate_by_a_nat():
@@ -228,7 +228,9 @@ def test_unit_and_offset_do_not_matter_and_clips_do_not_touch(waveforms, name):
     prediction, target = waveforms
     loss = LOSSES[name]
     assert float(loss(3 * prediction + 7, 0.1 * target - 2)) == pytest.approx(float(loss(prediction, target)), rel=1e-5)
-    alone = [float(loss(prediction[i : i + 1], target[i : i + 1])) for i in range(3)] if "as_coded" not in name else []
+    alone = (
+        [float(loss(prediction[i : i + 1], target[i : i + 1])) for i in range(3)] if "as_published" not in name else []
+    )
     if alone:
         assert float(loss(prediction, target)) == pytest.approx(np.mean(alone))
 

@@ -174,7 +174,7 @@ STUDIES = {
             _ablation(
                 ("hybrid", "", {}, {}),
                 ("hybrid without heart-rate loss", "no heart-rate loss", {}, {"heart_rate": False}),
-                ("hybrid as coded by others", "as coded", {}, {"as_coded": True}),
+                ("hybrid as coded by others", "as coded", {}, {"as_published_code": True}),
                 ("negative Pearson", "negative Pearson loss", {}, {"name": "negative-pearson"}),
                 ("MSE", "MSE loss", {}, {"name": "mse"}),
             ),

@@ -1,9 +1,9 @@
-"""Batches of clips, read and drawn ahead by other processes where there are any; the same on every machine."""
+"""Batches of clips, prepared ahead by worker processes if there are any; the same on every machine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -15,18 +15,30 @@ from facepulse.training.clips import Clip, Mixture
 from facepulse.training.distributed import Ranks
 from facepulse.training.settings import Settings
 
-Batch = tuple[Tensor, Tensor, list[str]]  # frames uint8 (B, T, S, S, 3), targets float32 (B, T), names of the clips
+
+class Batch(NamedTuple):
+    """Clips of one step.
+
+    Attributes:
+        frames: uint8 (B, T, S, S, 3), RGB.
+        ppg: float32 (B, T), the targets.
+        names: names of the clips.
+    """
+
+    frames: Tensor
+    ppg: Tensor
+    names: list[str]
 
 
 def batches(clips: Mixture, settings: Settings, ranks: Ranks, step: int, steps: int) -> Iterator[Batch]:
-    """What is left of a run for one of its processes: together they see what one with as many clips a step would.
+    """Iterate over the remaining batches of one process; all processes together see each clip of an epoch once.
 
     Args:
-        clips: of an epoch.
-        settings: of the run.
-        ranks: its processes.
-        step: how many steps are done.
-        steps: how many there are in an epoch.
+        clips: clips of an epoch.
+        settings: settings of the run.
+        ranks: processes of the run.
+        step: steps done.
+        steps: steps per epoch.
 
     Raises:
         FacepulseError: a clip cannot be read.
@@ -41,19 +53,19 @@ def batches(clips: Mixture, settings: Settings, ranks: Ranks, step: int, steps: 
         _ClipDataset(clips),
         batch_sampler=cast(Any, order),
         num_workers=settings.hardware.workers,
-        # A fork would copy threads' locks, of torch's and others', in whatever state they are in.
+        # A fork would copy the locks of torch's threads in whatever state they are.
         multiprocessing_context="spawn" if settings.hardware.workers else None,
-        collate_fn=_collated,
+        collate_fn=_collate,
         pin_memory=ranks.device.type == "cuda",
     )
-    for found in loader:
-        if isinstance(found, FacepulseError):
-            raise found
-        yield found
+    for batch_or_error in loader:
+        if isinstance(batch_or_error, FacepulseError):
+            raise batch_or_error
+        yield batch_or_error
 
 
 class _ClipDataset(Dataset[Clip | FacepulseError]):
-    """Clips by (epoch, index), as a `DataLoader` wants them."""
+    """Clips by (epoch, index), for a `DataLoader`."""
 
     def __init__(self, clips: Mixture) -> None:
         self._clips = clips
@@ -61,13 +73,13 @@ class _ClipDataset(Dataset[Clip | FacepulseError]):
     def __getitem__(self, key: tuple[int, int]) -> Clip | FacepulseError:
         try:
             return self._clips.clip(*key)
-        except FacepulseError as error:  # raised here, it would come back with a worker's traceback as its text
+        except FacepulseError as error:  # raised in a worker, its text would become a traceback
             return error
 
 
-def _collated(clips: Sequence[Clip | FacepulseError]) -> Batch | FacepulseError:
+def _collate(clips: Sequence[Clip | FacepulseError]) -> Batch | FacepulseError:
     good = [clip for clip in clips if isinstance(clip, Clip)]
     if len(good) < len(clips):
         return next(clip for clip in clips if isinstance(clip, FacepulseError))
     frames = torch.from_numpy(np.stack([clip.frames for clip in good]))
-    return frames, torch.from_numpy(np.stack([clip.ppg for clip in good])), [clip.name for clip in good]
+    return Batch(frames, torch.from_numpy(np.stack([clip.ppg for clip in good])), [clip.name for clip in good])

@@ -1,7 +1,7 @@
-"""Training clips: from prepared recordings, from the simulator, or from several of both, in an order that a seed fixes.
+"""Training clips from prepared recordings, the simulator, or several of both, in an order fixed by a seed.
 
-A clip is known by its epoch and its number in it, and is drawn with random numbers of its own: whichever process draws
-it, before or after a kill, it is the same.
+A clip is identified by its epoch and its index in it, which seed its random numbers: it is the same in every process,
+and after a run is resumed.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ import numpy as np
 from facepulse._types import Floats32, Frames
 from facepulse.datasets.cache import PreparedRecording, within_margin
 from facepulse.datasets.recording import DatasetError
+from facepulse.inference.overlap_add import standardised
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import heart_rate
-from facepulse.training.augmentation import Augmentation, played
+from facepulse.training.augmentation import Augmentation, change_speed
 from facepulse.training.settings import Data, Settings, Simulated
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What a network learns from.
+    """Training example: frames and the target waveform.
 
     Attributes:
         frames: uint8 (T, size, size, 3), RGB.
-        ppg: float32 (T,), systole upwards, zero mean and unit variance.
-        name: where it is from, to be told when something is wrong with it.
+        ppg: float32 (T,), systole up, zero mean and unit variance.
+        name: origin of the clip, for messages.
     """
 
     frames: Frames
@@ -40,26 +41,26 @@ class Clip:
 
 
 class Clips(Protocol):
-    """Clips of an epoch."""
+    """Source of training clips."""
 
     def __len__(self) -> int:
-        """How many there are in an epoch."""
+        """Return the number of clips per epoch."""
         ...
 
     def clip(self, epoch: int, index: int) -> Clip:
-        """One of them; epoch from 0."""
+        """Return a clip by its epoch, from 0, and its index."""
         ...
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Frames side by side that have a reference, and a clip's worth of them in the middle.
+class ClipSegment:
+    """Consecutive frames with a reference, and the position of a clip among them.
 
     Attributes:
-        recording: whose frames.
-        low: the first frame of the segment.
-        high: the frame after its last.
-        begin: the clip's first frame.
+        recording: recording of the frames.
+        low: first frame of the segment.
+        high: frame after the last of the segment.
+        begin: first frame of the clip.
     """
 
     recording: PreparedRecording
@@ -69,17 +70,17 @@ class Segment:
 
 
 class CacheClips:
-    """Prepared recordings cut into clips that lie side by side.
+    """Clips that are cut side by side from prepared recordings.
 
     Args:
-        recordings: of any dataset, with a reference PPG.
-        weight: how often each clip is seen in an epoch.
-        data: length, size, margin and rate.
-        augmentation: how clips are varied.
-        seed: of the order, and of what is drawn.
+        recordings: recordings of any dataset, with a reference PPG.
+        weight: number of times that each clip is used per epoch.
+        data: length, size, margin and frame rate.
+        augmentation: random changes of the clips.
+        seed: seed of the order and of the augmentation.
 
     Raises:
-        DatasetError: no recording has a segment that is long enough.
+        DatasetError: no recording has a segment of sufficient length.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class CacheClips:
         if not self._segments:
             raise DatasetError(
                 f"{self.recordings[0].path.parent}: none of {len(self.recordings)} recordings has {data.frames} frames "
-                "with a reference PPG side by side; choose others, or a smaller data.frames"
+                "in a row with a reference PPG; choose others, or a smaller data.frames"
             )
         self._count = max(1, round(weight * len(self._segments)))
 
@@ -104,24 +105,24 @@ class CacheClips:
         return self._count
 
     def clip(self, epoch: int, index: int) -> Clip:
-        """See `Clips.clip`. Every clip comes once before any comes again."""
-        round_, place = divmod(epoch * self._count + index, len(self._segments))
-        segment = self._segments[np.random.default_rng([*self._seed, round_]).permutation(len(self._segments))[place]]
+        """See `Clips.clip`. No clip is repeated before all have been used."""
+        cycle, place = divmod(epoch * self._count + index, len(self._segments))
+        segment = self._segments[np.random.default_rng([*self._seed, cycle]).permutation(len(self._segments))[place]]
         rng = np.random.default_rng([*self._seed, epoch, index])
-        recording, wanted, augmentation = segment.recording, self._data.frames, self._augmentation
+        recording, length, augmentation = segment.recording, self._data.frames, self._augmentation
         ppg = recording.ppg
-        assert ppg is not None  # or it would have no segment
+        assert ppg is not None  # otherwise it would have no segment
         factor = 1.0
         if augmentation.speed:
-            bpm = _bpm(ppg[segment.begin : segment.begin + wanted], recording.fps)
-            factor = augmentation.factor(bpm, (segment.high - segment.low) / wanted, rng)
-        needed = math.ceil((wanted - 1) * factor) + 1
-        begin = segment.begin + (wanted - needed) // 2 + augmentation.delay(wanted, rng)
+            bpm = _bpm(ppg[segment.begin : segment.begin + length], recording.fps)
+            factor = augmentation.speed_factor(bpm, (segment.high - segment.low) / length, rng)
+        needed = math.ceil((length - 1) * factor) + 1
+        begin = segment.begin + (length - needed) // 2 + augmentation.time_shift(length, rng)
         begin = min(max(begin, segment.low), segment.high - needed)
         frames = self._crops(recording, begin, begin + needed)
-        frames, wave = played(frames, ppg[begin : begin + needed], factor, wanted)
+        frames, target = change_speed(frames, ppg[begin : begin + needed], factor, length)
         name = f"{recording.dataset}/{recording.name} from frame {begin}"
-        return Clip(augmentation.changed(frames, rng), standardised(wave), name)
+        return Clip(augmentation.apply(frames, rng), standardised(target[None])[0], name)
 
     def _crops(self, recording: PreparedRecording, begin: int, end: int) -> Frames:
         crops = within_margin(recording.frames[begin:end], recording.settings.margin, self._data.margin)
@@ -132,13 +133,13 @@ class CacheClips:
 
 
 class SimulatedClips:
-    """Clips of the simulator, other ones in every epoch.
+    """Clips from the simulator, new ones in every epoch.
 
     Args:
-        simulated: which, and how many.
-        data: length, size, margin and rate.
-        augmentation: how clips are varied; they can be slowed down, and not played faster.
-        seed: of what is drawn for the augmentation.
+        simulated: preset, number of clips and seed.
+        data: length, size, margin and frame rate.
+        augmentation: random changes of the clips, which can be slowed down but not sped up.
+        seed: seed of the augmentation.
     """
 
     def __init__(self, simulated: Simulated, data: Data, augmentation: Augmentation, seed: Sequence[int]) -> None:
@@ -149,25 +150,31 @@ class SimulatedClips:
 
     def clip(self, epoch: int, index: int) -> Clip:
         """See `Clips.clip`."""
-        from facepulse.simulate.clips import training_clip  # compiles its loops: only for those who ask for it
+        from facepulse.simulate.clips import training_clip  # imported here because it compiles its loops
 
-        wanted, data, number = self._simulated, self._data, epoch * len(self) + index
+        simulated, data, number = self._simulated, self._data, epoch * len(self) + index
         made = training_clip(
-            wanted.preset, wanted.seed, number, frames=data.frames, size=data.size, fps=data.fps, margin=data.margin
+            simulated.preset,
+            simulated.seed,
+            number,
+            frames=data.frames,
+            size=data.size,
+            fps=data.fps,
+            margin=data.margin,
         )
         rng = np.random.default_rng([*self._seed, epoch, index])
-        factor = self._augmentation.factor(made.bpm, 1.0, rng) if self._augmentation.speed else 1.0
-        frames, wave = played(made.frames, made.ppg, factor, data.frames)
-        name = f"simulated {wanted.preset}, seed {wanted.seed}, number {number}"
-        return Clip(self._augmentation.changed(frames, rng), standardised(wave), name)
+        factor = self._augmentation.speed_factor(made.bpm, 1.0, rng) if self._augmentation.speed else 1.0
+        frames, target = change_speed(made.frames, made.ppg, factor, data.frames)
+        name = f"simulated {simulated.preset}, seed {simulated.seed}, number {number}"
+        return Clip(self._augmentation.apply(frames, rng), standardised(target[None])[0], name)
 
 
 class Mixture:
-    """Clips of several sources as one epoch.
+    """Clips of several sources, shuffled together.
 
     Args:
-        sources: at least one.
-        seed: of the order.
+        sources: at least one source.
+        seed: seed of the order.
     """
 
     def __init__(self, sources: Sequence[Clips], seed: int) -> None:
@@ -186,7 +193,7 @@ class Mixture:
         raise IndexError(index)
 
     def batches(self, epoch: int, batch: int) -> list[list[tuple[int, int]]]:
-        """All whole batches of an epoch as (epoch, index) of each clip, in the epoch's order."""
+        """Return the complete batches of an epoch as (epoch, index) of each clip, in the order of the epoch."""
         order = np.random.default_rng([self._seed, epoch]).permutation(len(self)).tolist()
         return [
             [(epoch, index) for index in order[begin : begin + batch]]
@@ -195,11 +202,11 @@ class Mixture:
 
 
 def mixture(settings: Settings, caches: Sequence[Sequence[PreparedRecording]]) -> Mixture:
-    """All that a run learns from.
+    """Create the training clips of a run.
 
     Args:
-        settings: of the run.
-        caches: the recordings that each of `settings.data.caches` stands for.
+        settings: settings of the run.
+        caches: recordings of each of `settings.data.caches`.
     """
     data, augmentation = settings.data, settings.augmentation
     sources: list[Clips] = [
@@ -213,25 +220,17 @@ def mixture(settings: Settings, caches: Sequence[Sequence[PreparedRecording]]) -
     return Mixture(sources, settings.seed)
 
 
-def standardised(wave: Floats32) -> Floats32:
-    """Zero mean and unit variance; zeros where it is flat."""
-    centred = wave.astype(np.float64) - wave.mean(dtype=np.float64)
-    spread = centred.std()
-    scaled: Floats32 = (centred / spread if spread > 0 else centred).astype(np.float32)
-    return scaled
-
-
-def _segments(recording: PreparedRecording, frames: int) -> Iterator[Segment]:
+def _segments(recording: PreparedRecording, frames: int) -> Iterator[ClipSegment]:
     if recording.ppg is None:
         return
     known = np.isfinite(recording.ppg)
-    # Neighbours of one kind: of one part, with a reference or without.
+    # Frames of equal kind: of the same segment and with a reference, or without a reference.
     kind = np.where(known, recording.segment, -1)
     borders = [0, *(np.flatnonzero(np.diff(kind)) + 1).tolist(), len(kind)]
     for low, high in pairwise(borders):
         if kind[low] >= 0:
             for begin in range(low, high - frames + 1, frames):
-                yield Segment(recording, low, high, begin)
+                yield ClipSegment(recording, low, high, begin)
 
 
 def _bpm(ppg: Floats32, fps: float) -> float:

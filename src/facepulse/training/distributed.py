@@ -1,4 +1,4 @@
-"""One process or many: what `torchrun` sets in the environment, and the few things that ranks say to each other."""
+"""Training in one process or many: what `torchrun` sets in the environment, and communication between ranks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from torch import Tensor, distributed, nn
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes that train together.
+    """Processes that train together.
 
     Attributes:
-        rank: which of them this is; 0 is the one that writes.
-        size: how many there are.
-        device: on which this one computes.
+        rank: number of this process; 0 is the one that writes.
+        size: number of processes.
+        device: device of this process.
     """
 
     rank: int
@@ -28,11 +28,11 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes."""
+        """True if this process is the one that writes."""
         return self.rank == 0
 
     def mean(self, value: Tensor) -> Tensor:
-        """Mean over the ranks of a tensor that each has."""
+        """Compute the mean of a tensor over the ranks."""
         if self.size == 1:
             return value
         value = value.clone()
@@ -40,23 +40,23 @@ class Ranks:
         return value / self.size
 
     def gather(self, values: list[Any]) -> list[Any]:
-        """The values of all ranks in the order of the ranks, on each of them."""
+        """Concatenate the values of all ranks, in the order of the ranks, on each of them."""
         if self.size == 1:
             return values
-        found: list[Any] = [None] * self.size
-        distributed.all_gather_object(found, values)
-        return [value for part in found for value in part]
+        gathered: list[Any] = [None] * self.size
+        distributed.all_gather_object(gathered, values)
+        return [value for values in gathered for value in values]
 
-    def tell(self, value: Any) -> Any:
-        """What the first rank has, on each of them."""
+    def broadcast(self, value: Any) -> Any:
+        """Return the value of the first rank, on each of them."""
         if self.size == 1:
             return value
         box = [value]
         distributed.broadcast_object_list(box, src=0, device=self.device)
         return box[0]
 
-    def share_statistics(self, network: nn.Module) -> None:
-        """Give all ranks the mean of their running statistics: each has seen other clips."""
+    def average_statistics(self, network: nn.Module) -> None:
+        """Average the running statistics of batch normalisation over the ranks, each of which has seen other clips."""
         if self.size == 1:
             return
         for buffer in network.buffers():
@@ -65,21 +65,21 @@ class Ranks:
 
 
 @contextmanager
-def started(device: str) -> Iterator[Ranks]:
-    """Join the other processes that `torchrun` has started; on one's own without it.
+def join_ranks(device: str) -> Iterator[Ranks]:
+    """Join the process group that `torchrun` has started; a single process without it.
 
     Args:
-        device: "cpu", or "cuda": the GPU of this process's number on its machine.
+        device: "cpu", or "cuda" for the GPU with this process's local rank.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    here = torch.device(device, int(os.environ.get("LOCAL_RANK", "0"))) if device == "cuda" else torch.device(device)
+    local = torch.device(device, int(os.environ.get("LOCAL_RANK", "0"))) if device == "cuda" else torch.device(device)
     if device == "cuda":
-        torch.cuda.set_device(here)
+        torch.cuda.set_device(local)
     if size == 1:
-        yield Ranks(0, 1, here)
+        yield Ranks(0, 1, local)
         return
     distributed.init_process_group("nccl" if device == "cuda" else "gloo")
     try:
-        yield Ranks(distributed.get_rank(), size, here)
+        yield Ranks(distributed.get_rank(), size, local)
     finally:
         distributed.destroy_process_group()

@@ -1,12 +1,12 @@
 """Losses between a predicted and a true pulse waveform (physFSUNet, arXiv 2507.07795, section II-D).
 
-All take (B, T) waveforms, work clip by clip, and average over the batch. Each clip is standardised first, so that the
-unit and offset of a waveform do not matter (except to `mse`).
+All losses take (B, T) waveforms, are computed clip by clip and averaged over the batch. Each clip is standardised
+first, so that unit and offset of a waveform do not matter (except for `mse`).
 
 The paper takes its frequency losses from RhythmFormer, whose code has two faults: the cross-entropy reads a normalised
 spectrum as logits, so that it spans less than one nat, and the heart-rate loss is computed from an argmax outside the
-graph, so that its gradient is zero. The functions named `..._as_coded` reproduce that code; the others, the default,
-mean what the equations say and are differentiable in the prediction.
+graph, so that its gradient is zero. The functions named `..._as_published` reproduce that code for comparison;
+the others, the default, implement the equations and are differentiable with respect to the prediction.
 """
 
 import math
@@ -21,18 +21,18 @@ from facepulse._types import Floats
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import heart_rate, spectrum
 
-LOW_BPM, HIGH_BPM = 40, 180  # the spectrum of the default losses, one bin a bpm, both ends included
+LOW_BPM, HIGH_BPM = 40, 180  # spectrum of the default losses, one bin per bpm, both ends included
 SIGMA_BPM = 3.0  # uncertainty of a heart rate, eq. 5
 FLAT = 1e-8  # variance, relative to the mean square, below which a waveform counts as flat: float32 rounding
-SILENT = 1e-16  # keeps a silent prediction from 0/0
-FLOOR = 1e-6  # share of power that every bin has at least: keeps -log p and its gradient finite where a bin is empty
+SILENT = 1e-16  # avoids 0/0 for a prediction that is zero throughout
+FLOOR = 1e-6  # least fraction of the power in a bin: keeps -log p and its gradient finite if a bin is empty
 
-AS_CODED_LOW_BPM, AS_CODED_HIGH_BPM = 45, 150  # bins 45..149 of the cited code
-AS_CODED_SIGMA_BINS = 3.0  # of a Welch spectrum of 0.54 bpm a bin, hence 1.6 bpm
+PUBLISHED_LOW_BPM, PUBLISHED_HIGH_BPM = 45, 150  # bins 45..149 of the cited code
+PUBLISHED_SIGMA_BINS = 3.0  # of a Welch spectrum with 0.54 bpm per bin, hence 1.6 bpm
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error; the unit of the waveforms matters.
+    """Compute the mean squared error, which depends on the unit of the waveforms.
 
     Args:
         prediction: (B, T).
@@ -49,7 +49,7 @@ def mse(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def negative_pearson(prediction: Tensor, target: Tensor) -> Tensor:
-    """One minus Pearson's correlation (eq. 8): 0 for the same shape, 2 for the opposite, 1 where either is flat.
+    """Compute one minus Pearson's correlation (eq. 8): 0 for equal shapes, 2 for opposite ones, 1 if one is flat.
 
     Args:
         prediction: (B, T).
@@ -68,14 +68,14 @@ def negative_pearson(prediction: Tensor, target: Tensor) -> Tensor:
 def frequency_cross_entropy(
     prediction: Tensor, target: Tensor, fps: float, reference_bpm: Tensor | None = None
 ) -> Tensor:
-    """Cross-entropy between the true heart rate and the predicted spectrum (eq. 9): ``-log p`` at the true bin.
+    """Compute the cross-entropy of true heart rate and predicted spectrum (eq. 9): ``-log p`` at the true bin.
 
-    ``p`` is the share of each bpm from 40 to 180 in the power of the prediction.
+    ``p`` is the fraction of the prediction's power at each bpm from 40 to 180.
 
     Args:
         prediction: (B, T).
         target: (B, T).
-        fps: samples a second.
+        fps: samples per second.
         reference_bpm: (B,) true heart rates; by default the highest bins of the targets' spectra.
 
     Returns:
@@ -91,15 +91,15 @@ def frequency_cross_entropy(
 
 
 def heart_rate_kl(prediction: Tensor, target: Tensor, fps: float, reference_bpm: Tensor | None = None) -> Tensor:
-    """Divergence of the predicted spectrum from the true heart rate's distribution: ``KL(N(HR, 3 bpm) || p)``.
+    """Compute the divergence of the predicted spectrum from the true heart rate: ``KL(N(HR, 3 bpm) || p)``.
 
-    Equations 5-7 with the predicted distribution read from the prediction's spectrum, not from its argmax, which has no
+    Equations 5-7, with the spectrum of the prediction as predicted distribution instead of its argmax, which has no
     gradient. ``p`` as in `frequency_cross_entropy`; the normal distribution is normalised on the same bins.
 
     Args:
         prediction: (B, T).
         target: (B, T).
-        fps: samples a second.
+        fps: samples per second.
         reference_bpm: (B,) true heart rates; by default the highest bins of the targets' spectra.
 
     Returns:
@@ -116,25 +116,25 @@ def heart_rate_kl(prediction: Tensor, target: Tensor, fps: float, reference_bpm:
 
 
 def pulse_spectrum(waveform: Tensor, fps: float) -> Tensor:
-    """Distribution of a waveform's power over heart rates, of the standardised waveform under a Hann window.
+    """Compute the distribution of the power of a waveform, standardised and under a Hann window, over heart rates.
 
     Args:
         waveform: (B, T).
-        fps: samples a second.
+        fps: samples per second.
 
     Returns:
-        (B, 141): shares at 40, 41, ..., 180 bpm, each at least 1e-6, summing to one; uniform for a flat waveform.
+        (B, 141): fractions at 40, 41, ..., 180 bpm, each at least 1e-6, with sum one; uniform for a flat waveform.
     """
-    return _shares(_standardise(waveform), fps, _bins(waveform), FLOOR)
+    return _power_fractions(_standardise(waveform), fps, _bins(waveform), FLOOR)
 
 
-def frequency_cross_entropy_as_coded(prediction: Tensor, target: Tensor, fps: float) -> Tensor:
-    """Equation 9 as RhythmFormer's code has it: the shares of 45..149 bpm serve as logits, 3.67 to 4.67 nats in all.
+def frequency_cross_entropy_as_published(prediction: Tensor, target: Tensor, fps: float) -> Tensor:
+    """Compute equation 9 as in RhythmFormer's code, where the fractions at 45..149 bpm serve as logits: 3.67-4.67 nats.
 
     Args:
         prediction: (B, T).
-        target: (B, T); its heart rate is read under the `paper` protocol, by scipy.
-        fps: samples a second.
+        target: (B, T); its heart rate is estimated under the `paper` protocol, by scipy.
+        fps: samples per second.
 
     Returns:
         Scalar, in nats.
@@ -144,22 +144,22 @@ def frequency_cross_entropy_as_coded(prediction: Tensor, target: Tensor, fps: fl
         TooShortError: fewer than 9 samples.
     """
     _check(prediction, target, fps)
-    bins = torch.arange(AS_CODED_LOW_BPM, AS_CODED_HIGH_BPM, dtype=prediction.dtype, device=prediction.device)
+    bins = torch.arange(PUBLISHED_LOW_BPM, PUBLISHED_HIGH_BPM, dtype=prediction.dtype, device=prediction.device)
     bpm = [heart_rate(clip, fps, PROTOCOLS["paper"]) for clip in _clips(target)]
-    true_bin = torch.tensor([math.floor(value - AS_CODED_LOW_BPM) for value in bpm], device=prediction.device)
-    return functional.cross_entropy(_shares(_standardise(prediction), fps, bins), true_bin)
+    true_bin = torch.tensor([math.floor(value - PUBLISHED_LOW_BPM) for value in bpm], device=prediction.device)
+    return functional.cross_entropy(_power_fractions(_standardise(prediction), fps, bins), true_bin)
 
 
-def heart_rate_kl_as_coded(prediction: Tensor, target: Tensor, fps: float) -> Tensor:
-    """Equations 5-7 as RhythmFormer's code has them: between normals around two argmax bins, 3 bins wide, cut at 1e-15.
+def heart_rate_kl_as_published(prediction: Tensor, target: Tensor, fps: float) -> Tensor:
+    """Compute equations 5-7 as in RhythmFormer's code: normals around two argmax bins, 3 bins wide, floored at 1e-15.
 
-    It grows with the squared distance (0.056 for one bin of 0.54 bpm, 5.56 for ten) up to 32. Computed outside the
-    graph: its gradient is zero, and it can only choose between checkpoints.
+    The loss grows with the squared distance (0.056 for one bin of 0.54 bpm, 5.56 for ten) up to 32. It is computed
+    outside the graph: its gradient is zero, so that it has no effect on training.
 
     Args:
         prediction: (B, T).
         target: (B, T).
-        fps: samples a second.
+        fps: samples per second.
 
     Returns:
         Scalar, in nats, without a gradient.
@@ -178,19 +178,19 @@ def heart_rate_kl_as_coded(prediction: Tensor, target: Tensor, fps: float) -> Te
 
 @dataclass(frozen=True)
 class HybridLoss:
-    """The paper's dynamic hybrid: ``α L_time + β (L_CE + L_HR)``, β growing over the epochs (eqs. 10 and 11).
+    """Dynamic hybrid loss of the paper: ``α L_time + β (L_CE + L_HR)``, with β growing over the epochs (eqs. 10, 11).
 
     ``β = λ θ^((epoch - 1) / epochs)``: with the paper's λ = 1 and θ = 1.5 from 1.0 in the first of 30 epochs to 1.48 in
-    the last. The text also says "β = 1.0"; that is its value at the start.
+    the last. The paper also states "β = 1.0", which is its value at the start.
 
     Attributes:
         epochs: length of the training.
-        fps: samples a second of the waveforms.
+        fps: samples per second of the waveforms.
         alpha: α.
         lambda_: λ.
         theta: θ.
-        heart_rate: have L_HR at all; without it, to see what it gives.
-        as_coded: use the cited code's frequency terms, for reproduction.
+        heart_rate: True to include L_HR; False for the ablation without it.
+        as_published_code: True to use the frequency terms of RhythmFormer's code, faults included, for reproduction.
     """
 
     epochs: int
@@ -199,23 +199,23 @@ class HybridLoss:
     lambda_: float = 1.0
     theta: float = 1.5
     heart_rate: bool = True
-    as_coded: bool = False
+    as_published_code: bool = False
 
     def beta(self, epoch: int) -> float:
-        """Weight of the frequency terms in an epoch, counted from 1 (eq. 11)."""
+        """Compute the weight of the frequency terms in an epoch, counted from 1 (eq. 11)."""
         if not 1 <= epoch <= self.epochs:
             raise ValueError(f"epoch must be in 1..{self.epochs}, not {epoch}")
         growth: float = self.theta ** ((epoch - 1) / self.epochs)
         return self.lambda_ * growth
 
     def __call__(self, prediction: Tensor, target: Tensor, epoch: int, reference_bpm: Tensor | None = None) -> Tensor:
-        """Loss of a batch.
+        """Compute the loss of a batch.
 
         Args:
             prediction: (B, T).
             target: (B, T).
             epoch: counted from 1.
-            reference_bpm: (B,) true heart rates; by default read from the targets, as `as_coded` always does.
+            reference_bpm: (B,) true heart rates; by default from the targets, as always with `as_published_code`.
 
         Returns:
             Scalar.
@@ -224,10 +224,10 @@ class HybridLoss:
             ValueError: the waveforms are not both (B, T), `epoch` lies outside the training, or `reference_bpm` is not
                 (B,) in 40-180.
         """
-        if self.as_coded:
-            frequency = frequency_cross_entropy_as_coded(prediction, target, self.fps)
+        if self.as_published_code:
+            frequency = frequency_cross_entropy_as_published(prediction, target, self.fps)
             if self.heart_rate:
-                frequency = frequency + heart_rate_kl_as_coded(prediction, target, self.fps)
+                frequency = frequency + heart_rate_kl_as_published(prediction, target, self.fps)
         else:
             frequency = frequency_cross_entropy(prediction, target, self.fps, reference_bpm)
             if self.heart_rate:
@@ -236,9 +236,9 @@ class HybridLoss:
 
 
 def _standardise(waveform: Tensor) -> Tensor:
-    """Zero mean and unit variance in each clip; zeros, with a finite gradient, where it is flat."""
+    """Scale each clip to zero mean and unit variance; a flat clip becomes zeros, with a finite gradient."""
     centred = waveform - waveform.mean(1, keepdim=True)
-    # Relative to the level, so that the unit does not matter; the rest keeps silence from 0/0.
+    # Relative to the level, so that the unit does not matter; SILENT avoids 0/0.
     flat = FLAT * waveform.square().mean(1, keepdim=True) + SILENT
     return centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + flat)
 
@@ -247,8 +247,8 @@ def _bins(waveform: Tensor) -> Tensor:
     return torch.arange(LOW_BPM, HIGH_BPM + 1, dtype=waveform.dtype, device=waveform.device)
 
 
-def _shares(waveform: Tensor, fps: float, bpm: Tensor, floor: float = 0.0) -> Tensor:
-    """Share of each heart rate in the power of a waveform under a Hann window, (B, T) to (B, len(bpm))."""
+def _power_fractions(waveform: Tensor, fps: float, bpm: Tensor, floor: float = 0.0) -> Tensor:
+    """Compute the fraction of a waveform's power at each heart rate, under a Hann window, (B, T) to (B, len(bpm))."""
     length = waveform.shape[1]
     window = torch.hann_window(length, periodic=False, dtype=waveform.dtype, device=waveform.device)
     seconds = torch.arange(length, dtype=waveform.dtype, device=waveform.device) / fps
@@ -256,9 +256,9 @@ def _shares(waveform: Tensor, fps: float, bpm: Tensor, floor: float = 0.0) -> Te
     with torch.autocast(waveform.device.type, enabled=False):  # half precision would blur neighbouring bins into one
         windowed = waveform * window
         power = (windowed @ phase.sin()).square() + (windowed @ phase.cos()).square()
-    power = power + FLAT  # a flat waveform has the same share everywhere
-    shares = power / power.sum(1, keepdim=True)
-    return (shares + floor) / (1 + floor * len(bpm))
+    power = power + FLAT  # a flat waveform has the same fraction at every heart rate
+    fractions = power / power.sum(1, keepdim=True)
+    return (fractions + floor) / (1 + floor * len(bpm))
 
 
 def _reference_bpm(target: Tensor, fps: float, reference_bpm: Tensor | None) -> Tensor:
@@ -272,16 +272,16 @@ def _reference_bpm(target: Tensor, fps: float, reference_bpm: Tensor | None) -> 
 
 
 def _clips(waveform: Tensor) -> list[Floats]:
-    """Each clip in float64 outside the graph."""
+    """Return each clip in float64, detached from the graph."""
     return list(waveform.detach().double().cpu().numpy())
 
 
 def _normal_around_peak(clip: Floats, fps: float) -> Floats:
-    """Normal density over the spectrum's bins strictly inside 45-150 bpm, around the highest."""
+    """Return a normal density over the spectrum's bins strictly inside 45-150 bpm, centred on the highest."""
     hz, power = spectrum(clip, fps, PROTOCOLS["paper"])
-    inside = power[(60 * hz > AS_CODED_LOW_BPM) & (60 * hz < AS_CODED_HIGH_BPM)]
-    distance = (np.arange(len(inside)) - np.argmax(inside)) / AS_CODED_SIGMA_BINS
-    density = np.exp(-0.5 * distance**2) / (AS_CODED_SIGMA_BINS * math.sqrt(2 * math.pi))
+    inside = power[(60 * hz > PUBLISHED_LOW_BPM) & (60 * hz < PUBLISHED_HIGH_BPM)]
+    distance = (np.arange(len(inside)) - np.argmax(inside)) / PUBLISHED_SIGMA_BINS
+    density = np.exp(-0.5 * distance**2) / (PUBLISHED_SIGMA_BINS * math.sqrt(2 * math.pi))
     return np.asarray(np.maximum(density, 1e-15), dtype=np.float64)
 
 
@@ -293,6 +293,6 @@ def _check(prediction: Tensor, target: Tensor, fps: float = 1.0) -> None:
     if not 0 < fps < math.inf:
         raise ValueError(f"fps must be positive, not {fps}")
     if prediction.numel() == 0 or prediction.shape[1] < 2:
-        raise ValueError(f"prediction must hold a clip of two samples at least, not {tuple(prediction.shape)}")
+        raise ValueError(f"prediction must hold a clip of at least two samples, not {tuple(prediction.shape)}")
     if not bool(target.isfinite().all()):
         raise ValueError("target must be finite, but holds NaN or infinity: cut or fill the reference first")

@@ -1,4 +1,4 @@
-"""Pictures of a run: its loss and error over time, and waveforms beside their references."""
+"""Plots of a run: loss and validation error over time, and waveforms with their references."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from facepulse.evaluation.html import ESTIMATE, LINE, REFERENCE
 from facepulse.evaluation.result import Trace
 
 SHOWN = 4  # recordings
-SHOWN_S = 12.0  # of each
+SHOWN_S = 12.0  # seconds of each
 
 
 def losses(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Loss of every step, and the validation's error after every epoch.
+    """Plot the loss of every step, and the validation error after every epoch.
 
     Args:
         metrics: lines of `metrics.jsonl`.
-        path: of the PNG.
+        path: PNG file to write.
     """
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     axes = figure.add_subplot()
     steps = [line for line in metrics if "loss" in line]
     epochs = [line for line in metrics if line.get("validation_mae_bpm") is not None]
-    axes.plot([s["step"] for s in steps], [s["loss"] for s in steps], color=LINE, lw=0.7, label="loss of a step")
+    axes.plot([s["step"] for s in steps], [s["loss"] for s in steps], color=LINE, lw=0.7, label="loss per step")
     means = [line for line in metrics if "epoch_loss" in line]
-    axes.plot([m["step"] for m in means], [m["epoch_loss"] for m in means], color="#1c1f24", label="mean of an epoch")
+    axes.plot([m["step"] for m in means], [m["epoch_loss"] for m in means], color="#1c1f24", label="mean per epoch")
     axes.set(xlabel="step", ylabel="loss")
     handles = axes.get_legend_handles_labels()[0]
     if epochs:
@@ -44,11 +44,11 @@ def losses(metrics: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def waveforms(traces: Mapping[str, Trace], path: Path) -> None:
-    """The first seconds of some recordings.
+    """Plot the first seconds of the first recordings.
 
     Args:
         traces: recording to waveforms.
-        path: of the PNG.
+        path: PNG file to write.
     """
     shown = list(traces.items())[:SHOWN]
     if not shown:
@@ -56,9 +56,13 @@ def waveforms(traces: Mapping[str, Trace], path: Path) -> None:
     figure = Figure(figsize=(8, 1.5 * len(shown) + 0.4), layout="constrained")
     for axes, (name, trace) in zip(figure.subplots(len(shown), squeeze=False)[:, 0], shown, strict=True):
         inside = trace.times < trace.times[0] + SHOWN_S
-        for wave, color, label in ((trace.reference, REFERENCE, "reference"), (trace.estimate, ESTIMATE, "estimate")):
-            if wave is not None:
-                axes.plot(trace.times[inside], wave[inside] / (wave[inside].std() or 1), color=color, lw=1, label=label)
+        for waveform, color, label in (
+            (trace.reference, REFERENCE, "reference"),
+            (trace.estimate, ESTIMATE, "estimate"),
+        ):
+            if waveform is not None:
+                scaled = waveform[inside] / (waveform[inside].std() or 1)
+                axes.plot(trace.times[inside], scaled, color=color, lw=1, label=label)
         axes.set(title=name, yticks=[])
     figure.axes[0].legend(frameon=False, loc="upper right", ncols=2)
     figure.axes[-1].set_xlabel("seconds")

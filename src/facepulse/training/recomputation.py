@@ -1,4 +1,4 @@
-"""Less memory for more time: blocks that keep what goes in, and compute the rest once more when it is needed."""
+"""Activation recomputation: blocks keep only their input and compute activations again for the gradient."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch.utils.checkpoint import checkpoint
 
 
 def recompute(network: nn.Module) -> None:
-    """Make every sequence of layers with a convolution in it forget its insides until the gradient asks for them.
+    """Drop the activations of every sequence of layers with a convolution, and compute them again for the gradient.
 
     Args:
-        network: changed in place; what it computes, and the names of its tensors, stay as they are.
+        network: changed in place; its output and the names of its tensors remain the same.
     """
     for module in _blocks(network):
         module.forward = partial(checkpoint, module.forward, use_reentrant=False, context_fn=partial(_contexts, module))
 
 
 def _blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """The outermost sequences with a convolution."""
+    """Iterate over the outermost sequences with a convolution."""
     for child in module.children():
         if isinstance(child, nn.Sequential) and any(isinstance(layer, nn.Conv3d) for layer in child.modules()):
             yield child
@@ -32,12 +32,12 @@ def _blocks(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _contexts(module: nn.Module) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
-    return nullcontext(), _statistics_kept(module)
+    return nullcontext(), _statistics_frozen(module)
 
 
 @contextmanager
-def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Batch normalisation has counted the clips of the batch already: not twice."""
+def _statistics_frozen(module: nn.Module) -> Iterator[None]:
+    """Freeze running statistics, to which the first forward pass has already added the batch."""
     layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:

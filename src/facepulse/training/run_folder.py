@@ -1,4 +1,4 @@
-"""The folder of a run, which is the truth about it: what was asked, on what it ran, what happened, and the weights."""
+"""Folder of a run: settings, environment, data hashes, metrics, checkpoint, weights and result."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from facepulse.errors import UsageError
 from facepulse.training.settings import Settings, read_settings
 
 SETTINGS = "settings.yaml"  # resolved: every field
-ENVIRONMENT = "environment.json"  # versions, processor, git revision; one entry for each time that it was started
+ENVIRONMENT = "environment.json"  # versions, processor, git revision; one entry per start
 DATA = "data.json"  # recordings and the hashes of their arrays
-METRICS = "metrics.jsonl"  # a line a step, and a line an epoch
-CHECKPOINT = "checkpoint.pt"  # all that it takes to go on
+METRICS = "metrics.jsonl"  # a line per step and a line per epoch
+CHECKPOINT = "checkpoint.pt"  # state from which the run is resumed
 BEST, LAST = "best.safetensors", "last.safetensors"
-DONE = "result.json"  # is there when the run has come to its end
+DONE = "result.json"  # written when the run is complete
 
 PACKAGES = ("torch", "numpy", "scipy", "opencv-python-headless", "av", "safetensors")
-# What may differ when a run goes on: it moves work about, and changes nothing that is learnt.
+# Settings of hardware that may change when a run is resumed: they do not affect the weights.
 FREE = ("device", "compile", "recompute", "workers", "checkpoint_minutes", "tensorboard")
 
 
@@ -38,7 +38,7 @@ class RunFolder:
     """Reads and writes a run's folder.
 
     Args:
-        path: the folder; made with the first file.
+        path: the folder; created with the first file.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -46,51 +46,52 @@ class RunFolder:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What came of the run, once it has come to its end."""
+        """Result of the run; None until it is complete."""
         if not (self.path / DONE).is_file():
             return None
         found: dict[str, Any] = json.loads((self.path / DONE).read_text(encoding="utf-8"))
         return found
 
     def check(self, settings: Settings, ranks: int, data: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Make sure that the run in the folder, if there is one, is this one.
+        """Check that the folder is empty or holds a run with the same settings and data.
 
         Args:
-            settings: of this run.
-            ranks: processes that train it.
-            data: hashes of its recordings.
+            settings: settings of this run.
+            ranks: number of processes.
+            data: hashes of the recordings.
 
         Returns:
-            The checkpoint to go on from; None to begin.
+            The checkpoint from which to resume; None to begin.
 
         Raises:
-            UsageError: it is another run, or was trained by another number of processes, or on data that have changed.
+            UsageError: the folder holds another run, one of another number of processes, or one on data that have
+                changed.
         """
         if not (self.path / SETTINGS).is_file():
             if self.path.is_dir() and any(not file.name.startswith(".") for file in self.path.iterdir()):
                 raise UsageError(f"{self.path} is not empty and holds no run: give `out` an empty or new folder")
             return None
-        there, here = _fixed(read_settings(self.path / SETTINGS)), _fixed(settings)
-        if differing := sorted(key for key in {*there, *here} if there.get(key) != here.get(key)):
-            key = differing[0]
+        stored, current = _fixed(read_settings(self.path / SETTINGS)), _fixed(settings)
+        if changed := sorted(key for key in {*stored, *current} if stored.get(key) != current.get(key)):
+            key = changed[0]
             raise UsageError(
-                f"{self.path} holds a run with {key} {there.get(key)}, not {here.get(key)}: give `out` another folder, "
-                "or remove that one"
+                f"{self.path} holds a run with {key} {stored.get(key)}, not {current.get(key)}: give `out` another "
+                "folder, or remove that one"
             )
         if not (self.path / DATA).is_file():
             return None  # killed before its first step
         if json.loads((self.path / DATA).read_text(encoding="utf-8")) != data:
-            raise UsageError(f"{self.path}: the recordings have changed since this run was begun: give another `out`")
+            raise UsageError(f"{self.path}: the recordings have changed since this run began: give another `out`")
         checkpoint = self.read_checkpoint()
         if checkpoint is not None and checkpoint["ranks"] != ranks:
             raise UsageError(
-                f"{self.path}: the run was begun by {checkpoint['ranks']} processes and cannot go on with {ranks}: "
+                f"{self.path}: the run began with {checkpoint['ranks']} processes and cannot be resumed with {ranks}: "
                 "start as many, or give another `out`"
             )
         return checkpoint
 
     def read_checkpoint(self) -> dict[str, Any] | None:
-        """What `write_checkpoint` wrote last; None before the first."""
+        """Return the last checkpoint written; None before the first."""
         path = self.path / CHECKPOINT
         if not path.is_file():
             return None
@@ -101,21 +102,21 @@ class RunFolder:
         return state
 
     def write_checkpoint(self, state: Mapping[str, Any]) -> None:
-        """Replace the checkpoint, whole or not at all."""
-        # torch's own writer does not say why it failed: the disk has to be told apart from everything else.
+        """Replace the checkpoint atomically."""
+        # torch's own writer does not report why it failed, and a full disk needs a message of its own.
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
         with atomic_write(self.path / CHECKPOINT) as temporary:
             temporary.write_bytes(buffer.getbuffer())
 
     def begin(self, settings: Settings, ranks: int, data: Mapping[str, Any], step: int) -> None:
-        """Write what is known before the first step, and drop metrics of steps that will be taken again.
+        """Write settings, data hashes and environment, and drop the metrics of steps that will be repeated.
 
         Args:
-            settings: of the run.
-            ranks: processes that train it.
-            data: hashes of its recordings.
-            step: steps that are done.
+            settings: settings of the run.
+            ranks: number of processes.
+            data: hashes of the recordings.
+            step: steps done.
         """
         if not (self.path / DATA).is_file():
             with atomic_write(self.path / SETTINGS) as temporary:
@@ -130,12 +131,12 @@ class RunFolder:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
-        """Add a line to the metrics."""
+        """Append a line to the metrics."""
         with (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The metrics so far; a last line that a kill has cut off is left out."""
+        """Return the metrics so far, without a last line that was cut off when the process was killed."""
         if not (self.path / METRICS).is_file():
             return []
         lines = []
@@ -147,7 +148,7 @@ class RunFolder:
         return lines
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Say that the run has come to its end, and what came of it."""
+        """Mark the run as complete and write its result."""
         if not (self.path / BEST).is_file():
             with atomic_write(self.path / BEST) as temporary:
                 shutil.copyfile(self.path / LAST, temporary)
@@ -159,10 +160,10 @@ class RunFolder:
 
 
 def environment(ranks: int) -> dict[str, Any]:
-    """Where and with what a run is computed.
+    """Describe software and hardware of a run.
 
     Args:
-        ranks: processes that train it.
+        ranks: number of processes.
     """
     versions = {"facepulse": __version__, "python": platform.python_version()}
     for package in PACKAGES:
@@ -183,7 +184,7 @@ def environment(ranks: int) -> dict[str, Any]:
 
 
 def _git_revision() -> str | None:
-    """Of the checkout that this code is in; None for an installed package."""
+    """Return the git revision of this checkout; None for an installed package."""
     here = Path(__file__).parent
     try:
         found = subprocess.run(
@@ -195,7 +196,7 @@ def _git_revision() -> str | None:
 
 
 def _fixed(settings: Settings) -> dict[str, Any]:
-    """What makes a run what it is: key with dots to value."""
+    """Return the settings that must not change when a run is resumed: dotted key to value."""
     return {
         key: value
         for key, value in _flat(settings.to_dict()).items()

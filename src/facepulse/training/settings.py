@@ -1,11 +1,12 @@
-"""What a training run is: every choice a field with its unit, read from one YAML file and checked before any work."""
+"""Settings of a training run: one field per choice, read from a YAML file and checked before any work starts."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 import yaml
@@ -31,13 +32,13 @@ def _above_zero(section: msgspec.Struct, name: str) -> None:
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is trained.
+    """Network to train.
 
     Attributes:
         name: key of `facepulse.inference.registry.NETWORKS`.
-        config: values for the fields of its config; those not named keep their default.
-        start: weights to begin with, of the same network and config: a file, or a name of `facepulse.list_models()`.
-            Without any it begins at random.
+        config: values for fields of its config; the others keep their default.
+        start: initial weights, of the same network and config: a file, or a name of `facepulse.list_models()`. Without
+            any the initial weights are random.
     """
 
     name: str = "physfsunet"
@@ -46,7 +47,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __post_init__(self) -> None:
         if self.name not in NETWORKS:
-            raise ValueError(f"name {self.name!r} is no network: choose one of {', '.join(NETWORKS)}")
+            raise ValueError(f"name {self.name!r} is not a network: choose one of {', '.join(NETWORKS)}")
         try:
             NETWORKS[self.name].load().config(**self.config)
         except (TypeError, ValueError) as error:
@@ -57,11 +58,11 @@ class Cache(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Prepared recordings of one dataset.
 
     Attributes:
-        path: what `facepulse prepare` wrote: the folder of one dataset in the cache.
-        split: one of `facepulse.datasets.splits.SPLITS`, with the number of the fold where it has several: `5-fold/2`.
-        subset: of the split; of no meaning for `all`.
-        where: attribute to wanted values.
-        weight: how often each clip is seen in an epoch; 0.5 takes another half each time.
+        path: folder of one dataset in the cache, written by `facepulse prepare`.
+        split: one of `facepulse.datasets.splits.SPLITS`, with the number of the fold if it has several: `5-fold/2`.
+        subset: subset of the split; ignored for `all`.
+        where: attribute to accepted values.
+        weight: number of times that each clip is used per epoch; with 0.5 each epoch takes the other half.
     """
 
     path: str
@@ -77,12 +78,12 @@ class Cache(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Simulated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Clips drawn in memory by the simulator, new ones in every epoch.
+    """Clips simulated in memory, new ones in every epoch.
 
     Attributes:
         preset: calm or complex.
-        clips: how many an epoch.
-        seed: of the people and all else that is drawn.
+        clips: clips per epoch.
+        seed: seed of the people and everything else that is drawn.
     """
 
     preset: Literal["calm", "complex"]
@@ -95,16 +96,16 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is learnt from, and what chooses the best weights.
+    """Training and validation data.
 
     Attributes:
-        caches: prepared recordings to learn from.
-        simulated: clips from the simulator to learn from as well, or instead.
-        validation: prepared recordings of other people; without any, the last weights are the best.
-        frames: length of a clip.
+        caches: prepared recordings to train on.
+        simulated: clips from the simulator to train on as well, or instead.
+        validation: prepared recordings of other people; without any, the last weights count as the best.
+        frames: length of a clip in frames.
         size: side of the crops in pixels.
-        margin: widening of the face box to each side, as a fraction of its size.
-        fps: rate of the crops in Hz.
+        margin: enlargement of the face box on each side, as a fraction of its size.
+        fps: frame rate of the crops in Hz.
     """
 
     caches: tuple[Cache, ...] = ()
@@ -124,15 +125,16 @@ class Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Loss(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is minimised; see `facepulse.training.losses`.
+    """Loss function; see `facepulse.training.losses`.
 
     Attributes:
         name: the paper's `hybrid`, or one of the simple losses it is compared with.
         alpha: α of the hybrid.
         lambda_: λ of its β.
         theta: θ of its β.
-        heart_rate: the hybrid has its heart-rate term.
-        as_coded: the hybrid's frequency terms as in the code that the paper builds on, faults included.
+        heart_rate: True for the hybrid with its heart-rate term.
+        as_published_code: True for the hybrid's frequency terms as in RhythmFormer's code, which the paper builds on,
+            faults included.
     """
 
     name: Literal["hybrid", "negative-pearson", "mse"] = "hybrid"
@@ -140,7 +142,7 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     lambda_: float = msgspec.field(default=HybridLoss.lambda_, name="lambda")
     theta: float = HybridLoss.theta
     heart_rate: bool = HybridLoss.heart_rate
-    as_coded: bool = HybridLoss.as_coded
+    as_published_code: bool = HybridLoss.as_published_code
 
     def __post_init__(self) -> None:
         for name in ("alpha", "lambda_", "theta"):
@@ -148,14 +150,14 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Optimiser(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """AdamW under OneCycle; the defaults are the paper's.
+    """AdamW with a OneCycle schedule; the defaults are the paper's.
 
     Attributes:
         lr: highest learning rate.
-        weight_decay: of AdamW.
-        batch: clips a step in each process.
-        epochs: how often the data are gone through.
-        clip_norm: longest gradient; longer ones are shortened to it. 0 leaves them as they are.
+        weight_decay: weight decay of AdamW.
+        batch: clips per step in each process.
+        epochs: number of passes through the data.
+        clip_norm: norm to which longer gradients are clipped; 0 for no clipping.
     """
 
     lr: float = 9e-3
@@ -174,11 +176,11 @@ class Optimiser(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How weights are compared: by the error of heart rates, never by a loss.
+    """Choice of the best weights: by the error of heart rates, not by the loss.
 
     Attributes:
-        protocol: key of `facepulse.rppg.spectrum.PROTOCOLS`.
-        window_s: length in seconds of the windows whose mean absolute error decides.
+        protocol: key of `facepulse.rppg.protocols.PROTOCOLS`.
+        window_s: length in seconds of the windows over which the mean absolute error is computed.
         every: epochs between two validations; the last epoch is always validated.
     """
 
@@ -195,17 +197,17 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Hardware(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How it is computed; nothing here is meant to change what is learnt.
+    """Hardware and execution; these settings are not meant to change the result.
 
     Attributes:
-        device: auto is a GPU where there is one.
-        precision: f32, or bf16 where automatic mixed precision allows it.
-        compile: through `torch.compile`.
-        recompute: keep only what goes into each convolution block, and compute the rest once more: less memory, a third
-            more time.
-        workers: processes that read, draw and augment clips; 0 does it in the training process.
-        checkpoint_minutes: the longest time that a kill can cost.
-        tensorboard: write the curves for TensorBoard as well.
+        device: cpu, cuda, or auto for a GPU if there is one.
+        precision: f32, or bf16 for automatic mixed precision.
+        compile: True to use `torch.compile`.
+        recompute: True to store only the input of each convolution block and to compute the rest again for the
+            gradient: less memory, a third more time.
+        workers: processes that read and augment clips; 0 for none besides the training process.
+        checkpoint_minutes: minutes between checkpoints, and so the longest time that is lost if the process is killed.
+        tensorboard: True to write the metrics for TensorBoard as well.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -223,18 +225,19 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A training run.
+    """Settings of a training run.
 
     Attributes:
-        out: the run's folder.
-        seed: the same seed gives the same weights, on the same machine with the same number of threads.
-        network: what is trained.
-        data: on what.
-        loss: to what end.
-        augmentation: how clips are varied; all off in the paper's recipe.
-        optimiser: by what steps.
-        validation: how the best weights are found.
-        hardware: on what it is computed.
+        out: folder of the run.
+        seed: seed of initial weights, order, augmentation and dropout. The same seed gives the same weights on the same
+            machine with the same number of threads.
+        network: network to train.
+        data: training and validation data.
+        loss: loss function.
+        augmentation: random changes of clips; all off in the paper's recipe.
+        optimiser: optimiser and schedule.
+        validation: choice of the best weights.
+        hardware: hardware and execution.
     """
 
     out: str = ""
@@ -251,22 +254,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         _at_least(self, "seed", 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field as plain values, as YAML and JSON have them."""
+        """Return all fields as plain values for YAML and JSON."""
         values: dict[str, Any] = msgspec.to_builtins(self)
         return values
 
     def to_yaml(self) -> str:
-        """The file that `read_settings` reads back."""
+        """Format all fields as YAML for `read_settings`."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
 
 
 def read_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
-    """Settings from a YAML file; what it does not name keeps its default.
+    """Read settings from a YAML file; fields that it does not name keep their default.
 
     Args:
         path: the file.
-        overrides: what stands in for values of the file, as on the command line: `--optimiser.lr`, `1e-3`, ...; values
-            are YAML.
+        overrides: words of a command line that replace values of the file: `--optimiser.lr`, `1e-3`, ...; values are
+            YAML.
 
     Raises:
         UsageError: the file cannot be read, a key is unknown, a value is of the wrong type or out of its range.
@@ -277,61 +280,56 @@ def read_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
     except OSError as error:
         raise UsageError(f"cannot read {path} ({error.strerror}): give a YAML file of settings") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no YAML: {error}") from error
+        raise UsageError(f"{path} is not valid YAML: {error}") from error
     if entries is None:
         entries = {}
     if not isinstance(entries, dict):
-        raise UsageError(f"{path} holds {type(entries).__name__}: expected settings, a key and a value a line")
+        raise UsageError(f"{path} holds {type(entries).__name__}: expected settings, one key and value per line")
     for key, value in _pairs(overrides):
         _put(entries, key, value)
     return settings_from(entries, str(path))
 
 
 def settings_from(entries: Mapping[str, Any], source: str) -> Settings:
-    """Settings from plain values.
+    """Create settings from plain values.
 
     Args:
-        entries: as in the YAML file.
-        source: where they come from, for the blame.
+        entries: values as in the YAML file.
+        source: name of their source for error messages.
 
     Raises:
         UsageError: a key is unknown, a value is of the wrong type or out of its range.
     """
-    _check_keys(Settings, entries, "", source)
     try:
-        # Not strict, for YAML 1.1 reads 9e-3 as text.
+        # Not strict, because YAML 1.1 parses 9e-3 as text.
         return msgspec.convert(entries, Settings, strict=False)
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at `$")
         where = where.strip("`.")
+        if unknown := re.search("unknown field `(.+)`", message):
+            key = f"{where}.{unknown[1]}" if where else unknown[1]
+            raise UsageError(f"{source}: {key} is not a setting: choose from {', '.join(_keys(where))}") from error
         raise UsageError(f"{source}: {f'{where}: ' if where else ''}{message}") from error
 
 
-def _check_keys(section: Any, entries: Any, where: str, source: str) -> None:
-    """Name a key that no section knows, with those that it could have been."""
-    if get_origin(section) is tuple and isinstance(entries, list):
-        for number, entry in enumerate(entries):
-            _check_keys(get_args(section)[0], entry, f"{where}[{number}]", source)
-    if not (isinstance(section, type) and issubclass(section, msgspec.Struct) and isinstance(entries, Mapping)):
-        return
-    types = get_type_hints(section)
-    known = {field.encode_name: types[field.name] for field in msgspec.structs.fields(section)}
-    for key, value in entries.items():
-        if key not in known:
-            there = ", ".join(known)
-            raise UsageError(f"{source}: {f'{where}.{key}' if where else key} is no setting: there are {there}")
-        _check_keys(known[key], value, f"{where}.{key}" if where else key, source)
+def _keys(where: str) -> list[str]:
+    """Return the keys of the section at a path such as `data.caches[1]`."""
+    section: Any = Settings
+    for name, index in re.findall(r"(\w+)(\[\d+\])?", where):
+        section = get_type_hints(section)[name]
+        section = get_args(section)[0] if index else section
+    return [field.encode_name for field in msgspec.structs.fields(section)]
 
 
 def _pairs(overrides: Sequence[str]) -> list[tuple[str, Any]]:
-    """`--a.b value` and `--a.b=value` as keys and values."""
+    """Parse `--a.b value` and `--a.b=value` into keys and values."""
     pairs = []
     words = list(overrides)
     while words:
         word = words.pop(0)
         key, equals, text = word.removeprefix("--").partition("=")
         if not word.startswith("--") or not key:
-            raise UsageError(f"{word!r} is no setting: give --section.key value")
+            raise UsageError(f"{word!r} is not a setting: give --section.key value")
         if not equals:
             if not words:
                 raise UsageError(f"{word} has no value: give --section.key value")
@@ -339,16 +337,16 @@ def _pairs(overrides: Sequence[str]) -> list[tuple[str, Any]]:
         try:
             pairs.append((key, yaml.safe_load(text)))
         except yaml.YAMLError as error:
-            raise UsageError(f"--{key}: {text!r} is no YAML") from error
+            raise UsageError(f"--{key}: {text!r} is not valid YAML") from error
     return pairs
 
 
 def _put(entries: dict[str, Any], key: str, value: Any) -> None:
-    """Set a value in nested mappings by a key with dots."""
+    """Set a value in nested mappings by a dotted key."""
     *sections, last = key.split(".")
     for section in sections:
         inner = entries.setdefault(section, {})
         if not isinstance(inner, dict):
-            raise UsageError(f"--{key}: {section} is no section of settings")
+            raise UsageError(f"--{key}: {section} is not a section of settings")
         entries = inner
     entries[last] = value

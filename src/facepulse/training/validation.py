@@ -1,4 +1,4 @@
-"""Validation: the error of heart rates on people that were not learnt from."""
+"""Validation: error of heart rates on subjects that the network is not trained on."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from facepulse.training.settings import Validation
 
 @dataclass(frozen=True)
 class Validated:
-    """What a validation found.
+    """Result of a validation.
 
     Attributes:
         mae_bpm: mean absolute error over all windows of all recordings.
-        traces: recording to waveforms, of those that this process has read.
+        traces: recording to waveforms, of the recordings of this process.
     """
 
     mae_bpm: float
@@ -30,18 +30,18 @@ class Validated:
 
 
 def validate(
-    reader: Predictor, groups: Sequence[Sequence[PreparedRecording]], settings: Validation, ranks: Ranks
+    predictor: Predictor, groups: Sequence[Sequence[PreparedRecording]], settings: Validation, ranks: Ranks
 ) -> Validated:
-    """Read all recordings, each by one of the processes.
+    """Evaluate all recordings, each in one of the processes.
 
     Args:
-        reader: of the network as it is.
-        groups: recordings; those of a group are of one dataset, prepared in one way.
+        predictor: predictor of the network.
+        groups: recordings; those of a group are of one dataset, prepared with the same settings.
         settings: protocol and windows.
-        ranks: the processes that share the work.
+        ranks: processes that share the work.
 
     Raises:
-        DatasetError: no window could be read.
+        DatasetError: no window could be evaluated.
     """
     errors: list[float] = []
     traces: dict[str, Trace] = {}
@@ -49,11 +49,13 @@ def validate(
     for group in groups:
         mine = list(group)[ranks.rank :: ranks.size]
         if mine:
-            evaluation = evaluate(reader, mine, protocol=settings.protocol, window_s=settings.window_s)
+            evaluation = evaluate(predictor, mine, protocol=settings.protocol, window_s=settings.window_s)
             errors += [abs(row.error) for row in evaluation.windows if row.error is not None]
             traces.update(evaluation.traces)
             failed += [failure.reason for failure in evaluation.failed]
     errors, failed = ranks.gather(errors), ranks.gather(failed)
     if not errors:
-        raise DatasetError(f"nothing can be validated on: {(failed or ['no recording has a reference'])[0]}")
+        raise DatasetError(
+            f"no recording can be used for validation: {(failed or ['no recording has a reference'])[0]}"
+        )
     return Validated(float(np.mean(errors)), traces)
