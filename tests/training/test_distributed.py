@@ -68,7 +68,7 @@ def test_two_processes_reach_the_error_of_one_process_with_twice_the_batch(tmp_p
         text=True,
     )
     assert alone.returncode == 2
-    assert "was begun by 2 processes and cannot go on with 1" in alone.stderr
+    assert "began with 2 processes and cannot be resumed with 1" in alone.stderr
 
 
 def test_single_process_needs_no_communication() -> None:

@@ -1,4 +1,4 @@
-"""The loop: what it learns, what it leaves behind, and that nothing which happens on the way changes the weights."""
+"""Training loop: convergence, files of the run folder, and equal weights of resumed and uninterrupted runs."""
 
 import json
 import os
@@ -40,6 +40,9 @@ def weights_of(folder: Path) -> str:
     return read_card(folder / "last.safetensors").sha256
 
 
+DIVERGED = r"(loss|gradient) became NaN or infinite in epoch \d, step \d+, clips small/.* from frame .*optimiser.lr"
+
+
 class Stop(Exception):
     pass
 
@@ -52,20 +55,20 @@ def stopped_after(steps: int) -> Any:
     return progress
 
 
-def test_a_run_learns_and_its_folder_tells_all_about_it(tmp_path: Path, data: Path) -> None:
-    said: list[str] = []
-    wanted = settings(tmp_path / "run", data, optimiser={"epochs": 4}, loss={"name": "negative-pearson"})
+def test_run_converges_and_its_folder_is_complete(tmp_path: Path, data: Path) -> None:
+    messages: list[str] = []
+    run = settings(tmp_path / "run", data, optimiser={"epochs": 4}, loss={"name": "negative-pearson"})
 
-    trained = train(wanted, say=said.append)
+    trained = train(run, say=messages.append)
 
     lines = [json.loads(line) for line in (trained.folder / "metrics.jsonl").read_text().splitlines()]
     steps, epochs = [line for line in lines if "loss" in line], [line for line in lines if "epoch_loss" in line]
-    assert len(steps) == 4 * 10  # 40 clips, 4 a step
+    assert len(steps) == 4 * 10  # 40 clips, 4 per step
     assert epochs[-1]["epoch_loss"] < 0.3 * epochs[0]["epoch_loss"]
     assert trained.mae_bpm < 1.0
     assert [line["epoch"] for line in epochs] == [1, 2, 3, 4]
     assert trained.mae_bpm == min(line["validation_mae_bpm"] for line in epochs)
-    assert len(said) == 4
+    assert len(messages) == 4
 
     card = read_card(trained.weights)
     assert card.network == "physfsunet"
@@ -83,39 +86,39 @@ def test_a_run_learns_and_its_folder_tells_all_about_it(tmp_path: Path, data: Pa
     assert {path.name for path in trained.folder.iterdir()} >= {"loss.png", "waveforms.png", "checkpoint.pt"}
 
 
-def test_a_run_that_has_ended_is_not_trained_again(tmp_path: Path, data: Path) -> None:
-    wanted = settings(tmp_path / "run", data, optimiser={"epochs": 1})
-    first = train(wanted)
+def test_complete_run_is_not_trained_again(tmp_path: Path, data: Path) -> None:
+    run = settings(tmp_path / "run", data, optimiser={"epochs": 1})
+    first = train(run)
     weights = weights_of(first.folder)
 
-    second = train(wanted)
+    second = train(run)
 
     assert second.already
     assert (second.mae_bpm, second.epoch) == (first.mae_bpm, first.epoch)
     assert weights_of(second.folder) == weights
 
 
-def test_stopped_anywhere_and_taken_up_it_ends_with_the_same_weights_and_metrics(tmp_path: Path, data: Path) -> None:
+def test_run_resumed_after_any_step_has_the_same_weights_and_metrics(tmp_path: Path, data: Path) -> None:
     whole = train(settings(tmp_path / "whole", data))
-    wanted = settings(tmp_path / "stopped", data, hardware={"checkpoint_minutes": 0})
+    run = settings(tmp_path / "stopped", data, hardware={"checkpoint_minutes": 0})
     for steps in sorted(np.random.default_rng(0).choice(np.arange(1, 20), 5, replace=False).tolist()):
         with pytest.raises(Stop):
-            train(wanted, progress=stopped_after(steps))
+            train(run, progress=stopped_after(steps))
 
-    taken_up = train(wanted)
+    resumed = train(run)
 
-    assert weights_of(taken_up.folder) == weights_of(whole.folder)
-    assert read_card(taken_up.weights).sha256 == read_card(whole.weights).sha256
-    told = [
+    assert weights_of(resumed.folder) == weights_of(whole.folder)
+    assert read_card(resumed.weights).sha256 == read_card(whole.weights).sha256
+    metrics = [
         [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in path.open()]
-        for path in (whole.folder / "metrics.jsonl", taken_up.folder / "metrics.jsonl")
+        for path in (whole.folder / "metrics.jsonl", resumed.folder / "metrics.jsonl")
     ]
-    assert told[0] == told[1]
-    assert len(json.loads((taken_up.folder / "environment.json").read_text())) == 6
+    assert metrics[0] == metrics[1]
+    assert len(json.loads((resumed.folder / "environment.json").read_text())) == 6
 
 
 @pytest.mark.slow
-def test_killed_at_five_random_steps_it_ends_with_the_same_weights(tmp_path: Path, data: Path) -> None:
+def test_run_killed_at_five_random_steps_has_the_same_weights(tmp_path: Path, data: Path) -> None:
     def command(name: str, **sections: Any) -> list[str]:
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(entries(tmp_path / name, data, optimiser={"epochs": 3}, **sections)))
@@ -129,7 +132,7 @@ def test_killed_at_five_random_steps_it_ends_with_the_same_weights(tmp_path: Pat
         process = subprocess.Popen(killed, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while process.poll() is None and sum('"loss"' in line for line in _lines(metrics)) < steps:
             time.sleep(0.002)
-        assert process.poll() is None, "it had come to its end before it could be killed"
+        assert process.poll() is None, "it was complete before it could be killed"
         process.send_signal(signal.SIGKILL)
         process.wait()
 
@@ -145,7 +148,7 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def test_blocks_that_are_computed_twice_learn_the_same(tmp_path: Path, data: Path) -> None:
+def test_recomputation_gives_the_same_weights(tmp_path: Path, data: Path) -> None:
     plain = train(settings(tmp_path / "plain", data, optimiser={"epochs": 1}))
 
     other = train(settings(tmp_path / "other", data, optimiser={"epochs": 1}, hardware={"recompute": True}))
@@ -156,12 +159,12 @@ def test_blocks_that_are_computed_twice_learn_the_same(tmp_path: Path, data: Pat
 
 
 @pytest.mark.slow
-def test_clips_that_other_processes_read_are_the_same(tmp_path: Path, data: Path) -> None:
+def test_workers_give_the_same_weights(tmp_path: Path, data: Path) -> None:
     plain = train(settings(tmp_path / "plain", data, optimiser={"epochs": 1}))
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(entries(tmp_path / "run", data, optimiser={"epochs": 1}, hardware={"workers": 2})))
 
-    # In a process of its own, as anybody trains: this one is full of other tests' libraries and threads.
+    # In a new process, without the libraries and threads of other tests.
     subprocess.run(
         [sys.executable, "-m", "facepulse", "train", str(path)],
         check=True,
@@ -172,14 +175,14 @@ def test_clips_that_other_processes_read_are_the_same(tmp_path: Path, data: Path
     assert weights_of(tmp_path / "run") == weights_of(plain.folder)
 
 
-def test_mixed_precision_learns_as_well(tmp_path: Path, data: Path) -> None:
+def test_mixed_precision_keeps_float32_weights(tmp_path: Path, data: Path) -> None:
     trained = train(settings(tmp_path / "run", data, optimiser={"epochs": 2}, hardware={"precision": "bf16"}))
 
     assert all(tensor.dtype == torch.float32 for tensor in load_model(trained.weights).parameters())
 
 
 @pytest.mark.parametrize("loss", [{"name": "mse"}, {"name": "negative-pearson"}, {"heart_rate": False}])
-def test_every_loss_can_be_asked_for(tmp_path: Path, data: Path, loss: dict) -> None:
+def test_every_loss_changes_the_weights(tmp_path: Path, data: Path, loss: dict) -> None:
     plain = train(settings(tmp_path / "plain", data, optimiser={"epochs": 1}))
 
     other = train(settings(tmp_path / "other", data, optimiser={"epochs": 1}, loss=loss))
@@ -187,7 +190,7 @@ def test_every_loss_can_be_asked_for(tmp_path: Path, data: Path, loss: dict) -> 
     assert weights_of(other.folder) != weights_of(plain.folder)
 
 
-def test_curves_for_tensorboard_are_an_option(tmp_path: Path, data: Path) -> None:
+def test_metrics_are_written_for_tensorboard_if_set(tmp_path: Path, data: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -198,7 +201,7 @@ def test_curves_for_tensorboard_are_an_option(tmp_path: Path, data: Path) -> Non
     assert len(events.Scalars("validation_mae_bpm")) == 1
 
 
-def test_another_network_is_one_line(tmp_path: Path, data: Path) -> None:
+def test_other_network_is_trained_by_its_name(tmp_path: Path, data: Path) -> None:
     trained = train(
         settings(
             tmp_path / "run", data, network={"name": "physnet", "config": {}}, optimiser={"epochs": 1, "batch": 20}
@@ -208,7 +211,7 @@ def test_another_network_is_one_line(tmp_path: Path, data: Path) -> None:
     assert read_card(trained.weights).network == "physnet"
 
 
-def test_a_run_can_begin_with_weights_that_somebody_has_trained(tmp_path: Path, data: Path) -> None:
+def test_run_can_start_from_trained_weights(tmp_path: Path, data: Path) -> None:
     first = train(settings(tmp_path / "first", data))
     config = {"stem_width": 2, "width": 4, "head_width": 4}
     network = {"name": "physfsunet", "config": config, "start": str(first.weights)}
@@ -216,10 +219,10 @@ def test_a_run_can_begin_with_weights_that_somebody_has_trained(tmp_path: Path, 
     begun, ended = load_model(first.weights), load_model(train(further).weights)
     for (name, one), other in zip(begun.named_parameters(), ended.parameters(), strict=True):
         torch.testing.assert_close(one, other, msg=name)
-    learnt = read_card(tmp_path / "further" / "last.safetensors").training_data
-    assert learnt.count("8 recordings of 8 people") == 2, "then, and before that"
+    training_data = read_card(tmp_path / "further" / "last.safetensors").training_data
+    assert training_data.count("8 recordings of 8 people") == 2, "of both trainings"
     wider = {**network, "config": {**config, "width": 6}}
-    with pytest.raises(UsageError, match=r"network.start: .*width=4.*what is to be trained is .*width=6"):
+    with pytest.raises(UsageError, match=r"network.start: .*width=4.*but the network to train is .*width=6"):
         train(settings(tmp_path / "wider", data, network=wider))
     assert not list((tmp_path / "wider").glob("[!.]*"))
 
@@ -242,22 +245,23 @@ def test_clips_can_come_from_the_simulator_and_be_mixed(tmp_path: Path, data: Pa
         )
     )
 
-    assert "simulated in memory: preset calm, seed 3, 2 clips an epoch" in read_card(trained.weights).training_data
+    assert "simulated in memory: preset calm, seed 3, 2 clips per epoch" in read_card(trained.weights).training_data
 
 
-def test_a_loss_that_is_no_number_stops_the_run_names_the_clips_and_keeps_the_weights(
-    tmp_path: Path, data: Path
-) -> None:
-    wanted = settings(tmp_path / "run", data, optimiser={"lr": 1e30, "epochs": 4, "clip_norm": 0}, loss={"name": "mse"})
+def test_diverged_run_stops_names_the_clips_and_keeps_the_weights(tmp_path: Path, data: Path) -> None:
+    run = settings(tmp_path / "run", data, optimiser={"lr": 1e30, "epochs": 4, "clip_norm": 0}, loss={"name": "mse"})
 
-    with pytest.raises(DivergedError, match=r"in epoch \d, step \d+, clips small/.* from frame .*optimiser.lr"):
-        train(wanted)
+    with pytest.raises(
+        DivergedError,
+        match=DIVERGED,
+    ):
+        train(run)
 
-    with pytest.raises(DivergedError):  # and goes no further when it is asked once more
-        train(wanted)
+    with pytest.raises(DivergedError):  # again when it is resumed
+        train(run)
 
 
-def test_another_run_in_the_folder_is_not_overwritten(tmp_path: Path, data: Path) -> None:
+def test_other_run_in_the_folder_is_not_overwritten(tmp_path: Path, data: Path) -> None:
     train(settings(tmp_path / "run", data, optimiser={"epochs": 1}))
 
     with pytest.raises(UsageError, match=r"holds a run with optimiser.lr 0.009, not 0.001: give `out` another folder"):
@@ -269,19 +273,19 @@ def test_another_run_in_the_folder_is_not_overwritten(tmp_path: Path, data: Path
         train(settings(tmp_path / "photos", data))
 
 
-def test_data_that_have_changed_are_noticed(tmp_path: Path) -> None:
+def test_changed_data_are_refused(tmp_path: Path) -> None:
     folder = cache(tmp_path)
-    wanted = settings(tmp_path / "run", folder)
+    run = settings(tmp_path / "run", folder)
     with pytest.raises(Stop):
-        train(wanted, progress=stopped_after(1))
+        train(run, progress=stopped_after(1))
     about = folder / "1-a" / "recording.json"
     about.write_text(json.dumps({**json.loads(about.read_text()), "sha256": "0" * 64}))
 
-    with pytest.raises(UsageError, match="the recordings have changed since this run was begun"):
-        train(wanted)
+    with pytest.raises(UsageError, match="the recordings have changed since this run began"):
+        train(run)
 
 
-def test_nobody_is_in_training_and_in_validation(tmp_path: Path, data: Path) -> None:
+def test_subject_in_training_and_in_validation_is_refused(tmp_path: Path, data: Path) -> None:
     with pytest.raises(UsageError, match="subject 9 of small is in training and in validation"):
         train(settings(tmp_path / "run", data, data={"caches": [{"path": str(data)}]}))
 
@@ -289,37 +293,37 @@ def test_nobody_is_in_training_and_in_validation(tmp_path: Path, data: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("sections", "said"),
+    ("sections", "message"),
     [
         ({"data": {"caches": [{"path": "nowhere"}]}}, "nowhere: no such folder"),
-        ({"data": {"caches": []}}, "there is nothing to learn from"),
+        ({"data": {"caches": []}}, "there are no training data"),
         ({"data": {"frames": 4000}}, "none of 8 recordings has 4000 frames"),
-        ({"data": {"frames": 66}}, "cannot be trained so: the card's frames is 66"),
+        ({"data": {"frames": 66}}, "cannot be trained with these settings: the card's frames is 66"),
         ({"data": {"size": 64}}, "takes crops of 64 px at margin 0, but they have 36 px there"),
         ({"data": {"fps": 25.0}}, "takes crops at 25 fps, but they are at 30"),
         ({"optimiser": {"batch": 41}}, "there are 40 clips, and one step takes 41"),
         ({"hardware": {"device": "cuda"}}, "there is no GPU that torch can use here"),
     ],
 )
-def test_what_cannot_be_trained_is_said_before_anything_is_written(
-    tmp_path: Path, data: Path, sections: dict, said: str
+def test_wrong_settings_are_named_before_anything_is_written(
+    tmp_path: Path, data: Path, sections: dict, message: str
 ) -> None:
     if sections.get("hardware") and torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    with pytest.raises((UsageError, DatasetError), match=said):
+    with pytest.raises((UsageError, DatasetError), match=message):
         train(settings(tmp_path / "run", data, **sections))
 
     assert not (tmp_path / "run" / "settings.yaml").exists()
 
 
-def test_an_empty_part_of_a_split_is_said(tmp_path: Path) -> None:
+def test_empty_subset_of_a_split_is_named(tmp_path: Path) -> None:
     folder = write_cache(tmp_path, [SmallRecording("1-a", "1")])
 
     with pytest.raises(UsageError, match="leaves no subject for train"):
         train(settings(tmp_path / "run", folder))
 
 
-def test_a_disk_that_takes_no_more_ends_the_run_with_one_line(tmp_path: Path, data: Path) -> None:
+def test_full_disk_ends_the_run_with_one_line(tmp_path: Path, data: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(entries(tmp_path / "run", data, optimiser={"epochs": 1})))
 

@@ -1,4 +1,4 @@
-"""Recomputation: the same numbers from less memory."""
+"""Recomputation: equal gradients with less memory."""
 
 import copy
 
@@ -9,7 +9,7 @@ from facepulse.training.recomputation import recompute
 
 
 def stored(network: torch.nn.Module, frames: torch.Tensor) -> int:
-    """Bytes that a forward pass keeps for the gradient."""
+    """Return the bytes that a forward pass stores for the gradient."""
     kept: dict[int, int] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
@@ -21,7 +21,7 @@ def stored(network: torch.nn.Module, frames: torch.Tensor) -> int:
     return sum(kept.values())
 
 
-def test_gradients_and_statistics_are_the_same_and_less_is_kept() -> None:
+def test_gradients_and_statistics_are_equal_and_less_is_stored() -> None:
     torch.manual_seed(0)
     plain = PhysFSUNet(PhysFSUNetConfig(stem_width=4, width=8, head_width=4, dropout=0.0))
     frugal = copy.deepcopy(plain)

@@ -1,4 +1,4 @@
-"""The benchmark of a training step, for GPUs, runs on a CPU at a small size."""
+"""Benchmark of a training step, on a CPU at a small size."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "training_step.py"
 
 
 @pytest.mark.slow
-def test_every_precision_and_way_to_compute_is_timed() -> None:
+def test_every_precision_and_variant_is_timed() -> None:
     small = ["--networks", "physnet", "--frames", "8", "--size", "32", "--batch", "1", "--runs", "1", "--recompute"]
     run = subprocess.run([sys.executable, SCRIPT, *small, "--peak-tflops", "1", "2"], capture_output=True, text=True)
 

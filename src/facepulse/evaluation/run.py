@@ -58,15 +58,7 @@ def evaluate(
     Raises:
         UsageError: an argument is out of its range, the model cannot be loaded, or it cannot take such crops.
     """
-    if protocol not in PROTOCOLS:
-        raise UsageError(f"no protocol is called {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
-    if not MINIMUM_S <= window_s < math.inf:
-        raise UsageError(f"the windows can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
-    if not recordings:
-        raise UsageError("there is no recording to evaluate on: choose some")
-    if len({(recording.dataset, recording.settings) for recording in recordings}) > 1:
-        names = ", ".join(sorted({recording.dataset for recording in recordings}))
-        raise UsageError(f"the recordings are of several datasets or caches ({names}): evaluate one at a time")
+    _check_arguments(recordings, protocol, window_s)
     recipe = PROTOCOLS[protocol]
     settings = recordings[0].settings
     predictor = find_predictor(model, recipe) if isinstance(model, str) else model
@@ -83,7 +75,7 @@ def evaluate(
             segments = _predict_segments(recording, predictor)
             longest = max(segments, key=len)
             whole = longest.row(recording, recipe)
-            within = [window.row(recording, recipe) for window in _windows(segments, window_s)]
+            windows += [window.row(recording, recipe) for window in _windows(segments, window_s)]
         except FacepulseError as error:
             failed.append(Failure(recording.name, recording.subject, str(error)))
             continue
@@ -92,7 +84,6 @@ def evaluate(
             failed.append(Failure(recording.name, recording.subject, reason))
             continue
         wholes.append(whole)
-        windows += within
         traces[recording.name] = longest.trace(recipe)
     if progress is not None:
         progress(len(recordings), len(recordings))
@@ -138,6 +129,18 @@ def choose(
     if not chosen:
         raise UsageError(f"no recording in {subset} of {split} has all of these attributes: ask for fewer at a time")
     return chosen, Selection(split, subset, where, found[split].recording_names())
+
+
+def _check_arguments(recordings: Sequence[PreparedRecording], protocol: str, window_s: float) -> None:
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"no protocol is called {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    if not MINIMUM_S <= window_s < math.inf:
+        raise UsageError(f"the windows can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
+    if not recordings:
+        raise UsageError("there is no recording to evaluate on: choose some")
+    if len({(recording.dataset, recording.settings) for recording in recordings}) > 1:
+        names = ", ".join(sorted({recording.dataset for recording in recordings}))
+        raise UsageError(f"the recordings are of several datasets or caches ({names}): evaluate one at a time")
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,8 +38,8 @@ NORMAL = _QUANTILES / _QUANTILES.std()
 
 # On twelve simulated crops of 128 pixels and 160 frames, POS gave the same rate within 3 bpm after H.264 with a crf of
 # up to 8, failed in one at 10 and in five at 12: changes below the quantiser's step are not coded. Motion JPEG
-# preserves the pulse at every q, because the mean of a block has a step of one level at all of them. The only key frame is the
-# first, because more would add a rhythm.
+# preserves the pulse at every q, because the mean of a block has a step of one level at all of them. The only key
+# frame is the first, because more would add a rhythm.
 CRF = 2.0, 8.0
 Q = 2, 10
 
