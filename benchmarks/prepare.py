@@ -1,13 +1,12 @@
-"""What preparing a dataset costs, beside the steps of rPPG-Toolbox on the same file: time, memory, bytes on disk.
+"""Time, memory and disk space of preparing a recording, compared with the steps of rPPG-Toolbox on the same file.
 
     python benchmarks/prepare.py [--seconds 60] [--size 128] [--runs 3] [--root UBFC_ROOT]
 
-The file is a simulated recording in the layout of UBFC-rPPG (uncompressed, 640x480) unless --root names another root of
-that layout, whose first recording is taken. The toolbox's steps are written anew from what they are known to do: the
-whole video into a list and an array, Haar's cascade on the first frame, its box enlarged by half, every crop resized
-into float64, standardised over the whole video (with --inputs diff also the normalised difference beside it), cut into
-clips of 160 frames and saved. Every figure is that of a process of its own with one thread; the fastest of the runs is
-printed, and they take turns.
+The file is a simulated recording in the layout of UBFC-rPPG (uncompressed, 640x480), or the first recording of another
+root of that layout, given by --root. The toolbox's steps are reimplemented here: read the whole video into a list and
+an array, run the Haar cascade on the first frame, enlarge its box by half, resize each crop into float64, standardise
+over the whole video (with --inputs diff also compute the normalised difference), cut into clips of 160 frames and save.
+Each measurement is a process of its own with one thread; both programs alternate, and the fastest run is printed.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pathlib import Path
 
 ENV = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-PEAK = """
+REPORT = """
 import os, resource, sys, time
 def report(start, out, frames):
     took, cpu = time.perf_counter() - start, time.process_time()
@@ -31,7 +30,7 @@ def report(start, out, frames):
 """
 
 OURS = (
-    PEAK
+    REPORT
     + """
 root, out, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 start = time.perf_counter()
@@ -48,7 +47,7 @@ report(start, out, len(numpy.load(out + "/one/labels.npz")["times"]))
 )
 
 TOOLBOX = (
-    PEAK
+    REPORT
     + """
 root, out, size, inputs = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 start = time.perf_counter()
@@ -58,8 +57,8 @@ cv2.setNumThreads(1)
 [video, *_] = sorted(pathlib.Path(root).glob("subject*/vid.avi"), key=lambda p: int(p.parent.name[7:]))
 capture, frames = cv2.VideoCapture(str(video)), []
 while True:
-    there, frame = capture.read()
-    if not there: break
+    success, frame = capture.read()
+    if not success: break
     frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
 frames = np.asarray(frames)
 ppg = np.array(video.with_name("ground_truth.txt").read_text().splitlines()[0].split(), float)
@@ -69,16 +68,16 @@ x, y, w, h = max(0, int(x - 0.25 * w)), max(0, int(y - 0.25 * h)), int(1.5 * w),
 crops = np.zeros((len(frames), size, size, 3))
 for index, frame in enumerate(frames):
     crops[index] = cv2.resize(frame[y : y + h, x : x + w], (size, size), interpolation=cv2.INTER_AREA)
-parts = []
+inputs_of_network = []
 if inputs == "diff":
     ratio = np.zeros((len(crops) - 1, size, size, 3), np.float32)
     for index in range(len(ratio)):
         later, earlier = crops[index + 1], crops[index]
         ratio[index] = (later - earlier) / (later + earlier + 1e-7)
     ratio = ratio / np.std(ratio)
-    parts.append(np.append(ratio, np.zeros((1, size, size, 3), np.float32), axis=0))
-parts.append((crops - np.mean(crops)) / np.std(crops))
-data = np.concatenate(parts, axis=-1)
+    inputs_of_network.append(np.append(ratio, np.zeros((1, size, size, 3), np.float32), axis=0))
+inputs_of_network.append((crops - np.mean(crops)) / np.std(crops))
+data = np.concatenate(inputs_of_network, axis=-1)
 label = (ppg - ppg.mean()) / ppg.std()
 for number in range(len(data) // 160):
     clip = slice(number * 160, number * 160 + 160)
@@ -90,7 +89,7 @@ report(start, out, len(data) // 160 * 160)
 
 
 def run(script: str, *arguments: str) -> list[float]:
-    """Seconds, seconds of processor time, peak memory in MB and bytes a minute of crops, of a process of its own."""
+    """Run a script; return its seconds, CPU seconds, peak memory in MB and bytes per minute of crops."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-c", script, arguments[0], out, *arguments[1:]]
         done = subprocess.run(command, capture_output=True, text=True, env=ENV, check=False)
@@ -119,8 +118,10 @@ def main() -> None:
         for _ in range(options.runs):
             figures["facepulse prepare"].append(run(OURS, str(root), str(options.size)))
             figures["the toolbox's steps"].append(run(TOOLBOX, str(root), str(options.size), options.inputs))
-    print(f"one video of UBFC-rPPG's kind, {options.size}x{options.size}, one thread, the fastest of {options.runs}")
-    print(f"{'':22}{'seconds':>10}{'CPU s':>10}{'peak MB':>10}{'MB a minute':>13}")
+    print(
+        f"one video as of UBFC-rPPG, {options.size}x{options.size} pixels, one thread, fastest of {options.runs} runs"
+    )
+    print(f"{'':22}{'seconds':>10}{'CPU s':>10}{'peak MB':>10}{'MB/minute':>13}")
     best = {name: min(rows) for name, rows in figures.items()}
     for name, (seconds, cpu, peak, size) in best.items():
         print(f"{name:22}{seconds:10.2f}{cpu:10.2f}{peak:10.0f}{size / 1e6:13.1f}")

@@ -38,7 +38,7 @@ class CacheSettings:
         fps: rate of the uniform clock in Hz.
         margin: widening of the face box on each side, as a fraction of its size; 0.25 is the field's "1.5 times".
         detector: key of `facepulse.faces.detectors.DETECTORS`.
-        align: True if the reference's clock is corrected by the pulse in the video, if that is reliable.
+        align: True if the reference is aligned to the pulse in the video, if that is reliable.
         format: version of the file format.
     """
 

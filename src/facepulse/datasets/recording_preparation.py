@@ -87,7 +87,7 @@ class _Pulse:
 
 
 def prepare_recording(recording: Recording, target: Path, settings: CacheSettings) -> None:
-    """Write the folder of one recording in a cache, completely or not at all, in memory that does not hold its crops.
+    """Write the folder of one recording in a cache, completely or not at all; its crops are never all in memory.
 
     Args:
         recording: of any dataset.

@@ -147,24 +147,24 @@ def folds(recordings: Sequence[AnyRecording], name: str) -> list[Split[AnyRecord
 
 
 def filter_by_attributes(
-    recordings: Iterable[AnyAttributed], wanted: Mapping[str, Collection[str]]
+    recordings: Iterable[AnyAttributed], allowed: Mapping[str, Collection[str]]
 ) -> list[AnyAttributed]:
-    """Select the recordings whose attributes have one of the wanted values each.
+    """Select the recordings whose attributes have allowed values.
 
     Args:
         recordings: to choose from.
-        wanted: attribute to values, as text: `{"light": ("LED-low",), "exercise": ("False",), "skin_color": ("3",)}`.
+        allowed: attribute to values, as text: `{"light": ("LED-low",), "exercise": ("False",), "skin_color": ("3",)}`.
 
     Raises:
         UsageError: no recording has such an attribute, or such a value of it; the message lists the existing ones.
     """
     recordings = list(recordings)
-    for attribute, values in wanted.items():
+    for attribute, values in allowed.items():
         _check_filter(recordings, attribute, values)
     return [
         recording
         for recording in recordings
-        if all(str(recording.attributes.get(attribute)) in values for attribute, values in wanted.items())
+        if all(str(recording.attributes.get(attribute)) in values for attribute, values in allowed.items())
     ]
 
 
