@@ -39,7 +39,7 @@ from facepulse.errors import FacepulseError
 from facepulse.evaluation import metrics
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD
-from facepulse.pipeline.estimate import SURE
+from facepulse.pipeline.estimate import HIGH_QUALITY
 
 CLOSE_BPM = 5.0
 HIGH = 0.8
@@ -124,7 +124,7 @@ def with_fallback(readings: Iterable[Reading], network: str) -> list[Reading]:
     shown = []
     for (name, recording, method), each in by_key.items():
         if method == network != "POS" and (other := by_key.get((name, recording, "POS"))) is not None:
-            use = other if (each.quality or 0) < QUALITY_THRESHOLD and (other.quality or 0) >= SURE else each
+            use = other if (each.quality or 0) < QUALITY_THRESHOLD and (other.quality or 0) >= HIGH_QUALITY else each
             values = {**asdict(use), "method": f"{network}{INSTEAD}"}
             shown.append(Reading(**values))
     return shown

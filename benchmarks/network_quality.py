@@ -35,8 +35,8 @@ from facepulse.errors import FacepulseError
 from facepulse.evaluation.calibration import fit_logistic
 from facepulse.faces.detectors import DETECTORS
 from facepulse.measurement import QUALITY_THRESHOLD
-from facepulse.pipeline.estimate import SURE, region_waveforms
-from facepulse.pipeline.extract import extract_traces
+from facepulse.pipeline.estimate import HIGH_QUALITY, region_waveforms
+from facepulse.pipeline.extract import extract_traces, select_faces
 from facepulse.pipeline.methods import find_method
 from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.keyframes import remove_key_frame_rhythm
@@ -87,7 +87,7 @@ def rates_of_recording(
             path = write_video(recording, recording.frames(pulse=pulses), Path(folder))
             try:
                 traces = extract_traces(path, DETECTORS["auto"](), method)
-                [face] = traces.measurable("largest")
+                [face] = select_faces(traces, "largest")
             except FacepulseError:
                 continue
         for segment in face.segments:
@@ -143,7 +143,7 @@ def table(rates: Sequence[LabelledRate], model: QualityModel) -> str:
     still = np.array([quality for quality, each in rows if not each.pulse])
     below = ", ".join(f"{np.mean(still < limit):.1%} below {limit}" for limit in (0.3, 0.7, 0.8))
     classical = np.array([each.classical_quality for _, each in rows if not each.pulse])
-    shown = np.mean((still >= QUALITY_THRESHOLD) | (classical >= SURE))
+    shown = np.mean((still >= QUALITY_THRESHOLD) | (classical >= HIGH_QUALITY))
     lines.append(f"without a pulse: n {len(still)}, {below}; shown by either {shown:.1%}")
     return "\n".join(lines)
 

@@ -27,7 +27,7 @@ from facepulse.errors import FacepulseError
 from facepulse.evaluation.calibration import fit_logistic
 from facepulse.faces.detectors import DETECTORS
 from facepulse.pipeline.estimate import region_waveforms
-from facepulse.pipeline.extract import extract_traces
+from facepulse.pipeline.extract import extract_traces, select_faces
 from facepulse.pipeline.methods import Method
 from facepulse.rppg import pulse_color, regions
 from facepulse.rppg import quality as quality_model
@@ -70,7 +70,7 @@ def rates_of(recording: Recording, index: int, pulses: bool) -> list[LabelledRat
         path = write_video(recording, recording.frames(pulse=pulses), Path(folder))
         try:
             traces = extract_traces(path, DETECTORS["auto"](), Method(CLASSICAL["POS"]))
-            [face] = traces.measurable("largest")
+            [face] = select_faces(traces, "largest")
         except FacepulseError:
             return []
     rates = []

@@ -133,7 +133,7 @@ def test_withheld_heart_rate_is_code_6_and_null(run, face_video) -> None:
     assert code == 6
     assert json.loads(out)["bpm"] is None
     [line] = [line for line in err.splitlines() if line.startswith("facepulse: ")]
-    assert "no trustworthy pulse" in line
+    assert "no reliable pulse" in line
     assert "best guess" in line
 
 
@@ -297,7 +297,7 @@ def test_missing_permission_has_one_line_and_its_code(face: Path, tmp_path: Path
     arguments = ["measure", str(video)] + (["--json", str(locked / "out.json")] if what == "output" else [])
     locked.chmod(0o555)
     code = (
-        "import os, facepulse.pipeline.estimate\n"
+        "import os, facepulse.pipeline.result\n"
         "from facepulse.cli import main\n"
         "if os.getuid() == 0: os.setuid(65534)\n"
         f"main({arguments!r})"

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -20,10 +21,11 @@ from facepulse.faces.detectors import DETECTORS
 from facepulse.faces.tracking import Box
 from facepulse.inference.engine import load_engine, torch_engine
 from facepulse.inference.weights import save_model
-from facepulse.measurement import QUALITY_THRESHOLD
-from facepulse.pipeline.estimate import read_pulse
-from facepulse.pipeline.extract import FaceTraces, extract_traces
+from facepulse.measurement import QUALITY_THRESHOLD, Measurement
+from facepulse.pipeline.estimate import estimate
+from facepulse.pipeline.extract import FaceTraces, extract_traces, select_faces
 from facepulse.pipeline.methods import Method, find_method
+from facepulse.pipeline.result import to_measurement
 from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import filtered
@@ -108,7 +110,7 @@ def test_a_rotated_video_is_measured_upright(face_video, tmp_path: Path) -> None
         for frame in video:
             writer.write(np.ascontiguousarray(np.rot90(frame.image, -1)), frame.time)
     result = measure(turned)
-    assert result.picture.shape == (240, 320, 3)
+    assert result.image.shape == (240, 320, 3)
     assert result.bpm == pytest.approx(measure(path).bpm, abs=0.5)
 
 
@@ -248,7 +250,7 @@ def test_no_pulse_no_rate(face_video, name: str, options: dict, method: str) -> 
     result = measure(face_video(None, **{"seconds": 20.0, **options}), method=method)
     assert result.bpm is None
     assert result.quality < (0.4 if result.parts[0][1] - result.parts[0][0] > 15 else QUALITY_THRESHOLD)
-    assert result.warnings[0].startswith("no trustworthy pulse")
+    assert result.warnings[0].startswith("no reliable pulse")
     assert "best guess" in result.warnings[0]
     assert all(window.bpm is None for window in result.windows)
 
@@ -291,7 +293,7 @@ def test_a_heart_in_step_with_the_key_frames_is_believed_when_it_is_strong(face_
 def test_a_heart_in_step_with_the_key_frames_that_is_weak_is_named_as_what_it_is(face_video) -> None:
     result = measure(face_video(60.0, 20.0, key_interval=30, face={"strength": 0.012}))
     assert result.bpm is None
-    assert "in step with the codec's key frames, 1.00 s apart" in result.warnings[0]
+    assert "a multiple of the codec's key-frame rate (1.00 s apart)" in result.warnings[0]
 
 
 def test_a_heart_out_of_step_with_the_key_frames_is_measured(face_video) -> None:
@@ -333,7 +335,7 @@ def test_black_video(tmp_path: Path) -> None:
 
 def test_one_frame(tmp_path: Path) -> None:
     [frame] = paint_frames([PaintedFace()], np.zeros(1))
-    with pytest.raises(TooShortError, match="single picture"):
+    with pytest.raises(TooShortError, match="single image"):
         measure(_write(tmp_path / "one.mp4", [frame]))
 
 
@@ -348,7 +350,7 @@ def test_five_seconds_are_enough(face_video) -> None:
 
 
 def test_too_few_frames_a_second(face_video) -> None:
-    with pytest.raises(VideoError, match="frames a second are too few"):
+    with pytest.raises(VideoError, match="frames per second are too few"):
         measure(face_video(seconds=10.0, fps=3.0))
 
 
@@ -364,7 +366,7 @@ def test_greyscale_says_which_method_would_do(face_video) -> None:
     path = face_video(codec="ffv1", pixel_format="gray", name="grey.mkv", face={"strength": 0.04})
     result = measure(path)
     assert result.bpm is None
-    assert "use --method GREEN" in result.warnings[0]
+    assert "use the method GREEN" in result.warnings[0]
     assert measure(path, method="green").bpm == pytest.approx(72.0, abs=1.5)
 
 
@@ -375,7 +377,7 @@ def test_4k(tmp_path: Path) -> None:
     path = _write(tmp_path / "4k.mp4", large, fps=15.0, options={"crf": "18", "preset": "ultrafast"})
     result = measure(path)
     assert result.bpm == pytest.approx(72.0, abs=3.0)
-    assert max(result.picture.shape) == 1280
+    assert max(result.image.shape) == 1280
 
 
 def test_odd_size(face_video) -> None:
@@ -466,17 +468,26 @@ def test_what_only_a_network_sees_is_withheld_and_the_skin_is_read_instead(
     torch = pytest.importorskip("torch")
     method = Method(CLASSICAL["POS"], torch_engine(imagine, trained.card))
     video = face_video(**LIVELY | {"bpm": skin_bpm})
-    scene = extract_traces(video, DETECTORS["auto"](), method)
-    result = read_pulse(scene, scene.measurable("largest")[0], method, 10.0, QUALITY_THRESHOLD)
+    traces = extract_traces(video, DETECTORS["auto"](), method)
+    [face] = select_faces(traces, "largest")
+
+    def measured(min_quality: float) -> Measurement:
+        found = estimate(
+            face.segments, method, video_fps=traces.fps, key_times=traces.key_times, min_quality=min_quality
+        )
+        return to_measurement(traces, face, found, 10.0)
+
+    result = measured(QUALITY_THRESHOLD)
     if skin_bpm is not None:
         assert result.method == "POS"
-        assert re.fullmatch(r"tiny cannot be trusted here \(quality 0.[012]\d\): .* by POS instead", result.warnings[0])
-        anyhow = read_pulse(scene, scene.measurable("largest")[0], method, 10.0, 0.0)
+        replaced = r"the waveform of tiny is unreliable here \(quality 0.[012]\d\): .* with POS instead"
+        assert re.fullmatch(replaced, result.warnings[0])
+        anyhow = measured(0.0)
         assert anyhow.method == "tiny"
         assert anyhow.bpm == pytest.approx(seen_bpm or skin_bpm, abs=1), "regions say what a flat wave does not"
         if seen_bpm is not None:
             assert (anyhow.hrv, len(anyhow.beats_s)) == (None, 0)
-            cannot = r"no beats.* read by POS, which reads another heart rate, 72\.\d bpm"
+            cannot = r"no beats.* read from POS, which measures another heart rate, 72\.\d bpm"
             assert re.fullmatch(cannot, anyhow.warnings[0])
         alone = measure(video)
         assert (result.bpm, result.quality, result.windows, result.hrv) == (
@@ -497,13 +508,19 @@ def test_a_photograph_has_no_pulse_for_a_network_either(face_video, trained) -> 
     assert result.quality < 0.4
 
 
-def test_frames_for_a_network_are_let_go_as_a_long_video_goes_by(face_video, trained) -> None:
-    seen = FaceTraces(find_method(str(trained.onnx)))
-    picture = np.full((48, 48, 3), 90, np.uint8)
+def test_frames_for_a_network_are_discarded_as_a_long_video_is_read(trained) -> None:
+    image, box = np.full((48, 48, 3), 90, np.uint8), Box(4, 4, 40, 40)
+    face = FaceTraces(find_method(str(trained.onnx)), image, box)
+    crop_bytes = trained.card.size**2 * 3
+    tracemalloc.start()
     for second in range(100):
-        frames = [Frame(picture, second + tick / 30, False) for tick in range(30)]
-        seen.push(frames, [Box(4, 4, 40, 40)] * 30)
-    assert seen.waveform is not None
-    held = seen.waveform._stream._held
-    assert held is not None
-    assert held.shape[1] <= 1.5 * trained.card.frames
+        face.push([Frame(image, second + tick / 30, False) for tick in range(30)], [box] * 30)
+        if second == 10:
+            early, _ = tracemalloc.get_traced_memory()
+    late, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert face.network is not None
+    assert len(face.network.segments[0].waveform) > 2900
+    [trace] = face.skin.segments
+    held = 1.5 * trained.card.frames * crop_bytes  # a window and a half; all crops would be 30 times as much
+    assert late - early < held + trace.rgb.nbytes

@@ -34,7 +34,7 @@ def measurement() -> Measurement:
         spectrum_bpm=np.linspace(30, 270, 200),
         spectrum=np.linspace(0, 1, 200),
         warnings=("no face from 8.0 to 12.0 s",),
-        picture=np.zeros((240, 320, 3), np.uint8),
+        image=np.zeros((240, 320, 3), np.uint8),
     )
 
 
@@ -57,7 +57,7 @@ def test_the_summary_says_what_matters(measurement: Measurement) -> None:
     text = str(measurement)
     for part in ("72.1 bpm", "quality 0.93", "1 of 2 windows", "RMSSD 31 ms", "protocol", "no face from 8.0"):
         assert part in text
-    assert "no trustworthy pulse" in str(replace(measurement, bpm=None))
+    assert "no reliable pulse" in str(replace(measurement, bpm=None))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])

@@ -17,7 +17,7 @@ from facepulse.measurement import QUALITY_THRESHOLD
 from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE
 from facepulse.pipeline.methods import Method, find_method
 from facepulse.rppg.classical import CLASSICAL
-from facepulse.stream import LiveReading, _Watched
+from facepulse.stream import LiveReading, _LiveTraces
 from facepulse.video.reader import Frame, open_video
 
 BPM = 75.0
@@ -130,28 +130,21 @@ def test_memory_does_not_grow_with_the_stream(frames, trained) -> None:
                 yield replace(frame, time=frame.time + 24.0 * turn)
 
     def kept(turns: int) -> list[int]:
-        """How much of everything that is kept, at the end."""
+        """Number of values of each kind that are kept at the end."""
         tracker, method = FaceTracker(DETECTORS["auto"]()), find_method(str(trained.onnx))
-        watched = _Watched(tracker, method, 10.0, QUALITY_THRESHOLD)
+        live = _LiveTraces(tracker, method, 10.0, QUALITY_THRESHOLD)
         for tracked in tracker.track(endless(turns)):
-            watched.take(tracked)
-        [track], [face] = tracker.tracks.values(), watched._faces.values()
-        assert face.waveform is not None
-        rows = sum(len(part.rgb) for part in face.skin.segments)
-        samples = sum(len(part.waveform) for part in face.waveform.segments)
-        windows, boxes = face.waveform._stream._windows, watched._boxes[track.identity]
-        return [
-            track.detection_count,
-            len(track.segments),
-            rows,
-            samples,
-            len(windows),
-            len(boxes),
-            len(watched._times),
-        ]
+            live.push(tracked)
+        [track], [face] = tracker.tracks.values(), live._faces.values()
+        assert face.network is not None
+        rows = sum(len(segment.rgb) for segment in face.skin.segments)
+        samples = sum(len(segment.waveform) for segment in face.network.segments)
+        windows, boxes = face.network._stream._windows, live._boxes[track.identity]
+        return [track.detection_count, len(track.segments), rows, samples, len(windows), len(boxes), len(live._times)]
 
-    assert kept(4) == pytest.approx(kept(2), abs=35)
-    assert kept(4)[:2] == [2, 1]
+    after_four = kept(4)
+    assert after_four == pytest.approx(kept(2), abs=35)
+    assert after_four[:2] == [2, 1]
 
 
 @pytest.mark.parametrize("pause_s", [3.0, 20.0])
@@ -182,21 +175,16 @@ def test_a_network_streams_too(face_video, trained) -> None:
     assert {reading.method for reading in found} == {"tiny"}
 
 
-def test_the_skin_is_read_where_the_network_cannot_be_trusted(face_video, trained) -> None:
-    def imagine(clips):
-        turns = 2 * np.pi * 112.5 / 60 * np.arange(clips.shape[2]) / 30
-        return torch.from_numpy(np.sin(turns).astype(np.float32)).expand(len(clips), -1)
-
+def test_classical_method_replaces_a_network_of_low_quality(face_video, trained, monkeypatch) -> None:
     torch = pytest.importorskip("torch")
-    with open_video(face_video(72.0, 12.0, face={"strength": 0.08})) as video:
-        tracker, method = (
-            FaceTracker(DETECTORS["auto"]()),
-            Method(CLASSICAL["POS"], torch_engine(imagine, trained.card)),
-        )
-        watched = _Watched(tracker, method, 10.0, QUALITY_THRESHOLD)
-        for tracked in tracker.track(iter(video)):
-            watched.take(tracked)
-    reading = watched.reading(tracked.frames[-1].time)
+
+    def predict_112_bpm(clips):
+        phase = 2 * np.pi * 112.5 / 60 * np.arange(clips.shape[2]) / 30
+        return torch.from_numpy(np.sin(phase).astype(np.float32)).expand(len(clips), -1)
+
+    method = Method(CLASSICAL["POS"], torch_engine(predict_112_bpm, trained.card))
+    monkeypatch.setattr("facepulse.pipeline.methods.find_method", lambda name: method)
+    *_, reading = stream(face_video(72.0, 12.0, face={"strength": 0.08}))
     assert (reading.state, reading.method) == ("measured", "POS")
     assert reading.bpm == pytest.approx(72.0, abs=2.0)
 

@@ -37,7 +37,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The functions of weights are imported when they are asked for: whoever measures does not need them."""
+    """Import the functions of weights on first use: measuring does not need them."""
     if name in ("list_models", "load_model"):
         from facepulse.inference import weights
 

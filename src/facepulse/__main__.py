@@ -1,4 +1,4 @@
-"""`python -m facepulse` is the command line too."""
+"""Entry point of `python -m facepulse`, the same as the command `facepulse`."""
 
 from facepulse.cli import main
 

@@ -1,26 +1,26 @@
-"""The errors that facepulse raises for bad input, each with the exit code that the command line ends with."""
+"""Errors that facepulse raises for bad input, each with the exit code of the command line."""
 
 from typing import ClassVar
 
 
 class FacepulseError(Exception):
-    """What is wrong with the input, in one line that says what was expected and what to do.
+    """Base of all errors; its message says in one line what is wrong, what was expected and what to do.
 
     Attributes:
-        exit_code: the status with which `facepulse` exits when this error ends a measurement.
+        exit_code: exit status of `facepulse` if this error ends a measurement.
     """
 
     exit_code: ClassVar[int] = 1
 
 
 class UsageError(FacepulseError):
-    """An argument that cannot be honoured: an unknown method, a path that cannot be written."""
+    """An argument is invalid: an unknown method, a path that cannot be written."""
 
     exit_code: ClassVar[int] = 2
 
 
 class VideoError(FacepulseError):
-    """The source cannot be read as video, or holds no frame."""
+    """The source cannot be read as video, or has no frames."""
 
     exit_code: ClassVar[int] = 3
 
@@ -32,6 +32,6 @@ class NoFaceError(FacepulseError):
 
 
 class TooShortError(FacepulseError):
-    """There is a face, but for too short a time to count beats."""
+    """A face was found, but for too short a time to count beats."""
 
     exit_code: ClassVar[int] = 5

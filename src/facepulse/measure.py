@@ -1,7 +1,9 @@
-"""Measure videos: the two functions that do everything."""
+"""Measure the heart rate in video files: traces of faces, then estimates, then measurements."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -11,7 +13,7 @@ from facepulse.errors import UsageError
 from facepulse.faces.detectors import get_detector
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD, Measurement
-from facepulse.pipeline.extract import MINIMUM_S, Progress, extract_traces
+from facepulse.pipeline.extract import MINIMUM_S, Progress, extract_traces, select_faces
 
 
 def measure(
@@ -28,22 +30,22 @@ def measure(
     Args:
         video: a file, or a directory of images with timestamps in their names.
         method: a network: a name of `facepulse.list_models()`, a file that `facepulse export` wrote (.onnx) or one of
-            weights (.safetensors); or a key of `facepulse.rppg.classical.CLASSICAL`, capitals do not matter. Where a
-            network cannot be trusted and POS is sure (0.9), POS is read: the measurement's `method` and `warnings` say
-            so.
+            weights (.safetensors); or a key of `facepulse.rppg.classical.CLASSICAL`, in upper or lower case. If the
+            quality of a network is below `min_quality` and that of POS is high (0.9), POS measures instead: the
+            measurement's `method` and `warnings` say so.
         window_s: length in seconds of the windows of the heart rate over time, at least 5.
         detector: a key of `facepulse.faces.detectors.DETECTORS`.
         min_quality: 0..1; below it a heart rate is withheld.
-        progress: called with the seconds done and the length of the video (None where it is not known).
+        progress: called with the seconds done and the length of the video (None if it is not known).
 
     Returns:
-        The measurement; its `bpm` is None where no pulse can be trusted.
+        The measurement; its `bpm` is None if the quality is below `min_quality`.
 
     Raises:
         UsageError: an argument is out of its range.
         VideoError: the video cannot be read.
-        NoFaceError: nobody is in it.
-        TooShortError: the face is there for less than 5 s without a break.
+        NoFaceError: it shows no face.
+        TooShortError: the face is in view for less than 5 s without a break.
     """
     return measure_faces(
         video, method=method, window_s=window_s, detector=detector, min_quality=min_quality, progress=progress
@@ -62,28 +64,43 @@ def measure_faces(
 ) -> list[Measurement]:
     """Measure the largest face that stays in a video, or all faces from left to right.
 
-    Args and errors are those of `measure`.
+    Arguments and errors are those of `measure`.
 
     Returns:
-        A measurement a face.
+        One measurement per face.
     """
-    from facepulse.pipeline.methods import find_method  # weights and engines are not for who only imports the package
+    from facepulse.pipeline.methods import find_method  # engines and weights would slow down `import facepulse`
 
-    chosen = find_method(method)
-    found = get_detector(detector)
+    found_method, found_detector = find_method(method), get_detector(detector)
     if which not in ("largest", "all"):
         raise UsageError(f"faces can be 'largest' or 'all', not {which!r}")
     if not MINIMUM_S <= window_s < float("inf"):
         raise UsageError(f"the windows can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
     if not 0.0 <= min_quality <= 1.0:
         raise UsageError(f"the minimum quality is a number from 0 to 1, not {min_quality:g}")
-    # scipy.signal takes half a second to import: it does so while the first frames are decoded.
-    loading = Thread(target=import_module, args=("facepulse.pipeline.estimate",))
-    loading.start()
-    try:
-        scene = extract_traces(Path(video), found, chosen, progress)
-    finally:
-        loading.join()
-    from facepulse.pipeline.estimate import read_pulse
 
-    return [read_pulse(scene, face, chosen, window_s, min_quality) for face in scene.measurable(which)]
+    # Frames -> boxes -> clips -> RGB traces and the network's waveform.
+    with _imported_meanwhile("facepulse.pipeline.result"):
+        traces = extract_traces(Path(video), found_detector, found_method, progress)
+    faces = select_faces(traces, which)
+
+    # Traces -> heart rate and quality -> measurement.
+    from facepulse.pipeline.estimate import estimate
+    from facepulse.pipeline.result import to_measurement
+
+    estimates = [
+        estimate(face.segments, found_method, video_fps=traces.fps, key_times=traces.key_times, min_quality=min_quality)
+        for face in faces
+    ]
+    return [to_measurement(traces, face, found, window_s) for face, found in zip(faces, estimates, strict=True)]
+
+
+@contextmanager
+def _imported_meanwhile(module: str) -> Iterator[None]:
+    """Import a module in a second thread: scipy.signal takes half a second, in which the first frames are decoded."""
+    thread = Thread(target=import_module, args=(module,))
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()

@@ -1,4 +1,4 @@
-"""What a measurement is: frozen values that print, serialise and plot as they are."""
+"""Results of a measurement: frozen dataclasses that print, serialise and plot themselves."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from facepulse.rppg.hrv import Hrv
 
 
-QUALITY_THRESHOLD = 0.7  # quality from which a heart rate is shown unless the caller says otherwise
+QUALITY_THRESHOLD = 0.7  # default quality below which a heart rate is withheld
 
 
 @dataclass(frozen=True)
 class Window:
-    """Heart rate in a segment of the video.
+    """Heart rate in one window of the video.
 
     Attributes:
         start_s: seconds from the first frame.
         end_s: seconds from the first frame.
-        bpm: heart rate, or None where the quality is too low to say.
-        quality: 0..1, how far to trust the bpm.
+        bpm: heart rate, or None if its quality is too low.
+        quality: 0..1, calibrated probability that the heart rate is within 5 bpm of the truth.
     """
 
     start_s: float
@@ -44,26 +44,27 @@ class Measurement:
 
     Attributes:
         source: path of the video.
-        method: name of the method that made the waveform.
+        method: name of the method that computed the waveform.
         protocol: how the heart rate was computed from the waveform, in one line.
-        bpm: heart rate over the whole video, or None where the quality is too low to say.
-        quality: 0..1, how far to trust the bpm.
-        snr_db: power of the pulse and its harmonic over the power of everything else in the band, in the longest part.
-        fps: frames a second, as the timestamps say.
+        bpm: heart rate over the whole video, or None if its quality is too low.
+        quality: 0..1, calibrated probability that the heart rate is within 5 bpm of the truth.
+        snr_db: power of the pulse and its second harmonic over the rest of the power in the band, in the longest
+            segment.
+        fps: frame rate in Hz from the timestamps.
         duration_s: length of the video in seconds.
         face: number of the face from left to right, from 1.
-        box: the face in `picture`, in pixels: x, y, width, height.
-        parts: (start, end) in seconds of the segments in which the face was there.
+        box: the face in `image`, in pixels: x, y, width, height.
+        parts: (start, end) in seconds of the segments in which the face was in view.
         windows: the heart rate over time.
-        hrv: heart-rate variability, or None where it cannot be had honestly; `warnings` says why.
-        beats_s: times of the single beats in seconds, float64 (B,); empty where there is no trustworthy pulse.
-        waveform: blood-volume pulse, float32 (T,), unit spread, systole upwards.
-        times_s: time of each sample of the waveform in seconds, float64 (T,); uniform within a part.
-        spectrum_bpm: frequencies of the spectrum in beats a minute, float64 (F,).
-        spectrum: power at those frequencies on which the regions of the face agree, or a network's, its highest 1,
-            float64 (F,).
-        warnings: what a user should know, a line each; where bpm is None the first says why, and names the best guess.
-        picture: the first frame that shows the face, uint8 RGB (H, W, 3).
+        hrv: heart-rate variability, or None if the signal is too noisy or too short; `warnings` gives the reason.
+        beats_s: times of the beats in seconds, float64 (B,); empty without a reliable pulse.
+        waveform: blood volume pulse, float32 (T,), unit variance, systole up.
+        times_s: time of each sample of the waveform in seconds, float64 (T,); uniform within a segment.
+        spectrum_bpm: frequencies of the spectrum in beats per minute, float64 (F,).
+        spectrum: power at those frequencies, float64 (F,), highest value 1: the cross-spectrum of the facial regions,
+            with a network summed with its spectrum.
+        warnings: notes for the user, one line each; if bpm is None the first gives the reason and the best guess.
+        image: first frame that shows the face, uint8 RGB (H, W, 3).
     """
 
     source: str
@@ -85,10 +86,10 @@ class Measurement:
     spectrum_bpm: NDArray[np.float64] = field(repr=False)
     spectrum: NDArray[np.float64] = field(repr=False)
     warnings: tuple[str, ...]
-    picture: NDArray[np.uint8] = field(repr=False)
+    image: NDArray[np.uint8] = field(repr=False)
 
     def to_dict(self, *, waveform: bool = False) -> dict[str, Any]:
-        """The result as plain Python values that `json.dumps` takes.
+        """Return the result as plain Python values for `json.dumps`.
 
         Args:
             waveform: include `waveform`, `times_s` and `beats_s`.
@@ -124,15 +125,15 @@ class Measurement:
         return result
 
     def to_json(self, *, waveform: bool = False) -> str:
-        """The result as one line of JSON."""
+        """Return the result as one line of JSON."""
         return json.dumps(self.to_dict(waveform=waveform), ensure_ascii=False, allow_nan=False)
 
     def to_csv(self, directory: str | Path, name: str | None = None) -> tuple[Path, Path]:
         """Write the heart rate over time and the waveform as two tables.
 
         Args:
-            directory: where to write; made if missing.
-            name: stem of the files; by default the video's.
+            directory: directory to write to; created if missing.
+            name: stem of the files; by default that of the video.
 
         Returns:
             `<name>.windows.csv` (start_s, end_s, bpm, quality) and `<name>.waveform.csv` (time_s, waveform).
@@ -160,7 +161,7 @@ class Measurement:
         Raises:
             UsageError: the path cannot be written.
         """
-        # matplotlib takes 0.4 s to import: only who plots pays for it. Where it keeps its cache is nobody's concern.
+        # Imported here because matplotlib takes 0.4 s to import; its messages about its cache are suppressed.
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
         from facepulse.plot import plot_measurement
 
@@ -169,9 +170,9 @@ class Measurement:
         return Path(path)
 
     def __str__(self) -> str:
-        """The summary that the command line prints."""
+        """Return the summary that the command line prints."""
         if self.bpm is None:
-            head = f"{printable(self.source)}: no trustworthy pulse, quality {self.quality:.2f}"
+            head = f"{printable(self.source)}: no reliable pulse, quality {self.quality:.2f}"
         else:
             head = f"{printable(self.source)}: {self.bpm:.1f} bpm, quality {self.quality:.2f}"
         lines = [
@@ -183,7 +184,7 @@ class Measurement:
         if len(self.windows) > 1 and known:
             length = self.windows[0].end_s - self.windows[0].start_s
             lines.append(
-                f"  {len(known)} of {len(self.windows)} windows of {length:.0f} s can be trusted: "
+                f"  {len(known)} of {len(self.windows)} windows of {length:.0f} s have a heart rate: "
                 f"{min(known):.1f} to {max(known):.1f} bpm"
             )
         if self.hrv is not None:
@@ -194,7 +195,7 @@ class Measurement:
 
 
 def printable(path: str) -> str:
-    """A path as text that can be written anywhere; bytes that are no UTF-8 are replaced."""
+    """Return a path as text that can be written anywhere; bytes that are not UTF-8 are replaced."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 

@@ -1,10 +1,10 @@
-"""The stages of a measurement over a live source: frames in as they are captured, a reading a second out."""
+"""Measure a live source: frames in as they are captured, about one reading per second out."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from facepulse.errors import UsageError
 from facepulse.faces.detectors import get_detector
-from facepulse.faces.tracking import Box, FaceTracker, TrackedFrames
+from facepulse.faces.tracking import Box, FaceTracker, Track, TrackedFrames
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD
 from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE, advice
@@ -28,27 +28,28 @@ if TYPE_CHECKING:
 State = Literal["no face", "collecting", "unsure", "measured"]
 
 EVERY_S = 1.0
-LEAD_S = 2.0  # kept before the window, so that its first second is read as if the waveform had begun earlier
-# Faces are looked for once a second or more often; one that was found neither time is not there now.
-GONE_S = 2.0
+SETTLING_S = 2.0  # kept before the window, because the first second of a waveform is its poorest
+CLOCK_DELAY_S = 0.1  # of the traces behind the newest frame: one or two samples
+ABSENT_S = 2.0  # since its last detection; faces are detected once per second or more often
 
 
 @dataclass(frozen=True, eq=False)
 class LiveReading:
-    """What is known of the pulse at one moment of a stream.
+    """Heart rate at one moment of a stream.
 
     Attributes:
-        time_s: of the newest frame, on the source's clock.
-        state: "no face"; "collecting", until there are five seconds of a face; "unsure", where the quality is too low
-            for a heart rate; "measured".
-        method: name of what reads the window: POS, where a network cannot be trusted and POS is sure (0.9).
-        bpm: heart rate over the window, or None where it cannot be said.
-        quality: 0..1, how far to trust what the window says; 0 while there is none.
-        window_s: how many seconds the window has by now.
-        box: the face in the newest frame, in pixels: x, y, width, height; None where there is none.
-        advice: what would make it better, in words; empty where it is good.
-        waveform: blood-volume pulse over the window, float32 (T,), unit spread, systole upwards.
-        times_s: of its samples, float64 (T,).
+        time_s: time of the newest frame, on the clock of the source.
+        state: "no face"; "collecting" until a face has been in view for five seconds; "unsure" if the quality is too
+            low for a heart rate; "measured".
+        method: name of the method that measured the window; POS if the quality of a network is too low and that of POS
+            is high (0.9).
+        bpm: heart rate over the window, or None if its quality is too low.
+        quality: 0..1, calibrated probability that the heart rate is within 5 bpm of the truth; 0 without a heart rate.
+        window_s: length of the window so far in seconds.
+        box: the face in the newest frame, in pixels: x, y, width, height; None without a face.
+        advice: what the person can do for a better quality; empty if it is good.
+        waveform: blood volume pulse over the window, float32 (T,), unit variance, systole up.
+        times_s: times of its samples, float64 (T,).
     """
 
     time_s: float
@@ -62,18 +63,33 @@ class LiveReading:
     waveform: NDArray[np.float32] = field(repr=False)
     times_s: NDArray[np.float64] = field(repr=False)
 
+    @classmethod
+    def empty(
+        cls,
+        time_s: float,
+        state: State,
+        method: str,
+        *,
+        window_s: float = 0.0,
+        box: tuple[float, float, float, float] | None = None,
+        advice: tuple[str, ...] = (),
+    ) -> LiveReading:
+        """Create a reading without a heart rate."""
+        waveform, times_s = np.zeros(0, np.float32), np.zeros(0)
+        return cls(time_s, state, method, None, 0.0, window_s, box, advice, waveform, times_s)
+
     def __str__(self) -> str:
-        """One line, as on a terminal."""
-        said = {
+        """Return one line for a terminal."""
+        state = {
             "no face": "no face",
             "collecting": f"collecting, {self.window_s:.0f} s",
-            "unsure": f"no trustworthy pulse, quality {self.quality:.2f}",
+            "unsure": f"no reliable pulse, quality {self.quality:.2f}",
             "measured": f"{self.bpm or 0:5.1f} bpm, quality {self.quality:.2f}",
         }[self.state]
-        return f"{self.time_s:7.1f} s  {said}" + "".join(f"; {words}" for words in self.advice)
+        return f"{self.time_s:7.1f} s  {state}" + "".join(f"; {advice}" for advice in self.advice)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain Python values that `json.dumps` takes, without the waveform."""
+        """Return plain Python values for `json.dumps`, without the waveform."""
         return {
             "time_s": round(self.time_s, 3),
             "state": self.state,
@@ -94,51 +110,48 @@ def stream(
     detector: str = "auto",
     min_quality: float = QUALITY_THRESHOLD,
 ) -> Iterator[LiveReading]:
-    """Read the pulse of the largest face in a stream, about once a second, with constant memory.
+    """Measure the heart rate of the largest face in a stream, about once per second, with constant memory.
 
-    A frame that comes late, out of order or without a time is passed over; where frames are missing, the others are
-    enough. A face that is lost and found again is read from then on.
+    Frames that are late, out of order or without a time are skipped; missing frames are interpolated. A face that was
+    lost is measured anew from when it is found again.
 
     Args:
-        source: frames with their capture times in seconds, or a video file, or the number of a camera.
+        source: frames with their capture times in seconds, or a video file, or the index of a camera.
         method: as in `facepulse.measure`.
-        window_s: how many of the newest seconds a reading is made of, at least 5; fewer while there are fewer.
+        window_s: seconds up to the newest frame that a reading covers, at least 5; less at the beginning.
         detector: a key of `facepulse.faces.detectors.DETECTORS`.
         min_quality: 0..1; below it a heart rate is withheld.
 
     Raises:
-        UsageError: an argument is out of its range, or there is no such camera.
+        UsageError: an argument is out of its range, or the camera does not exist.
         VideoError: the video cannot be read.
     """
-    from facepulse.pipeline.methods import (
-        find_method,  # half a second, which who only imports the package need not wait for
-    )
+    from facepulse.pipeline.methods import find_method  # engines and weights would slow down `import facepulse`
 
-    chosen = find_method(method)
-    found = get_detector(detector)
+    found_method, found_detector = find_method(method), get_detector(detector)
     if not MINIMUM_S <= window_s < math.inf:
         raise UsageError(f"the window can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
     if not 0.0 <= min_quality <= 1.0:
         raise UsageError(f"the minimum quality is a number from 0 to 1, not {min_quality:g}")
-    return _readings(_frames(source), FaceTracker(found), chosen, window_s, min_quality)
+    return _readings(_open_source(source), FaceTracker(found_detector), found_method, window_s, min_quality)
 
 
 def _readings(
     frames: Iterable[Frame], tracker: FaceTracker, method: Method, window_s: float, min_quality: float
 ) -> Iterator[LiveReading]:
-    watched = _Watched(tracker, method, window_s, min_quality)
-    since_s = -math.inf
+    live = _LiveTraces(tracker, method, window_s, min_quality)
+    previous_s = -math.inf
     for tracked in tracker.track(_in_order(frames)):
-        watched.take(tracked)
+        live.push(tracked)
         now_s = tracked.frames[-1].time
-        # Groups of frames end when faces were looked for, which is not to the second.
-        if now_s - since_s >= EVERY_S - 0.25:
-            since_s = now_s
-            yield watched.reading(now_s)
+        # Groups of frames end with a detection, and detections are not exactly one second apart.
+        if now_s - previous_s >= EVERY_S - 0.25:
+            previous_s = now_s
+            yield live.reading(now_s)
 
 
-class _Watched:
-    """The faces of a stream, and of them the one that is read."""
+class _LiveTraces:
+    """Traces of the faces of a stream over the newest seconds, and the identity of the face that is measured."""
 
     def __init__(self, tracker: FaceTracker, method: Method, window_s: float, min_quality: float) -> None:
         self._tracker = tracker
@@ -146,111 +159,136 @@ class _Watched:
         self._window_s = window_s
         self._min_quality = min_quality
         self._faces: dict[int, FaceTraces] = {}
-        self._boxes: dict[int, deque[tuple[float, Box]]] = {}
-        self._times: deque[tuple[float, bool]] = deque()  # of the frames, and whether they are key frames
+        self._boxes: dict[int, deque[tuple[float, Box]]] = {}  # with their times
+        self._times: deque[tuple[float, bool]] = deque()  # of the frames, each with True if it is a key frame
         self._chosen: int | None = None
 
-    def take(self, tracked: TrackedFrames) -> None:
-        """The next frames, with the boxes of their faces."""
+    def push(self, tracked: TrackedFrames) -> None:
+        """Add the next frames with the boxes of their faces, and discard what is older than needed."""
         now_s = tracked.frames[-1].time
-        kept_s = now_s - self._window_s - LEAD_S
-        self._tracker.forget(kept_s)
+        oldest_s = now_s - self._window_s - SETTLING_S
+        self._tracker.forget(oldest_s)
         self._times.extend((frame.time, frame.key) for frame in tracked.frames)
-        while self._times and self._times[0][0] < kept_s:
+        while self._times and self._times[0][0] < oldest_s:
             self._times.popleft()
         for identity, boxes in tracked.boxes.items():
             if identity not in self._faces:
-                self._faces[identity] = FaceTraces(self._method)
+                self._faces[identity] = FaceTraces(self._method, tracked.frames[0].image, boxes[0])
                 self._boxes[identity] = deque()
             self._faces[identity].push(tracked.frames, boxes)
-            self._faces[identity].forget(kept_s)
-            trail = self._boxes[identity]
-            trail.append((now_s, boxes[-1]))
-            while trail[0][0] < kept_s:
-                trail.popleft()
+            self._faces[identity].forget(oldest_s)
+            recent = self._boxes[identity]
+            recent.append((now_s, boxes[-1]))
+            while recent[0][0] < oldest_s:
+                recent.popleft()
         for identity in self._faces.keys() - tracked.boxes.keys():
             del self._faces[identity], self._boxes[identity]
 
     def reading(self, now_s: float) -> LiveReading:
-        """What can be said now."""
-        there = {
+        """Measure the window that ends now."""
+        present = {
             identity: track
             for identity, track in self._tracker.tracks.items()
-            if identity in self._faces and now_s - track.last_seen_s <= GONE_S
+            if identity in self._faces and now_s - track.last_seen_s <= ABSENT_S
         }
-        if not there:
-            self._chosen = None
-            return self._without(now_s, "no face", 0.0, None, (NO_FACE,))
-        if self._chosen not in there:  # who is read stays so, also when someone larger walks by
-            self._chosen = max(there, key=lambda identity: there[identity].box.area)
-        track = there[self._chosen]
+        self._chosen = choose_face(present, self._chosen)
+        if self._chosen is None:
+            return LiveReading.empty(now_s, "no face", self._method.name, advice=(NO_FACE,))
+        track = present[self._chosen]
         box = (track.box.x, track.box.y, track.box.width, track.box.height)
-        span = (track.segments[-1][0], now_s)
-        seconds = min(self._seconds(self._chosen, span), self._window_s)
-        fps = frame_rate(np.array([when for when, _ in self._times]))
-        boxes = [box for when, box in self._boxes[self._chosen] if when >= now_s - self._window_s]
-        # The clock is a tick or two behind the newest frame.
-        if seconds < MINIMUM_S - 0.1:
-            slow = (FEW_FRAMES,) if len(self._times) > 1 and fps < MINIMUM_FPS else ()
-            return self._without(now_s, "collecting", seconds, box, slow)
-        if fps < MINIMUM_FPS:
-            return self._without(now_s, "unsure", seconds, box, (FEW_FRAMES,))
-        keys = [when for when, key in self._times if key]
-        coded = keys if len(keys) < len(self._times) else []  # where every frame is one, there is no rhythm
-        from facepulse.pipeline.estimate import read_latest
+        since_s = track.segments[-1][0]
+        seconds = min(_length_s(self._faces[self._chosen], since_s), self._window_s)
+        fps = frame_rate(np.array([time_s for time_s, _ in self._times]))
+        if seconds >= MINIMUM_S - CLOCK_DELAY_S and fps >= MINIMUM_FPS:
+            return self._measured(now_s, since_s, seconds, fps, self._chosen, box)
+        slow = (FEW_FRAMES,) if len(self._times) > 1 and fps < MINIMUM_FPS else ()
+        state = live_state(seconds, None, self._min_quality)
+        return LiveReading.empty(now_s, state, self._method.name, window_s=seconds, box=box, advice=slow)
 
-        segment = self._faces[self._chosen].segments([span])[-1]
-        latest = read_latest(segment, self._method, self._window_s, fps, coded, self._min_quality)
-        trusted = latest.quality >= self._min_quality
-        skin = segment.rgb[-len(latest.times) :, 0]
-        return LiveReading(
-            time_s=now_s,
-            state="measured" if trusted else "unsure",
-            method=latest.method,
-            bpm=latest.bpm if trusted else None,
-            quality=latest.quality,
-            window_s=seconds,
-            box=box,
-            advice=() if trusted else tuple(advice(skin, boxes, fps)),
-            waveform=latest.waveform.astype(np.float32),
-            times_s=latest.times,
-        )
-
-    def _seconds(self, identity: int, span: tuple[float, float]) -> float:
-        """How long a face has been there without a break; asked of the skin, which costs no network anything."""
-        if not (parts := self._faces[identity].skin.segments):
-            return 0.0
-        newest = parts[-1]
-        return max(newest.start_s + len(newest.rgb) / newest.fps - max(newest.start_s, span[0]), 0.0)
-
-    def _without(
+    def _measured(
         self,
         now_s: float,
-        state: State,
+        since_s: float,
         seconds: float,
-        box: tuple[float, float, float, float] | None,
-        words: tuple[str, ...],
+        fps: float,
+        identity: int,
+        box: tuple[float, float, float, float],
     ) -> LiveReading:
-        nothing = np.zeros(0)
+        """Estimate the heart rate of a face that has been in view for long enough."""
+        from facepulse.pipeline.estimate import estimate  # scipy would slow down `import facepulse`
+
+        segment = self._faces[identity].segments([(since_s, now_s)])[-1]
+        key_times = [time_s for time_s, key in self._times if key]
+        if len(key_times) == len(self._times):  # every frame is one: without a codec there is no rhythm
+            key_times = []
+        chosen = estimate(
+            [segment],
+            self._method,
+            video_fps=fps,
+            key_times=key_times,
+            min_quality=self._min_quality,
+            newest_s=self._window_s,
+        ).chosen
+        quality = chosen.reported.quality
+        state = live_state(seconds, quality, self._min_quality)
+        measured = state == "measured"
+        boxes = [recent for time_s, recent in self._boxes[identity] if time_s >= now_s - self._window_s]
         return LiveReading(
-            now_s, state, self._method.name, None, 0.0, seconds, box, words, nothing.astype(np.float32), nothing
+            time_s=now_s,
+            state=state,
+            method=chosen.method.name,
+            bpm=chosen.reported.rate.bpm if measured else None,
+            quality=quality,
+            window_s=seconds,
+            box=box,
+            advice=() if measured else tuple(advice(segment.rgb[chosen.begin :, 0], boxes, fps)),
+            waveform=chosen.bvp()[0].astype(np.float32),
+            times_s=segment.times[chosen.begin :],
         )
 
 
-def _frames(source: Iterable[Frame] | str | Path | int) -> Iterable[Frame]:
+def choose_face(present: Mapping[int, Track], previous: int | None) -> int | None:
+    """Choose the face to measure: the previous one while it is in view, even beside a larger one; else the largest.
+
+    Args:
+        present: faces that are in view, by identity.
+        previous: identity of the face measured so far, if any.
+    """
+    if previous in present:
+        return previous
+    return max(present, key=lambda identity: present[identity].box.area, default=None)
+
+
+def live_state(seconds: float, quality: float | None, min_quality: float) -> State:
+    """Return the state of a reading of a face that has been in view for some seconds; `quality` None: no heart rate."""
+    if seconds < MINIMUM_S - CLOCK_DELAY_S:
+        return "collecting"
+    return "measured" if quality is not None and quality >= min_quality else "unsure"
+
+
+def _length_s(face: FaceTraces, since_s: float) -> float:
+    """Length in seconds of the newest segment since a time; from the RGB traces, which costs no network inference."""
+    if not (segments := face.skin.segments):
+        return 0.0
+    newest = segments[-1]
+    return max(newest.start_s + len(newest.rgb) / newest.fps - max(newest.start_s, since_s), 0.0)
+
+
+def _open_source(source: Iterable[Frame] | str | Path | int) -> Iterable[Frame]:
     if isinstance(source, int):
         return open_camera(source)
     if isinstance(source, str | Path):
-        return _of_file(Path(source))
+        return _read_file(Path(source))
     return source
 
 
-def _of_file(path: Path) -> Iterator[Frame]:
+def _read_file(path: Path) -> Iterator[Frame]:
     with open_video(path) as video:
         yield from video
 
 
 def _in_order(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Skip frames that are not later than the one before, or without a finite time."""
     latest_s = -math.inf
     for frame in frames:
         if latest_s < frame.time < math.inf:

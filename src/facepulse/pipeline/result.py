@@ -1,0 +1,152 @@
+"""The `Measurement` of a face: its estimate with windows, beats, variability and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from facepulse.measurement import QUALITY_THRESHOLD, Measurement, Window
+from facepulse.pipeline.estimate import HIGH_QUALITY, Candidate, Estimate
+from facepulse.pipeline.extract import MeasurableFace, Segment, VideoTraces
+from facepulse.rppg.beats import Beats, find_beats
+from facepulse.rppg.hrv import hrv
+from facepulse.rppg.keyframes import key_frame_period
+from facepulse.rppg.spectrum import snr_db
+
+SAME_BPM = 5.0  # within which two estimates are of one heart rate
+GREY_LEVELS = 1.0  # between the means of red, green and blue in a greyscale video
+SHOWN_HZ = (0.5, 4.5)  # of the spectrum
+
+SOURCES = {
+    True: "peak of the summed spectra of the network's waveform and four facial regions",
+    False: "peak of the cross-spectrum of four facial regions",
+}
+
+
+def to_measurement(video: VideoTraces, face: MeasurableFace, estimate: Estimate, window_s: float) -> Measurement:
+    """Put the estimate of one face into a measurement.
+
+    Beats always come from the regions alone: the error that noise causes in their times has been measured for traces,
+    not for waveforms of networks. They are left out if the regions are unreliable or have another heart rate.
+
+    Args:
+        video: source and timing.
+        face: one of the faces of the video.
+        estimate: its heart rate.
+        window_s: length of the windows of the heart rate over time.
+    """
+    segments, chosen = face.segments, estimate.chosen
+    overall, withheld = chosen.overall, estimate.withheld(chosen)
+    waveforms = chosen.bvp()
+    longest = max(range(len(segments)), key=lambda index: len(segments[index].times))
+    beats = beats_of_segments(estimate)
+    hz = overall.rate.hz
+    shown = (hz >= SHOWN_HZ[0]) & (hz <= SHOWN_HZ[1])
+    # A face may have held still in some windows of a video that is unreliable as a whole.
+    window_quality = max(estimate.min_quality, HIGH_QUALITY) if withheld else estimate.min_quality
+    longest_beats = beats[longest]
+    return Measurement(
+        source=str(video.source),
+        method=chosen.method.name,
+        protocol=f"{chosen.protocol}, {SOURCES[chosen.fused]}",
+        bpm=None if withheld else overall.rate.bpm,
+        quality=overall.quality,
+        snr_db=snr_db(chosen.waveforms[longest][0], chosen.fps, overall.rate.bpm, chosen.protocol),
+        fps=video.fps,
+        duration_s=video.duration_s,
+        face=face.number,
+        box=(face.box.x, face.box.y, face.box.width, face.box.height),
+        parts=tuple((float(segment.times[0]), float(segment.times[-1])) for segment in segments),
+        windows=tuple(windows(chosen, segments, window_s, window_quality)),
+        hrv=None if longest_beats is None else hrv(longest_beats),
+        beats_s=np.concatenate(
+            [segment.times[0] + found.times_s for segment, found in zip(segments, beats, strict=True) if found]
+            or [np.zeros(0)]
+        ),
+        waveform=np.concatenate(waveforms).astype(np.float32),
+        times_s=np.concatenate([segment.times for segment in segments]),
+        spectrum_bpm=60 * hz[shown],
+        spectrum=overall.rate.power[shown] / max(float(overall.rate.power[shown].max()), 1e-12),
+        warnings=(*estimate_notes(estimate, segments), *face.notes, *video.warnings),
+        image=face.image,
+    )
+
+
+def has_beats(estimate: Estimate) -> bool:
+    """Return True if the regions, from which beats are read, show the heart rate that is reported."""
+    regions, chosen = estimate.regions, estimate.chosen
+    if estimate.withheld(chosen) or estimate.withheld(regions):
+        return False
+    return abs(regions.overall.rate.bpm - chosen.overall.rate.bpm) <= SAME_BPM
+
+
+def beats_of_segments(estimate: Estimate) -> list[Beats | None]:
+    """Find the beats in each segment; None for a segment with too few, or without reliable beats."""
+    regions = estimate.regions
+    if not has_beats(estimate):
+        return [None] * len(regions.waveforms)
+    return [find_beats(each[0], regions.fps, regions.overall.rate.bpm) for each in regions.waveforms]
+
+
+def windows(candidate: Candidate, segments: Sequence[Segment], seconds: float, min_quality: float) -> Iterator[Window]:
+    """Estimate the heart rate in windows that overlap by half.
+
+    If more than a quarter of a window remains at the end of a segment, another window ends with the segment.
+
+    Args:
+        candidate: the candidate whose heart rate is reported.
+        segments: of the face.
+        seconds: length of a window; segments that are shorter are one window.
+        min_quality: 0..1; quality below which the heart rate of a window is withheld.
+    """
+    for number, segment in enumerate(segments):
+        samples = len(segment.times)
+        size = min(round(seconds * candidate.fps), samples)
+        starts = list(range(0, samples - size + 1, max(size // 2, 1)))
+        if samples - starts[-1] - size > size // 4:
+            starts.append(samples - size)
+        for start in starts:
+            evidence = candidate.window(number, start, start + size)
+            start_s = float(segment.times[start])
+            bpm = evidence.rate.bpm if evidence.quality >= min_quality else None
+            yield Window(start_s, start_s + size / candidate.fps, bpm, evidence.quality)
+
+
+def estimate_notes(estimate: Estimate, segments: Sequence[Segment]) -> list[str]:
+    """Describe a replaced network, missing beats, and a heart rate that is withheld or uncertain."""
+    chosen, network, regions = estimate.chosen, estimate.network, estimate.regions
+    quality, notes = chosen.overall.quality, []
+    if network is not None and not chosen.fused:
+        notes.append(
+            f"the waveform of {network.method.name} is unreliable here (quality {network.overall.quality:.2f}): "
+            f"measured with {chosen.method.name} instead"
+        )
+    elif network is not None and not estimate.withheld(chosen) and not has_beats(estimate):
+        name, bpm = regions.method.name, regions.overall.rate.bpm
+        reason = "is unreliable here" if estimate.withheld(regions) else f"measures another heart rate, {bpm:.1f} bpm"
+        notes.append(f"no beats and no heart-rate variability: they are read from {name}, which {reason}")
+    if estimate.withheld(chosen):
+        notes.append(withheld_note(estimate, segments))
+    elif quality < QUALITY_THRESHOLD:
+        notes.append(f"a quality of {quality:.2f} is low: this heart rate may well be wrong")
+    return notes
+
+
+def withheld_note(estimate: Estimate, segments: Sequence[Segment]) -> str:
+    """Describe why the heart rate is withheld, the best guess, and what to do."""
+    chosen = estimate.chosen
+    overall = chosen.overall
+    grey = all(np.ptp(segment.rgb, axis=2).max() < GREY_LEVELS for segment in segments)
+    if grey and chosen.method.classical.name != "GREEN":
+        return "no reliable pulse, not even a best guess: the video has no colour; use the method GREEN"
+    if overall.rate.coherence == 0.0 and not chosen.fused:
+        return "no reliable pulse, not even a best guess: the skin does not change; is this a photograph?"
+    guess = (
+        f"no reliable pulse: quality {overall.quality:.2f} is below {estimate.min_quality:.2f}, "
+        f"the best guess is {overall.rate.bpm:.1f} bpm"
+    )
+    if chosen.rhythm_left and overall.coincides:
+        period = key_frame_period(chosen.key_times)
+        return f"{guess}, a multiple of the codec's key-frame rate ({period:.2f} s apart); record with less compression"
+    return f"{guess}; hold still, light the face evenly and compress less"
