@@ -56,17 +56,17 @@ def test_noise_has_the_variance_of_photon_counts():
     )
     averaging = NoiseField(np.random.default_rng(1), 1, binning).crop(0, 512, 512)[0].var(axis=(0, 1))
     for grey in (0.2, 0.4, 0.8):
-        seen = np.stack([linear(development(flat(grey, grey, grey), t)) for t in range(60)])
-        assert seen.mean() == pytest.approx(0.8 * grey, rel=0.02)
+        measured = np.stack([linear(development(flat(grey, grey, grey), t)) for t in range(60)])
+        assert measured.mean() == pytest.approx(0.8 * grey, rel=0.02)
         one_pixel = (electrons * grey + 3**2) * (0.8 / electrons) ** 2  # in units of the clipping level
-        np.testing.assert_allclose(seen.var(axis=(0, 1, 2)), one_pixel * averaging, rtol=0.08)
+        np.testing.assert_allclose(measured.var(axis=(0, 1, 2)), one_pixel * averaging, rtol=0.08)
 
 
 def test_exposure_does_not_depend_on_the_resolution():
     colour = np.array([0.3, 0.5, 0.2])
     for binning in (0.5, 1, 4, 16):
-        seen = linear(develop(binning=binning)(flat(*colour, size=128), 0)).mean(axis=(0, 1))
-        np.testing.assert_allclose(seen, 0.8 * colour, rtol=0.01)
+        measured = linear(develop(binning=binning)(flat(*colour, size=128), 0)).mean(axis=(0, 1))
+        np.testing.assert_allclose(measured, 0.8 * colour, rtol=0.01)
 
 
 def test_auto_exposure_keeps_brightness_with_more_noise_in_dim_and_shorter_exposure_in_bright_light():
@@ -87,8 +87,8 @@ def test_auto_exposure_keeps_brightness_with_more_noise_in_dim_and_shorter_expos
 def test_mosaic_preserves_colours(edge_aware, size):
     camera = replace(PLAIN, edge_aware=edge_aware)
     colour = np.array([0.7, 0.4, 0.1])
-    seen = linear(develop(camera, lux=2000)(flat(*colour, size=size), 0))
-    np.testing.assert_allclose(seen.mean(axis=(0, 1)), 0.8 * colour, rtol=0.02)
+    measured = linear(develop(camera, lux=2000)(flat(*colour, size=size), 0))
+    np.testing.assert_allclose(measured.mean(axis=(0, 1)), 0.8 * colour, rtol=0.02)
 
 
 def test_adaptation_sets_the_tint_that_white_balance_leaves():
@@ -170,8 +170,10 @@ def test_tone_curve_rises_from_0_to_1(gamma, contrast):
 def exposure_and_colour(camera: Camera, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Logarithms of green and of red over green of a grey surface, (T,) each."""
     development = develop(camera, lux=1e4, seed=seed, binning=1e4)
-    seen = np.stack([linear(development(flat(0.4, 0.4, 0.4, size=8), t)).mean(axis=(0, 1)) for t in FRAMES])
-    return np.log(seen[:, 1] / seen[0, 1]), np.log(seen[:, 0] / seen[:, 1] * seen[0, 1] / seen[0, 0])
+    measured = np.stack([linear(development(flat(0.4, 0.4, 0.4, size=8), t)).mean(axis=(0, 1)) for t in FRAMES])
+    return np.log(measured[:, 1] / measured[0, 1]), np.log(
+        measured[:, 0] / measured[:, 1] * measured[0, 1] / measured[0, 0]
+    )
 
 
 def test_drifts_are_slow_and_steps_are_fast_and_both_have_their_size():

@@ -1,4 +1,4 @@
-"""What lies on disk is what the loaders of the real datasets expect, and it is whole or not there."""
+"""Layouts: the files that the loaders of the real datasets expect, complete or not there."""
 
 import json
 import re
@@ -25,7 +25,7 @@ ABOUT = {"simulated": True, "preset": "calm", "seed": 0, "version": "1.2.3"}
 
 
 def write(layout: str, root: Path, recording: StandInRecording | None = None, index: int = 0) -> tuple[Path, list]:
-    """Write a stand-in; the path at which it has to be, and its frames."""
+    """Write a stand-in; return the path where it is expected, and its frames."""
     recording = recording or StandInRecording()
     frames: list[None] = []
     root.mkdir(exist_ok=True)
@@ -36,19 +36,19 @@ def write(layout: str, root: Path, recording: StandInRecording | None = None, in
 
 
 def at_frames(recording: StandInRecording) -> np.ndarray:
-    """The stand-in's PPG at its frames, from its formula."""
+    """PPG of the stand-in at its frames, from its formula."""
     return np.sin(2 * np.pi * recording.bpm / 60 * recording.times)
 
 
 # --- numbering
 
 
-def test_pure_has_six_setups_a_subject_and_lacks_06_02() -> None:
+def test_pure_has_six_setups_per_subject_and_no_06_02() -> None:
     slots = [LAYOUTS["pure"].slot(index) for index in range(60)]
     names = [str(slot.path) for slot in slots]
     assert names[:7] == ["01-01", "01-02", "01-03", "01-04", "01-05", "01-06", "02-01"]
     assert names[29:33] == ["05-06", "06-01", "06-03", "06-04"]
-    assert names[58:] == ["10-06", "11-01"], "59 are the whole set"
+    assert names[58:] == ["10-06", "11-01"], "the dataset has 59 recordings"
     assert [slot.motion for slot in slots[:6]] == [
         "Stationary",
         "Talking",
@@ -61,7 +61,7 @@ def test_pure_has_six_setups_a_subject_and_lacks_06_02() -> None:
     assert slots[31] == Slot(slots[31].path, 6, motion="slow translation", width=640, height=480, fps=30.0)
 
 
-def test_ubfc_has_the_real_ids_and_rates() -> None:
+def test_ubfc_has_the_real_numbers_and_frame_rates() -> None:
     slots = [LAYOUTS["ubfc-rppg"].slot(index) for index in range(44)]
     real = (
         "1 3 4 5 8 9 10 11 12 13 14 15 16 17 18 20 22 23 24 25 26 27 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 "
@@ -73,7 +73,7 @@ def test_ubfc_has_the_real_ids_and_rates() -> None:
     assert 29.92 < max(rates) <= 29.97
 
 
-def test_mmpd_has_twenty_conditions_a_subject() -> None:
+def test_mmpd_has_twenty_conditions_per_subject() -> None:
     slots = [LAYOUTS["mmpd"].slot(index) for index in range(40)]
     assert str(slots[0].path) == "subject1/p1_0.mat"
     assert str(slots[39].path) == "subject2/p2_19.mat"
@@ -90,7 +90,7 @@ def test_mmpd_has_twenty_conditions_a_subject() -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_no_two_recordings_share_a_place(layout: str) -> None:
+def test_recordings_have_distinct_paths(layout: str) -> None:
     slots = [LAYOUTS[layout].slot(index) for index in range(1300)]
     assert len({slot.path for slot in slots}) == len(slots)
 
@@ -98,19 +98,19 @@ def test_no_two_recordings_share_a_place(layout: str) -> None:
 # --- PURE
 
 
-def test_pure_pictures_carry_their_time_in_their_name_and_the_clip_its_own(tmp_path: Path) -> None:
+def test_pure_images_have_their_time_in_the_name_and_the_clip_has_its_own_clock(tmp_path: Path) -> None:
     recording = StandInRecording(seconds=3.0)
     folder, frames = write("pure", tmp_path, recording)
     assert sorted(path.name for path in folder.iterdir()) == ["01-01", "01-01.json"]
-    pictures = sorted((folder / "01-01").iterdir())
-    stamps = np.array([int(path.stem.removeprefix("Image")) for path in pictures])
+    images = sorted((folder / "01-01").iterdir())
+    stamps = np.array([int(path.stem.removeprefix("Image")) for path in images])
     assert stamps[0] > 1.3e18, "nanoseconds since 1970"
     np.testing.assert_allclose((stamps - stamps[0]) / 1e9, recording.times - recording.times[0], atol=1e-8)
-    for path, frame in zip(pictures, frames, strict=True):
-        assert np.array_equal(cv2.imread(str(path))[..., ::-1], frame), "lossless, and red is red"
+    for path, frame in zip(images, frames, strict=True):
+        assert np.array_equal(cv2.imread(str(path))[..., ::-1], frame), "lossless, with channels in order"
 
     content = json.loads((folder / "01-01.json").read_text())
-    assert [picture["Timestamp"] for picture in content["/Image"]] == stamps.tolist()
+    assert [image["Timestamp"] for image in content["/Image"]] == stamps.tolist()
     packets = content["/FullPackage"]
     times = (
         np.array([packet["Timestamp"] for packet in packets]) - (stamps[0] - round(recording.times[0] * 1e9))
@@ -119,7 +119,7 @@ def test_pure_pictures_carry_their_time_in_their_name_and_the_clip_its_own(tmp_p
     assert all(type(packet["Timestamp"]) is int for packet in packets)
     assert np.all(np.diff(times) > 0)
     assert np.median(np.diff(times)) == pytest.approx(1 / 60, rel=0.03)
-    assert 0.001 < times[0] - recording.times[0] < 0.05, "two clocks never start together"
+    assert 0.001 < times[0] - recording.times[0] < 0.05, "the two clocks start at different times"
     assert times[-1] == pytest.approx(recording.times[-1], abs=0.06)
     waveform = [packet["Value"]["waveform"] for packet in packets]
     assert 0 <= min(waveform) < max(waveform) <= 127
@@ -129,7 +129,7 @@ def test_pure_pictures_carry_their_time_in_their_name_and_the_clip_its_own(tmp_p
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**40), fps=st.floats(5, 120), hz=st.floats(25, 300), bpm=st.floats(40, 200))
-def test_pure_and_ubfc_agree_on_the_pulse_at_each_frame(seed: int, fps: float, hz: float, bpm: float) -> None:
+def test_pure_and_ubfc_have_the_same_ppg_at_each_frame(seed: int, fps: float, hz: float, bpm: float) -> None:
     recording = StandInRecording(seed=seed, fps=fps, seconds=3.0, width=16, height=16, reference_hz=hz, bpm=bpm)
     with TemporaryDirectory() as name:
         pure, _ = write("pure", Path(name), recording)
@@ -146,7 +146,7 @@ def test_pure_and_ubfc_agree_on_the_pulse_at_each_frame(seed: int, fps: float, h
     assert np.corrcoef(np.interp(frames, packets, waveform)[inside], ppg[inside])[0, 1] > 0.97
 
 
-def test_pure_is_read_as_a_directory_of_pictures(tmp_path: Path) -> None:
+def test_pure_is_read_as_a_folder_of_images(tmp_path: Path) -> None:
     recording = StandInRecording()
     folder, frames = write("pure", tmp_path, recording)
     with open_video(folder / folder.name) as video:
@@ -158,7 +158,7 @@ def test_pure_is_read_as_a_directory_of_pictures(tmp_path: Path) -> None:
 # --- UBFC-rPPG
 
 
-def test_ubfc_video_is_uncompressed_for_opencv_and_pyav(tmp_path: Path) -> None:
+def test_ubfc_video_is_decoded_without_loss_by_opencv_and_pyav(tmp_path: Path) -> None:
     recording = StandInRecording(width=66, fps=29.53)  # rows of 66 pixels are padded in an AVI
     folder, frames = write("ubfc-rppg", tmp_path, recording)
     assert sorted(path.name for path in folder.iterdir()) == ["ground_truth.txt", "vid.avi"]
@@ -169,15 +169,15 @@ def test_ubfc_video_is_uncompressed_for_opencv_and_pyav(tmp_path: Path) -> None:
         assert container.streams.video[0].codec_context.name == "rawvideo"
         decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     for frame, other in zip(frames, decoded, strict=True):
-        ok, picture = opened.read()
+        ok, image = opened.read()
         assert ok
-        assert np.array_equal(picture[..., ::-1], frame)
+        assert np.array_equal(image[..., ::-1], frame)
         assert np.array_equal(other, frame)
     assert not opened.read()[0]
     assert 0 < (folder / "vid.avi").stat().st_size - 3 * 48 * len(frames) * 66 < 20_000 + 100 * len(frames)
 
 
-def test_ubfc_ground_truth_has_three_lines_of_a_number_a_frame(tmp_path: Path) -> None:
+def test_ubfc_ground_truth_has_three_lines_with_one_number_per_frame(tmp_path: Path) -> None:
     recording = StandInRecording()
     folder, _ = write("ubfc-rppg", tmp_path, recording)
     lines = (folder / "ground_truth.txt").read_text().splitlines()
@@ -192,7 +192,7 @@ def test_ubfc_ground_truth_has_three_lines_of_a_number_a_frame(tmp_path: Path) -
 # --- MMPD
 
 
-def test_mmpd_is_read_by_scipy(tmp_path: Path) -> None:
+def test_mmpd_file_is_read_by_scipy(tmp_path: Path) -> None:
     recording = StandInRecording(attributes=StandInAttributes(light="Nature", exercise=True))
     path, frames = write("mmpd", tmp_path, recording, index=35)
     assert path.relative_to(tmp_path) == Path("subject2/p2_15.mat")
@@ -217,7 +217,7 @@ def test_mmpd_is_read_by_scipy(tmp_path: Path) -> None:
     assert b"simulated by facepulse 1.2.3" in content["__header__"]
 
 
-def test_mmpd_refuses_what_a_matlab_file_cannot_hold(tmp_path: Path) -> None:
+def test_mmpd_recording_above_2_gb_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="less than 2 GB"):
         write("mmpd", tmp_path, StandInRecording(seconds=80.0, width=320, height=240))
 
@@ -229,7 +229,7 @@ def test_mmpd_refuses_what_a_matlab_file_cannot_hold(tmp_path: Path) -> None:
     ("encoding", "suffix"),
     [(StandInRecording.encoding, ".mp4"), (Encoding("mjpeg", {"q": "2"}, pixel_format="yuvj420p"), ".mov")],
 )
-def test_native_keeps_all_that_is_known(tmp_path: Path, encoding: Encoding, suffix: str) -> None:
+def test_native_has_video_reference_and_description(tmp_path: Path, encoding: Encoding, suffix: str) -> None:
     recording = StandInRecording(encoding=encoding)
     folder, frames = write("native", tmp_path, recording)
     assert sorted(path.name for path in folder.iterdir()) == ["ppg.csv", "recording.json", f"video{suffix}"]
@@ -252,11 +252,11 @@ def test_native_keeps_all_that_is_known(tmp_path: Path, encoding: Encoding, suff
     assert Encoding(**about["encoding"]) == encoding
 
 
-# --- all
+# --- all layouts
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_same_recording_gives_the_same_bytes(tmp_path: Path, layout: str) -> None:
+def test_same_recording_gives_the_same_bytes(tmp_path: Path, layout: str) -> None:
     write(layout, tmp_path / "a")
     write(layout, tmp_path / "b")
     assert contents(tmp_path / "a") == contents(tmp_path / "b") != {}
@@ -269,13 +269,13 @@ class Failing(StandInRecording):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_what_fails_leaves_nothing(tmp_path: Path, layout: str) -> None:
+def test_failed_recording_leaves_no_files(tmp_path: Path, layout: str) -> None:
     with pytest.raises(RuntimeError, match="out of frames"):
         write(layout, tmp_path, Failing())
     assert list(tmp_path.iterdir()) == []
 
 
-def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_partial_files_are_removed(tmp_path: Path) -> None:
     write("native", tmp_path)
     (tmp_path / "simulated.json").touch()
     (tmp_path / ".hidden").touch()
@@ -286,7 +286,7 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("layout", "tolerance"), [("ubfc-rppg", 0.02)])
-def test_expected_size(tmp_path: Path, layout: str, tolerance: float) -> None:
+def test_expected_size_is_that_of_the_files(tmp_path: Path, layout: str, tolerance: float) -> None:
     recording = StandInRecording(width=640, height=480, seconds=1.0, fps=29.3)
     folder, _ = write(layout, tmp_path, recording)
     expected = LAYOUTS[layout].expected_bytes(len(recording.times) / 29.3)
