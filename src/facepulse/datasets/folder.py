@@ -8,19 +8,18 @@ Without the table, the subject is the folder of a video; at the root, each video
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording, natural_sort_key
 from facepulse.datasets.roots import check_root
-from facepulse.datasets.signals import read_reference, unreadable
+from facepulse.datasets.signals import open_csv, read_reference
 from facepulse.video.reader import open_video
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts"}
 
-_TABLE = "recordings.csv"
+_TABLE, _COLUMNS = "recordings.csv", "video, subject, and any attributes"
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -73,16 +72,10 @@ def _read_table(path: Path) -> dict[Path, dict[str, str]]:
     """Read the rows of `recordings.csv` by the paths of their videos; an empty dict if there is no such file."""
     if not path.is_file():
         return {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            if "video" not in (reader.fieldnames or []):
-                raise DatasetError(f"{path}: its first line lacks video; expected video, subject, and any attributes")
-            rows = [{key: (cell or "").strip() for key, cell in row.items() if key} for row in reader]
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: is not a CSV file; expected rows of video, subject, and any attributes") from error
+    with open_csv(path, _COLUMNS) as reader:
+        if "video" not in (reader.fieldnames or []):
+            raise DatasetError(f"{path}: its first line lacks video; expected {_COLUMNS}")
+        rows = [{key: (cell or "").strip() for key, cell in row.items() if key} for row in reader]
     return {Path(row["video"]): row for row in rows if row["video"]}
 
 

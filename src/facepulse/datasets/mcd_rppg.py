@@ -15,7 +15,6 @@ estimation".
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
@@ -27,7 +26,7 @@ from facepulse._types import Floats
 from facepulse.datasets.frame_sources import RetimedVideo, frame_period_s
 from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording, natural_sort_key
 from facepulse.datasets.roots import recordings_below
-from facepulse.datasets.signals import as_signal, unreadable
+from facepulse.datasets.signals import as_signal, open_csv, unreadable
 from facepulse.video.reader import Video, open_video
 
 _PPG_HZ = 100.0
@@ -45,13 +44,8 @@ def _recordings_in(root: Path) -> list[Recording]:
     table = root / "db.csv"
     if not table.is_file():
         return []
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise unreadable(table, error) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{table}: is not a CSV file; copy it again") from error
+    with open_csv(table, ", ".join((*_REQUIRED, "..."))) as reader:
+        rows = list(reader)
     if missing := [name for name in _REQUIRED if rows and name not in rows[0]]:
         raise DatasetError(f"{table}: lacks {', '.join(missing)}; is it the table of MCD-rPPG?")
     recordings = [_recording(root, {name: value or "" for name, value in row.items() if name}) for row in rows]

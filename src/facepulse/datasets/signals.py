@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,29 @@ def read_numbers(path: Path, expected: str, **loadtxt_options: Any) -> Floats:
     return numbers
 
 
+@contextmanager
+def open_csv(path: Path, expected: str) -> Iterator[csv.DictReader[str]]:
+    """Open a CSV file whose first line contains the names of its columns.
+
+    Args:
+        path: the file.
+        expected: names of its columns, for messages.
+
+    Yields:
+        Reader of its rows.
+
+    Raises:
+        DatasetError: the file cannot be read, or is not a CSV file.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield csv.DictReader(file)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: is not a CSV file; expected rows of {expected}") from error
+
+
 def read_reference(path: Path, notes: list[str]) -> tuple[Signal | None, Signal | None]:
     """Read PPG and heart rate from a CSV file with the columns `time_s` and `ppg` or `bpm` (or both).
 
@@ -120,20 +145,14 @@ def read_reference(path: Path, notes: list[str]) -> tuple[Signal | None, Signal 
     Raises:
         DatasetError: the file cannot be read, lacks a column, or contains something other than numbers.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            header = [name.strip() for name in rows.fieldnames or []]
-            rows.fieldnames = header
-            if "time_s" not in header or not {"ppg", "bpm"} & set(header):
-                found = ", ".join(header) or "nothing"
-                raise DatasetError(f"{path}: its first line contains {found}; expected time_s and ppg or bpm (or both)")
-            columns = [name for name in ("time_s", "ppg", "bpm") if name in header]
-            table = np.array([[_number(path, rows.line_num, row[name]) for name in columns] for row in rows])
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: is not a CSV file; expected rows of time_s, ppg, bpm") from error
+    with open_csv(path, "time_s, ppg, bpm") as rows:
+        header = [name.strip() for name in rows.fieldnames or []]
+        rows.fieldnames = header
+        if "time_s" not in header or not {"ppg", "bpm"} & set(header):
+            found = ", ".join(header) or "nothing"
+            raise DatasetError(f"{path}: its first line contains {found}; expected time_s and ppg or bpm (or both)")
+        columns = [name for name in ("time_s", "ppg", "bpm") if name in header]
+        table = np.array([[_number(path, rows.line_num, row[name]) for name in columns] for row in rows])
     values = dict(zip(columns, table.reshape(-1, len(columns)).T, strict=True))
     ppg = bpm = None
     if "ppg" in values:
