@@ -1,10 +1,10 @@
-"""One real face, as it is and made worse: what does each method read, as a whole and in each 5 s?
+"""Heart rate of one real face, original and degraded, by every method, over the whole clip and in windows of 5 s.
 
     python benchmarks/real_face.py VIDEO [--bpm 52.7] [--method physfsunet POS CHROM GREEN] [--json FILE]
 
-VIDEO is the face of MIT's video magnification work (30 fps, 10 s; no contact reference, but the field's spectra agree
-on 52.7 bpm). It is coded again at half its bit rate, shown at 15 frames a second, at half its brightness, with noise of
-2 % of white, and at a third of its size. A method is asked for its reading however little it trusts it.
+VIDEO is the face of MIT's video magnification work (30 fps, 10 s; without a contact reference, but published spectra
+have their peak at 52.7 bpm). Its degraded versions have half the bit rate, 15 frames per second, half the brightness,
+noise of 2 % of white, and a third of the size. Heart rates are not withheld, however low their quality.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def write(path: Path, frames: Sequence[Frame], **encoding: object) -> Path:
 
 
 def versions(source: Path, folder: Path) -> dict[str, Path]:
-    """Name to file; all but the one of half the bit rate without loss, so that each changes one thing."""
+    """Write all versions, by name; only the one of half the bit rate is lossy, so that each changes one property."""
     with open_video(source) as video:
         frames = [Frame(frame.image.copy(), frame.time, frame.key) for frame in video]
     with av.open(str(source)) as container:
@@ -92,12 +92,12 @@ def main() -> None:
             for method in options.method:
                 found = measure(path, method=method, window_s=WINDOW_S, min_quality=0.0)
                 windows = [window.bpm for window in found.windows if window.bpm is not None]
-                worst = max(abs(bpm - options.bpm) for bpm in windows)
+                worst = max(abs(window_bpm - options.bpm) for window_bpm in windows)
                 rows.append(
                     {"version": name, "method": method, "bpm": found.bpm, "quality": found.quality, "windows": windows}
                 )
-                said = "nothing" if found.bpm is None else f"{found.bpm:.1f}"
-                cells.append(f"{said} ({found.quality:.2f}), {worst:.1f}")
+                bpm = "none" if found.bpm is None else f"{found.bpm:.1f}"
+                cells.append(f"{bpm} ({found.quality:.2f}), {worst:.1f}")
             print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
     if options.json is not None:
         with atomic_write(options.json) as temporary:

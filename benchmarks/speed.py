@@ -1,11 +1,11 @@
-"""How fast, how soon and how large: a painted face of 640x480 at 30 fps in H.264.
+"""Speed, latency and memory on a painted face of 640x480 at 30 fps in H.264.
 
     python benchmarks/speed.py [--runs 5] [--method physfsunet] [--open-rppg PYTHON] [--networks FacePhys.rlap]
 
-Prints the seconds of video measured a second of wall time, stage by stage, then whole processes: until the first frame
-is worked on, until the answer, and their peak memory (Linux), for clips of 20 s, 1 min and 10 min. Medians of several
-runs. With an interpreter that can import open-rppg (see `external_methods.py`), its networks get the 20 s and the
-minute, too.
+Prints the seconds of video measured per second of wall time, stage by stage; then, for whole processes, the time until
+the first frame is processed, the time until the result, and the peak memory (Linux), for clips of 20 s, 1 min and
+10 min. Medians of several runs. With an interpreter that can import open-rppg (see `judges.py`), its networks measure
+the clips of 20 s and 1 min, too.
 Targets on two cores, with POS: 30 times real time; import in 0.3 s, first frame in 1 s; 20 s of video in 2 s and
 300 MB; 10 min in no more than 50 MB above 1 min. With a network: 10 times real time, 20 s of video in 3 s, and 500 MB.
 """
@@ -48,17 +48,17 @@ def track(path: Path) -> None:
             pass
 
 
-def reduce_to_colour(path: Path) -> None:
+def extract_rgb(path: Path) -> None:
     extract_traces(path, DETECTORS["auto"](), Method(CLASSICAL["POS"]))
 
 
 def stages(method: str) -> dict[str, Callable[[Path], object]]:
-    """What is done, each with all that comes before it."""
+    """Return the stages by name, each with all stages before it."""
     chosen = find_method(method)
     found: dict[str, Callable[[Path], object]] = {
         "decode": decode,
-        "+ find and follow the face": track,
-        "+ crop, skin colour": reduce_to_colour,
+        "+ detect and track the face": track,
+        "+ crop, RGB traces": extract_rgb,
     }
     if chosen.engine is not None:
         found["+ crop again, network"] = lambda path: extract_traces(path, DETECTORS["auto"](), chosen)
@@ -66,7 +66,7 @@ def stages(method: str) -> dict[str, Callable[[Path], object]]:
 
 
 def repeated(path: Path, target: Path, times: int) -> Path:
-    """The same video several times in a row, without coding it again."""
+    """Repeat a video several times without encoding it again."""
     with av.open(str(target), "w") as output:
         stream = None
         offset = 0
@@ -96,13 +96,13 @@ print(next(line.split()[1] for line in open('/proc/self/status') if line.startsw
 
 
 def process(code: str, *arguments: str, python: str = sys.executable) -> tuple[float, str]:
-    """Run Python code in a process of its own: wall seconds, and the last line that it printed."""
+    """Run Python code in a new process and return the wall time in seconds and the last line printed."""
     start = time.time()
     done = subprocess.run([python, "-c", code, *arguments], capture_output=True, text=True, check=True)
     return time.time() - start, done.stdout.splitlines()[-1]
 
 
-# The peak that the operating system accounts to a child starts with its parent's; the one of its own memory does not.
+# VmHWM is the peak of the process itself; the peak in the resource usage of a child includes that of its parent.
 ANSWER = """
 import sys
 from facepulse.cli import main
@@ -136,37 +136,48 @@ def main() -> None:
         minute = render(folder / "1min.mp4", [PaintedFace(metronome(72, 60))], seconds=60, **encoding)
         long = repeated(minute, folder / "10min.mp4", 10)
 
-        print(f"\nin one process, 1 min of video, {method}, median:")
-        before_s = 0.0
-        for stage, work in stages(method).items():
-            took = []
-            for _ in range(runs):
-                start = time.perf_counter()
-                work(minute)
-                took.append(time.perf_counter() - start)
-            median_s = statistics.median(took)
-            print(f"  {stage:32} {60 / median_s:6.1f} times real time  (this stage {median_s - before_s:5.2f} s)")
-            before_s = median_s
-
+        print_stages(minute, runs, method)
         print("\nwhole processes, median (min to max):")
-        imports = [float(process(IMPORT)[1]) for _ in range(runs)]
-        print(f"  import facepulse                   {_spread(imports)} s")
-        ready = []
-        for _ in range(runs):
-            start = time.time()
-            ready.append(float(process(READY, str(minute), method)[1]) - start)
-        print(f"  until the first frame is worked on {_spread(ready)} s")
+        print_start(minute, runs, method)
         for label, path, count in (("20 s", short, runs), ("1 min", minute, runs), ("10 min", long, 1)):
-            wall, peak_kb = zip(*(process(ANSWER, str(path), method) for _ in range(count)), strict=True)
-            print(
-                f"  facepulse measure, {label:6} clip  {_spread(wall)} s, peak {max(map(int, peak_kb)) / 1024:.0f} MB"
-            )
+            results = [process(ANSWER, str(path), method) for _ in range(count)]
+            print(f"  facepulse measure, {label:6} clip  {_time_and_peak(results)}")
         for network in options.networks if options.open_rppg else ():
             for label, path in (("20 s", short), ("1 min", minute)):
-                read = [process(OPEN_RPPG, str(path), network, python=options.open_rppg) for _ in range(min(runs, 3))]
-                wall, peak_kb = zip(*read, strict=True)
-                peak = f"peak {max(map(int, peak_kb)) / 1024:.0f} MB"
-                print(f"  open-rppg {network}, {label:6} clip  {_spread(wall)} s, {peak}")
+                count = min(runs, 3)
+                results = [process(OPEN_RPPG, str(path), network, python=options.open_rppg) for _ in range(count)]
+                print(f"  open-rppg {network}, {label:6} clip  {_time_and_peak(results)}")
+
+
+def print_stages(path: Path, runs: int, method: str) -> None:
+    """Print the speed of each stage on 1 min of video, in this process."""
+    print(f"\nin one process, 1 min of video, {method}, median:")
+    before_s = 0.0
+    for stage, work in stages(method).items():
+        seconds = []
+        for _ in range(runs):
+            start = time.perf_counter()
+            work(path)
+            seconds.append(time.perf_counter() - start)
+        median_s = statistics.median(seconds)
+        print(f"  {stage:32} {60 / median_s:6.1f} times real time  (this stage {median_s - before_s:5.2f} s)")
+        before_s = median_s
+
+
+def print_start(path: Path, runs: int, method: str) -> None:
+    """Print the time of `import facepulse` and the time until the first frame is processed."""
+    imports = [float(process(IMPORT)[1]) for _ in range(runs)]
+    print(f"  import facepulse                   {_spread(imports)} s")
+    ready = []
+    for _ in range(runs):
+        start = time.time()
+        ready.append(float(process(READY, str(path), method)[1]) - start)
+    print(f"  until the first frame is processed {_spread(ready)} s")
+
+
+def _time_and_peak(results: list[tuple[float, str]]) -> str:
+    seconds, peaks_kb = zip(*results, strict=True)
+    return f"{_spread(seconds)} s, peak {max(map(int, peaks_kb)) / 1024:.0f} MB"
 
 
 def _spread(values: list[float] | tuple[float, ...]) -> str:

@@ -156,8 +156,8 @@ def test_without_a_face_the_page_says_what_to_do(serve, browse: Browse) -> None:
     with browse(*ALLOWED) as page:  # chromium's own picture of a clock
         page.goto(serve().page)
         page.get_by_role("button", name="Start").click()
-        expect(page.locator("#advice")).to_contain_text("no face in sight: look at the camera")
-        expect(page.locator("#state")).to_have_text("No face in sight.")
+        expect(page.locator("#advice")).to_contain_text("no face in view: look at the camera")
+        expect(page.locator("#state")).to_have_text("No face in view.")
         assert bpm_on(page) is None
 
 

@@ -62,6 +62,6 @@ def find_method(name: str) -> Method:
     try:
         _ = method.quality_model
     except TypeError as error:
-        wanted, given = ", ".join(field.name for field in fields(QualityModel)), dict(engine.card.quality_model)
-        raise UsageError(f"{name}: the card's quality_model is {given}: expected {wanted}") from error
+        expected, given = ", ".join(field.name for field in fields(QualityModel)), dict(engine.card.quality_model)
+        raise UsageError(f"{name}: the card's quality_model is {given}: expected {expected}") from error
     return method

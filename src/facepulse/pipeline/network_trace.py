@@ -1,12 +1,12 @@
-"""From clips to the waveform that a network reads in them, part by part, as they come in."""
+"""Waveform that a network predicts from the clips of one face, segment by segment as they come in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from facepulse._types import Floats
 from facepulse.faces.crops import FaceClip
 from facepulse.inference.engine import Engine
 from facepulse.inference.overlap_add import OverlapAdd
@@ -14,69 +14,68 @@ from facepulse.inference.overlap_add import OverlapAdd
 
 @dataclass(frozen=True)
 class WaveformSegment:
-    """What a network reads in one segment.
+    """Predicted waveform of one segment.
 
     Attributes:
-        segment: its number, as its clips have it.
+        segment: number of the segment, as in its clips.
         start_s: time of the first sample in seconds from the start of the video.
-        fps: rate of the samples in Hz.
-        waveform: float64 (T,), unit spread within each of the network's windows.
+        fps: sampling rate in Hz.
+        waveform: BVP (T,), unit variance within each of the network's windows.
     """
 
     segment: int
     start_s: float
     fps: float
-    waveform: npt.NDArray[np.float64]
+    waveform: Floats
 
 
 class NetworkTrace:
-    """Reads the clips of one face, cut as the network's card says; holds a window and a half of frames.
+    """Predicts the waveform of one face from its clips; keeps the frames of one and a half windows.
 
     Args:
-        engine: runs the network.
+        engine: runs the network; its card gives the size, margin and rate of the clips.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._done: list[WaveformSegment] = []
+        self._finished: list[WaveformSegment] = []
         self._segment: int | None = None
         self._start_s = 0.0
-        self._ticks = 0
-        self._gone = 0
+        self._samples = 0
+        self._discarded = 0
         self._stream: OverlapAdd
 
     @property
     def segments(self) -> list[WaveformSegment]:
-        """Every segment so far, in order of time."""
-        return [*self._done, self._current()] if self._segment is not None else []
+        """All segments so far, in order of time."""
+        return [*self._finished, self._current()] if self._segment is not None else []
 
     def push(self, clip: FaceClip) -> None:
-        """Take the next clip of the face; a new `segment` starts a new waveform."""
+        """Add the next clip of the face; a new `segment` starts a new waveform."""
         if clip.segment != self._segment:
             if self._segment is not None:
-                self._done.append(self._current())
-            self._segment, self._start_s, self._ticks, self._gone = clip.segment, clip.start_s, 0, 0
+                self._finished.append(self._current())
+            self._segment, self._start_s, self._samples, self._discarded = clip.segment, clip.start_s, 0, 0
             self._stream = self._engine.stream()
         self._stream.push(clip.frames[np.newaxis])
-        self._ticks += len(clip.frames)
+        self._samples += len(clip.frames)
 
     def forget(self, before_s: float) -> None:
-        """Let go of what was before a time; segments that ended before it are gone."""
-        self._done = [part for part in self._done if part.start_s + len(part.waveform) / part.fps > before_s]
-        gone = int((before_s - self._start_s) * self._engine.card.fps)
-        if self._segment is not None and gone >= self._ticks:
+        """Discard the samples before a time, and the segments that ended before it."""
+        self._finished = [each for each in self._finished if each.start_s + len(each.waveform) / each.fps > before_s]
+        count = int((before_s - self._start_s) * self._engine.card.fps)
+        if self._segment is not None and count >= self._samples:
             self._segment = None
-        elif self._segment is not None and gone > self._gone:
-            self._gone = gone
-            self._stream.discard(gone)
+        elif self._segment is not None and count > self._discarded:
+            self._discarded = count
+            self._stream.discard(count)
 
     def _current(self) -> WaveformSegment:
         assert self._segment is not None
         card = self._engine.card
-        # A face that came and went within a fraction of a second is no clip that a network could read.
-        readable = self._ticks >= 2 * card.multiple
-        silence = np.zeros(self._ticks - self._gone)
-        waveform = self._engine.to_waveform(self._stream.finish())[0] if readable else silence
-        return WaveformSegment(
-            self._segment, self._start_s + self._gone / card.fps, card.fps, waveform.astype(np.float64)
-        )
+        # Segments of a fraction of a second are too short for a network: their waveform is constant.
+        if self._samples >= 2 * card.multiple:
+            waveform = self._engine.to_waveform(self._stream.finish())[0].astype(np.float64)
+        else:
+            waveform = np.zeros(self._samples - self._discarded)
+        return WaveformSegment(self._segment, self._start_s + self._discarded / card.fps, card.fps, waveform)

@@ -143,7 +143,7 @@ function connect() {
 }
 
 const WORDS = {
-  "no face": () => "No face in sight.",
+  "no face": () => "No face in view.",
   collecting: (reading) => `Hold still: ${Math.max(1, Math.ceil(5 - reading.window_s))} s to the first reading.`,
   unsure: () => "No reliable pulse yet.",
   measured: () => "Measuring.",
