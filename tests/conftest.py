@@ -1,4 +1,4 @@
-"""What several tests share, made once a session: painted faces through real codecs, a network that learned a pulse."""
+"""Fixtures of several tests, created once per session: painted faces through real codecs, a trained network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facepulse.simulate.painted_face import PaintedFace, metronome, render
+from repeatable_x264 import REPEATABLE
 from shared_data import SHARED_DATA
 
 
@@ -21,9 +22,6 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
-# x264's code for AVX-512 gives another file every few runs, which a test at the edge of a threshold would notice.
-REPEATABLE = {"x264-params": "asm=avx2"}
-
 FaceVideo = Callable[..., Path]
 
 
@@ -31,37 +29,37 @@ FaceVideo = Callable[..., Path]
 def face_video(tmp_path_factory: pytest.TempPathFactory) -> FaceVideo:
     """Paint a small face video with a pulse of `bpm` (None: no pulse); the same arguments give the same file."""
     directory = tmp_path_factory.mktemp("faces")
-    made: dict[str, Path] = {}
+    painted: dict[str, Path] = {}
 
     def paint(bpm: float | None = 72.0, seconds: float = 12.0, name: str = "", **options: Any) -> Path:
         key = repr((bpm, seconds, name, sorted(options.items(), key=str)))
-        if key not in made:
+        if key not in painted:
             face_options = {"height": 0.8, "strength": 0.02, **options.pop("face", {})}
             beats = () if bpm is None else metronome(bpm, seconds)
             faces = options.pop("faces", None) or [PaintedFace(beats, **face_options)]
             settings = {"width": 320, "height": 240, **options}
             if settings.get("codec", "libx264") == "libx264":
                 settings["options"] = {"crf": "14", "preset": "veryfast", **REPEATABLE, **settings.get("options", {})}
-            path = directory / (name or f"face{len(made)}.mp4")
-            made[key] = render(path, faces, seconds=seconds, **settings)
-        return made[key]
+            path = directory / (name or f"face{len(painted)}.mp4")
+            painted[key] = render(path, faces, seconds=seconds, **settings)
+        return painted[key]
 
     return paint
 
 
 def pulsating(bpm: float, frames: int, size: int = 32, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """A patch of noisy skin at 30 fps whose colour follows a sine of `bpm`: uint8 (T, H, W, 3), and the sine (T,)."""
+    """Simulate noisy skin at 30 fps whose RGB follows a sine of `bpm`: uint8 (T, H, W, 3), and the sine (T,)."""
     rng = np.random.default_rng(seed)
     skin = np.array([170, 120, 95]) + rng.normal(0, 12, (size, size, 1))
-    wave = np.sin(2 * np.pi * bpm / 60 * np.arange(frames) / 30 + rng.uniform(0, 6))
-    absorbed = 0.02 * wave[:, np.newaxis, np.newaxis, np.newaxis] * [0.3, 1.0, 0.5]
+    waveform = np.sin(2 * np.pi * bpm / 60 * np.arange(frames) / 30 + rng.uniform(0, 6))
+    absorbed = 0.02 * waveform[:, np.newaxis, np.newaxis, np.newaxis] * [0.3, 1.0, 0.5]
     video = skin * (1 - absorbed) + rng.normal(0, 1.5, (frames, size, size, 3))
-    return np.clip(np.rint(video), 0, 255).astype(np.uint8), wave
+    return np.clip(np.rint(video), 0, 255).astype(np.uint8), waveform
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network that has learned to read `pulsating`, its card, and its files."""
+    """A network trained on `pulsating`, its card and its files."""
 
     network: Any
     card: Any
@@ -89,12 +87,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     network = PhysFSUNet(PhysFSUNetConfig(**config))
     optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
     for step in range(20):
-        clips, waves = zip(
+        clips, waveforms = zip(
             *(pulsating(50 + 37 * n % 100, 64, seed=n) for n in range(4 * step, 4 * step + 4)), strict=True
         )
-        read = network(torch.from_numpy(np.stack(clips)).permute(0, 4, 1, 2, 3))
-        true = torch.from_numpy(np.stack(waves)).float()
-        loss = 1 - torch.nn.functional.cosine_similarity(read - read.mean(1, keepdim=True), true).mean()
+        predicted = network(torch.from_numpy(np.stack(clips)).permute(0, 4, 1, 2, 3))
+        true = torch.from_numpy(np.stack(waveforms)).float()
+        loss = 1 - torch.nn.functional.cosine_similarity(predicted - predicted.mean(1, keepdim=True), true).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,4 +1,4 @@
-"""The crops of the only face in a video, as every stage of the package cuts them."""
+"""Crops of the only face in a video, as the pipeline makes them."""
 
 from pathlib import Path
 

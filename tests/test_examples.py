@@ -1,4 +1,4 @@
-"""The examples run as they are."""
+"""The example scripts run."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-def test_a_stream_in_a_program_of_ones_own(face_video) -> None:
+def test_example_of_an_own_program_measures_a_file(face_video) -> None:
     command = [sys.executable, str(EXAMPLES / "own_program.py"), str(face_video(72.0, 12.0))]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     first, *_, last = done.stdout.splitlines()

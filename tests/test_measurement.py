@@ -1,3 +1,5 @@
+"""Measurement: JSON, CSV, summary and plot."""
+
 import json
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
@@ -38,12 +40,12 @@ def measurement() -> Measurement:
     )
 
 
-def test_it_cannot_be_changed(measurement: Measurement) -> None:
+def test_measurement_is_immutable(measurement: Measurement) -> None:
     with pytest.raises(FrozenInstanceError):
         measurement.bpm = 60.0  # type: ignore[misc]
 
 
-def test_it_serialises_as_it_is(measurement: Measurement) -> None:
+def test_json_has_the_values_of_the_measurement(measurement: Measurement) -> None:
     plain = json.loads(measurement.to_json(waveform=True))
     assert plain == measurement.to_dict(waveform=True)
     assert plain["bpm"] == 72.12
@@ -53,22 +55,24 @@ def test_it_serialises_as_it_is(measurement: Measurement) -> None:
     assert len(plain["waveform"]) == len(plain["times_s"]) == len(TIMES)
 
 
-def test_the_summary_says_what_matters(measurement: Measurement) -> None:
+def test_summary_contains_heart_rate_quality_and_warnings(measurement: Measurement) -> None:
     text = str(measurement)
-    for part in ("72.1 bpm", "quality 0.93", "1 of 2 windows", "RMSSD 31 ms", "protocol", "no face from 8.0"):
-        assert part in text
+    for text_part in ("72.1 bpm", "quality 0.93", "1 of 2 windows", "RMSSD 31 ms", "protocol", "no face from 8.0"):
+        assert text_part in text
     assert "no reliable pulse" in str(replace(measurement, bpm=None))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 @pytest.mark.parametrize("bpm", [72.0, None])
-def test_plot(measurement: Measurement, tmp_path: Path, suffix: str, bpm: float | None) -> None:
+def test_plot_is_written_in_every_format(
+    measurement: Measurement, tmp_path: Path, suffix: str, bpm: float | None
+) -> None:
     path = replace(measurement, bpm=bpm).plot(tmp_path / f"plot{suffix}")
     assert path.stat().st_size > 5000
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_plot_without_any_trusted_window(measurement: Measurement, tmp_path: Path) -> None:
+def test_plot_without_any_heart_rate_in_a_window(measurement: Measurement, tmp_path: Path) -> None:
     replace(measurement, windows=(Window(0.0, 8.0, None, 0.1),), beats_s=np.zeros(0)).plot(tmp_path / "plot.png")
 
 

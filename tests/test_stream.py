@@ -1,4 +1,4 @@
-"""A live source: the same readings as from a file, and nothing that a real stream does is too much for it."""
+"""Live measurement: the same heart rates as from a file, in spite of the disturbances of real streams."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,7 +34,7 @@ def measured(readings: list[LiveReading]) -> list[LiveReading]:
     return [reading for reading in readings if reading.state == "measured"]
 
 
-def test_a_reading_a_second_the_first_within_six(frames) -> None:
+def test_one_reading_per_second_and_the_first_heart_rate_within_six(frames) -> None:
     readings = list(stream(frames))
     steps = [after.time_s - before.time_s for before, after in pairwise(readings)]
     assert max(steps) <= 1.6
@@ -42,7 +42,7 @@ def test_a_reading_a_second_the_first_within_six(frames) -> None:
     found = measured(readings)
     assert found[0].time_s < 6.0
     assert [reading.bpm for reading in found] == [pytest.approx(BPM, abs=2.5)] * len(found)
-    assert len(found) == sum(reading.time_s > 5.4 for reading in readings), "once it is there, it stays"
+    assert len(found) == sum(reading.time_s > 5.4 for reading in readings), "every later reading has a heart rate, too"
     assert [reading.state for reading in readings[:3]] == ["collecting"] * 3
     last = readings[-1]
     assert last.window_s == pytest.approx(10.0)
@@ -52,7 +52,7 @@ def test_a_reading_a_second_the_first_within_six(frames) -> None:
 
 
 @pytest.mark.parametrize("method", ["POS", "CHROM"])
-def test_streaming_and_offline_agree_in_every_shared_window(face_video, method: str) -> None:
+def test_stream_and_file_have_the_same_heart_rate_in_the_same_window(face_video, method: str) -> None:
     video = face_video(BPM, 24.0)
     offline = facepulse.measure(video, method=method).windows
     online = measured(list(stream(video, method=method)))
@@ -65,14 +65,14 @@ def test_streaming_and_offline_agree_in_every_shared_window(face_video, method: 
     assert shared >= 3
 
 
-def test_a_real_face_streams_as_it_measures(shared_data) -> None:
+def test_real_face_has_the_same_heart_rate_in_a_stream_as_in_a_file(shared_data) -> None:
     face = shared_data / "evm_face" / "face.mp4"
     found = measured(list(stream(face)))
     assert len(found) >= 4
     assert found[-1].bpm == pytest.approx(facepulse.measure(face).bpm, abs=1.0)
 
 
-def test_frames_late_dropped_doubled_or_without_a_time_are_survived(frames) -> None:
+def test_late_missing_repeated_and_untimed_frames_do_not_change_the_heart_rate(frames) -> None:
     rng = np.random.default_rng(0)
 
     def disturbed() -> Iterator[Frame]:
@@ -81,7 +81,7 @@ def test_frames_late_dropped_doubled_or_without_a_time_are_survived(frames) -> N
                 continue
             yield replace(frame, time=frame.time + rng.uniform(0, 0.02))
             if index % 40 == 7:
-                yield frame  # comes again
+                yield frame  # repeated
             if index % 50 == 9:
                 yield replace(frame, time=frame.time - 0.3)  # far too late
             if index % 60 == 11:
@@ -92,7 +92,7 @@ def test_frames_late_dropped_doubled_or_without_a_time_are_survived(frames) -> N
     assert [reading.bpm for reading in found] == [pytest.approx(BPM, abs=3)] * len(found)
 
 
-def test_a_face_that_is_lost_is_said_to_be_and_is_read_anew_when_it_comes_back(frames) -> None:
+def test_lost_face_is_reported_and_measured_anew_when_it_returns(frames) -> None:
     wall = np.full_like(frames[0].image, 110)
     hidden = [replace(frame, image=wall) if 9 <= frame.time < 14 else frame for frame in frames]
     readings = list(stream(hidden))
@@ -107,7 +107,7 @@ def test_a_face_that_is_lost_is_said_to_be_and_is_read_anew_when_it_comes_back(f
     assert readings[-1].window_s < 10.1
 
 
-def test_a_pause_of_the_source_starts_anew(frames) -> None:
+def test_pause_of_the_source_starts_a_new_window(frames) -> None:
     paused = [frame if frame.time < 10 else replace(frame, time=frame.time + 30) for frame in frames]
     readings = list(stream(paused))
     after = [reading for reading in readings if reading.time_s > 40]
@@ -115,7 +115,7 @@ def test_a_pause_of_the_source_starts_anew(frames) -> None:
     assert readings[-1].bpm == pytest.approx(BPM, abs=2)
 
 
-def test_without_a_pulse_there_is_none(face_video) -> None:
+def test_heart_rate_is_withheld_without_a_pulse(face_video) -> None:
     readings = list(stream(face_video(None, 20.0)))
     assert {reading.bpm for reading in readings} == {None}
     unsure = [reading for reading in readings if reading.state == "unsure"]
@@ -148,26 +148,26 @@ def test_memory_does_not_grow_with_the_stream(frames, trained) -> None:
 
 
 @pytest.mark.parametrize("pause_s", [3.0, 20.0])
-def test_a_network_survives_a_pause(frames, trained, pause_s: float) -> None:
+def test_network_measures_after_a_pause(frames, trained, pause_s: float) -> None:
     paused = [frame if frame.time < 9 else replace(frame, time=frame.time + pause_s) for frame in frames]
     readings = list(stream(paused, method=str(trained.onnx)))
     assert readings[-1].window_s == pytest.approx(10.0)
 
 
-def test_too_few_frames_are_said_to_be_and_read_as_nothing(frames) -> None:
-    for every in (8, 25):  # 3.75 and 1.2 a second
+def test_low_frame_rate_gives_no_heart_rate_and_advice(frames) -> None:
+    for every in (8, 25):  # 3.75 and 1.2 frames per second
         readings = list(stream(frames[::every]))
         assert {reading.bpm for reading in readings} == {None}
         assert readings[-1].advice == (FEW_FRAMES,)
 
 
-def test_a_photograph_in_a_video_with_key_frames_is_no_pulse_in_a_stream_either(face_video) -> None:
+def test_photograph_in_a_video_with_key_frames_gives_no_heart_rate(face_video) -> None:
     options = {"options": {"x264-params": "keyint=30:scenecut=0:asm=avx2"}, "name": "photograph.mp4"}
     readings = list(stream(face_video(None, 20.0, **options)))
     assert {reading.bpm for reading in readings} == {None}
 
 
-def test_a_network_streams_too(face_video, trained) -> None:
+def test_network_measures_a_stream(face_video, trained) -> None:
     video = face_video(72.0, 20.0, face={"strength": 0.08})
     found = measured(list(stream(video, method=str(trained.onnx))))
     assert [reading.bpm for reading in found] == [pytest.approx(72.0, abs=3.0)] * len(found)
@@ -189,7 +189,7 @@ def test_classical_method_replaces_a_network_of_low_quality(face_video, trained,
     assert reading.bpm == pytest.approx(72.0, abs=2.0)
 
 
-def test_a_reading_is_plain_json(frames) -> None:
+def test_reading_has_plain_json_values(frames) -> None:
     reading = next(iter(stream(frames)))
     assert reading.to_dict() == {
         "time_s": 0.0,
@@ -212,10 +212,10 @@ def test_a_reading_is_plain_json(frames) -> None:
         ({"min_quality": 2.0}, "from 0 to 1, not 2"),
     ],
 )
-def test_bad_arguments_are_named_at_once(arguments: dict, words: str) -> None:
+def test_invalid_arguments_are_refused_at_once(arguments: dict, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         stream([], **arguments)
 
 
-def test_an_empty_stream_has_no_readings() -> None:
+def test_empty_stream_has_no_readings() -> None:
     assert list(stream([])) == []

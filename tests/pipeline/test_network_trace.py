@@ -1,4 +1,4 @@
-"""What a network reads in the clips of a face: the same as in all of them at once, part by part."""
+"""Waveform of a network from the clips of a face: the same as from each whole segment at once."""
 
 from types import SimpleNamespace
 
@@ -27,20 +27,20 @@ def frames_of(length: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (length, 32, 32, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("piece", [1, 13, 64, 500])
-def test_clips_are_read_as_the_whole_part_would_be(piece: int) -> None:
+@pytest.mark.parametrize("size", [1, 13, 64, 500])
+def test_waveform_does_not_depend_on_the_size_of_the_clips(size: int) -> None:
     trace = NetworkTrace(ENGINE)
-    for part, length in enumerate((150, 40)):
-        frames = frames_of(length, part)
-        for start in range(0, length, piece):
-            trace.push(FaceClip(frames[start : start + piece], 10.0 * part + start / 25.0, 25.0, part))
+    for segment, length in enumerate((150, 40)):
+        frames = frames_of(length, segment)
+        for start in range(0, length, size):
+            trace.push(FaceClip(frames[start : start + size], 10.0 * segment + start / 25.0, 25.0, segment))
     first, second = trace.segments
     assert (first.start_s, first.fps, second.start_s) == (0.0, 25.0, 10.0)
     assert np.array_equal(first.waveform, ENGINE(frames_of(150, 0)).astype(np.float64))
     assert np.array_equal(second.waveform, ENGINE(frames_of(40, 1)).astype(np.float64))
 
 
-def test_a_part_too_short_for_any_network_is_silent() -> None:
+def test_segment_too_short_for_a_network_has_a_constant_waveform() -> None:
     trace = NetworkTrace(ENGINE)
     trace.push(FaceClip(frames_of(7, 0), 0.0, 25.0, 0))
     trace.push(FaceClip(frames_of(100, 1), 5.0, 25.0, 1))
@@ -50,17 +50,17 @@ def test_a_part_too_short_for_any_network_is_silent() -> None:
     assert long.waveform.any()
 
 
-def test_before_the_first_clip_there_is_nothing() -> None:
+def test_trace_without_clips_has_no_segments() -> None:
     assert NetworkTrace(ENGINE).segments == []
 
 
-def test_the_past_can_be_forgotten() -> None:
+def test_discarded_samples_do_not_change_the_others() -> None:
     trace = NetworkTrace(ENGINE)
     trace.push(FaceClip(frames_of(50, 0), 0.0, 25.0, 0))
     trace.push(FaceClip(frames_of(500, 1), 5.0, 25.0, 1))
     whole = trace.segments[1].waveform
     trace.forget(15.0)
-    [part] = trace.segments
-    assert part.start_s == pytest.approx(15.0)
-    assert np.array_equal(part.waveform, whole[250:])
-    assert len(trace._stream._windows) < 10, "windows that nobody asks for any more are not kept"
+    [segment] = trace.segments
+    assert segment.start_s == pytest.approx(15.0)
+    assert np.array_equal(segment.waveform, whole[250:])
+    assert len(trace._stream._windows) < 10, "windows before them are discarded"
