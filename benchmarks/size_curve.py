@@ -1,10 +1,10 @@
-"""What do larger pictures cost a network, and the networks to ask what they gain: the same training at each size.
+"""Cost of larger crops, and one network trained per crop size to measure their benefit.
 
     python benchmarks/size_curve.py SETTINGS.yaml --out FOLDER [--sizes 36 48 64 72 96 128] [--seed 0]
 
-Trains what SETTINGS says once a size (`data.size`; stopped at any moment, the same command goes on), and exports each
-to FOLDER/size-N.onnx; `held_out.py --method FOLDER/size-36.onnx ...` says how far off they are. The cost is a whole
-process of `facepulse measure` on a painted minute of 640x480, the median of three.
+Trains the network of SETTINGS once per size (`data.size`; the same command resumes an interrupted run), and exports
+each to FOLDER/size-N.onnx, for `held_out.py --method FOLDER/size-36.onnx ...`. The cost is that of a whole process of
+`facepulse measure` on a painted face of 640x480 pixels and one minute, the median of three.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RUNS = 3
 
 
 def train(settings: Path, size: int, seed: int, folder: Path) -> Path:
-    """The network that learnt at a size, as a file that needs no torch."""
+    """Train at a crop size and export the network to a file that needs no torch."""
     run = ["--data.size", str(size), "--seed", str(seed), "--out", str(folder)]
     subprocess.run([sys.executable, "-m", "facepulse", "train", str(settings), *run], check=True)
     export(folder / "last.safetensors", network := folder.with_suffix(".onnx"))
@@ -34,7 +34,7 @@ def train(settings: Path, size: int, seed: int, folder: Path) -> Path:
 
 
 def cost(network: Path, video: Path) -> tuple[float, float]:
-    """Seconds and peak megabytes of a fresh process that measures a video."""
+    """Measure seconds and peak megabytes of a new process that measures a video."""
     runs = [process(ANSWER, str(video), str(network)) for _ in range(RUNS)]
     return statistics.median(seconds for seconds, _ in runs), max(int(peak_kb) for _, peak_kb in runs) / 1024
 

@@ -1,4 +1,4 @@
-"""A run that takes seconds: a narrow network on a small cache."""
+"""Settings of a run that takes seconds: a narrow network on a small cache."""
 
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ RATES = (55.0, 62.0, 70.0, 78.0, 85.0, 95.0, 104.0, 66.0, 73.0, 90.0)
 
 
 def cache(folder: Path) -> Path:
-    """Ten people, a recording each; 80-20 leaves the last two for validation."""
+    """Write ten people with one recording each; split 80-20 has the last two for validation."""
     return write_cache(folder, [SmallRecording(f"{n}-a", str(n), bpm) for n, bpm in enumerate(RATES, 1)])
 
 
 def entries(out: Path, data: Path, /, **sections: dict[str, Any]) -> dict[str, Any]:
-    """Settings as plain values; sections are laid over the small ones."""
+    """Return settings as plain values; sections replace those of the small run."""
     small: dict[str, Any] = {
         "network": {"name": "physfsunet", "config": {"stem_width": 2, "width": 4, "head_width": 4}},
         "data": {
@@ -33,5 +33,5 @@ def entries(out: Path, data: Path, /, **sections: dict[str, Any]) -> dict[str, A
 
 
 def settings(out: Path, data: Path, /, **sections: dict[str, Any]) -> Settings:
-    """The same, checked."""
+    """Return the settings as an object."""
     return settings_from(entries(out, data, **sections), "a test")

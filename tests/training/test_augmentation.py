@@ -1,4 +1,4 @@
-"""Augmentation: each change changes something, the pulse and its rate stay, and the same seed gives the same bytes."""
+"""Augmentation: every change has an effect, preserves the pulse and is reproducible from a seed."""
 
 import math
 
@@ -34,7 +34,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
-    """Twelve seconds of skin with a pulse."""
+    """Recording of twelve seconds of skin with a pulse."""
     recordings = [SmallRecording("1-a", "1", BPM, seconds=(12.0,))]
     return open_cache(write_cache(tmp_path_factory.mktemp("cache"), recordings, size=48))[0]
 
@@ -45,7 +45,7 @@ def clip(recording):
 
 
 def textured(count=12, size=40, seed=0):
-    """Frames that all differ, with structure, from dark to bright."""
+    """Return frames that all differ, with structure, from dark to bright."""
     rng = np.random.default_rng(seed)
     texture = cv2.resize(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8), (size, size), interpolation=cv2.INTER_LINEAR)
     return np.stack([np.roll(texture, t, axis=1) for t in range(count)])
@@ -60,7 +60,7 @@ def rate(trace, method="POS"):
 
 
 def relative_pulse(frames, bpm=BPM):
-    """How strongly green follows a heart rate, relative to its level."""
+    """Return the amplitude of green at a heart rate, relative to its level."""
     green = frames[..., 1].mean((1, 2))
     turns = np.exp(-2j * np.pi * bpm / 60 * np.arange(len(green)) / FPS) * np.hanning(len(green))
     return abs(turns @ (green - green.mean())) / green.mean()
@@ -69,7 +69,7 @@ def relative_pulse(frames, bpm=BPM):
 # Off
 
 
-def test_all_is_off_by_default_and_then_nothing_is_touched(clip):
+def test_everything_is_off_by_default_and_leaves_the_clip_unchanged(clip):
     off = Augmentation()
     assert all(value == 0 for value in msgspec.structs.asdict(off).values())
     assert off.apply(clip, random()) is clip
@@ -81,11 +81,11 @@ def test_all_is_off_by_default_and_then_nothing_is_touched(clip):
     np.testing.assert_array_equal(ppg_played, ppg[:160])
 
 
-# What every change has to keep
+# Properties of every change
 
 
 @pytest.mark.parametrize("field", STRONG)
-def test_each_field_alone_changes_something(field):
+def test_each_field_alone_has_an_effect(field):
     frames = textured()
     new = Augmentation(**{field: STRONG[field]}).apply(frames, random(3))
     assert new.dtype == np.uint8
@@ -100,7 +100,7 @@ def test_each_field_alone_changes_something(field):
     st.integers(8, 24),
 )
 @settings(deadline=None)
-def test_same_seed_same_bytes_and_the_input_stays(fields, seed, count, size):
+def test_same_seed_gives_the_same_bytes_and_the_input_is_not_modified(fields, seed, count, size):
     frames = textured(count, size)
     frames.flags.writeable = False
     before = frames.copy()
@@ -111,21 +111,21 @@ def test_same_seed_same_bytes_and_the_input_stays(fields, seed, count, size):
     np.testing.assert_array_equal(frames, before)
 
 
-def test_compression_too_gives_the_same_bytes():
+def test_compression_is_reproducible():
     frames = textured()
     for seed in range(6):
         one, other = (Augmentation(compression=1).apply(frames, random(seed)) for _ in range(2))
         np.testing.assert_array_equal(one, other)
 
 
-def test_another_seed_gives_other_bytes():
+def test_different_seeds_give_different_bytes():
     frames = textured()
     made = {Augmentation(**STRONG).apply(frames, random(seed)).tobytes() for seed in range(5)}
     assert len(made) == 5
 
 
 @pytest.mark.parametrize("field", [name for name in STRONG if name != "occlusion"])
-def test_the_pulse_survives_each_change(clip, field):
+def test_pulse_is_preserved_by_each_change(clip, field):
     for seed in range(4):
         new = Augmentation(**{field: STRONG[field]}).apply(clip, random(seed))
         trace = new.mean((1, 2))
@@ -134,7 +134,7 @@ def test_the_pulse_survives_each_change(clip, field):
         assert 0.4 < relative_pulse(new) / relative_pulse(clip) < 2.5
 
 
-def test_the_pulse_survives_all_of_them_where_nothing_is_in_front(clip):
+def test_pulse_is_preserved_by_all_changes_together_without_occlusion(clip):
     for seed in range(4):
         bare = Augmentation(**STRONG | {"occlusion": 0}).apply(clip, random(seed))
         assert rate(bare.mean((1, 2))) == pytest.approx(BPM, abs=1)
@@ -142,8 +142,8 @@ def test_the_pulse_survives_all_of_them_where_nothing_is_in_front(clip):
 
 @given(SEEDS)
 @settings(deadline=None, max_examples=30)
-def test_light_never_clips_the_brightest_skin(seed):
-    """The pulse of a level near white would be cut off by a plain gain."""
+def test_pulse_of_bright_skin_is_not_clipped(seed):
+    """A plain gain would clip the pulse of a level near white."""
     light = 245 + 5 * waveform(BPM, np.arange(240) / FPS)[:, None, None, None]
     bright = np.rint(np.broadcast_to(light, (240, 8, 8, 3)) + random(0).uniform(-1, 1, (240, 8, 8, 3))).astype(np.uint8)
     new = Augmentation(brightness=2, contrast=0.5, temperature=0.5).apply(bright, random(seed))
@@ -153,8 +153,8 @@ def test_light_never_clips_the_brightest_skin(seed):
 
 @given(SEEDS)
 @settings(deadline=None, max_examples=30)
-def test_what_stands_still_stays_still(seed):
-    """Drawn once a clip: no change may move from frame to frame, or it could look like a heart."""
+def test_still_frames_remain_still(seed):
+    """Changes are drawn once per clip: a change between frames could resemble a pulse."""
     still = np.repeat(textured(1), 20, axis=0)
     steady = {name: value for name, value in QUICK.items() if name not in ("noise", "occlusion")}
     new = Augmentation(**steady).apply(still, random(seed))
@@ -162,7 +162,7 @@ def test_what_stands_still_stays_still(seed):
 
 
 def test_compression_adds_no_rhythm():
-    """Key frames would; what is left of a clip without a pulse keeps step with nothing."""
+    """Key frames would add one; a clip without a pulse has no power at any heart rate after compression."""
     noise = random(0).normal(0, 1.5, (240, 48, 48, 3))
     still = np.rint(textured(1, 48).clip(20, 235) + noise).clip(0, 255).astype(np.uint8)
     for seed in range(8):
@@ -178,7 +178,7 @@ def test_both_codecs_are_drawn_and_only_the_first_frame_is_a_key_frame():
     assert {encoding.key_interval for encoding in encodings if encoding.codec == "libx264"} == {160}
 
 
-# Each change by itself
+# Single changes
 
 
 def test_flip_mirrors_left_and_right():
@@ -186,7 +186,7 @@ def test_flip_mirrors_left_and_right():
     np.testing.assert_array_equal(Augmentation(flip=1).apply(frames, random()), frames[:, :, ::-1])
 
 
-def test_probabilities_are_probabilities():
+def test_flip_has_its_probability():
     frames = textured(2, 8)
     flipped = sum(Augmentation(flip=0.3).apply(frames, rng) is not frames for rng in [random()] * 2000)
     assert flipped == pytest.approx(600, abs=70)
@@ -194,7 +194,7 @@ def test_probabilities_are_probabilities():
 
 @given(SEEDS, st.floats(0.05, 0.5))
 @settings(deadline=None)
-def test_crop_shows_a_part_enlarged_from_within(seed, crop):
+def test_crop_enlarges_a_square_within_the_frame(seed, crop):
     """On a ramp, positions can be read from the levels."""
     size = 100
     across = np.arange(size, dtype=np.uint8) * 2
@@ -208,7 +208,7 @@ def test_crop_shows_a_part_enlarged_from_within(seed, crop):
         assert position.max() <= size - 1
 
 
-def test_crop_moves_to_every_side():
+def test_crop_lies_on_every_side():
     across = np.arange(0, 200, 2, dtype=np.uint8)
     frames = np.empty((1, 100, 100, 3), np.uint8)
     frames[..., 0], frames[..., 1:] = across, across[:, None, None]
@@ -221,7 +221,7 @@ def test_crop_moves_to_every_side():
 
 
 def test_brightness_is_light_in_stops():
-    """Middle grey, a level of 0.46, becomes what sRGB makes of half or twice the light, for small changes."""
+    """Middle grey, a level of 0.46, changes as in sRGB under less or more light, for small changes."""
     grey = np.full((1, 4, 4, 3), 117, np.uint8)
     levels = np.array([Augmentation(brightness=0.5).apply(grey, random(seed))[0, 0, 0, 0] for seed in range(300)])
 
@@ -233,7 +233,7 @@ def test_brightness_is_light_in_stops():
     assert np.median(levels) == pytest.approx(117, abs=4)
 
 
-def test_contrast_turns_about_the_middle_of_the_clip():
+def test_contrast_changes_about_the_mean_of_the_clip():
     frames = np.empty((1, 4, 4, 3), np.uint8)
     frames[:, :2], frames[:, 2:] = 90, 150
     for seed in range(50):
@@ -243,7 +243,7 @@ def test_contrast_turns_about_the_middle_of_the_clip():
         assert new.mean() == pytest.approx(120, abs=2)
 
 
-def test_temperature_changes_red_against_blue_and_leaves_green():
+def test_temperature_changes_red_against_blue_and_not_green():
     frames = np.full((1, 4, 4, 3), 117, np.uint8)
     reds = []
     for seed in range(50):
@@ -251,12 +251,12 @@ def test_temperature_changes_red_against_blue_and_leaves_green():
         assert green == 117
         assert np.sign(red - 117) == -np.sign(blue - 117)
         reds.append(red)
-    # Half of the change of 1.5 is red's: a level of 0.46 under 1.22 times the light, or under 1 / 1.22 of it.
+    # Half of the change of 1.5 applies to red: a level of 0.46 under 1.22 times the light, or under 1 / 1.22 of it.
     assert max(reds) == pytest.approx(127.5, abs=2)
     assert min(reds) == pytest.approx(106.5, abs=2)
 
 
-def test_noise_is_new_on_every_pixel_and_frame():
+def test_noise_is_independent_in_every_pixel_and_frame():
     grey = np.full((40, 32, 32, 3), 128, np.uint8)
     deviations = []
     for seed in range(20):
@@ -273,13 +273,13 @@ def test_noise_is_new_on_every_pixel_and_frame():
     assert max(deviations) < 6.1
 
 
-def test_the_noise_is_normal():
+def test_noise_is_normal():
     assert NORMAL.mean() == pytest.approx(0, abs=1e-12)
     assert NORMAL.std() == pytest.approx(1)
     assert (NORMAL**4).mean() == pytest.approx(3, abs=0.15)
 
 
-def test_compression_is_a_codec_and_loses_little(clip):
+def test_compression_applies_a_codec_with_a_small_error(clip):
     for seed in range(4):
         new = Augmentation(compression=1).apply(clip, random(seed))
         rng = random(seed)
@@ -292,7 +292,7 @@ def test_compression_is_a_codec_and_loses_little(clip):
 
 @given(SEEDS, st.integers(1, 120))
 @settings(deadline=None, max_examples=60)
-def test_something_is_in_front_of_a_part_for_a_short_time(seed, count):
+def test_occluder_covers_a_part_for_a_short_time(seed, count):
     frames = np.full((count, 40, 40, 3), 3, np.uint8)
     frames[:, :, :, 1] = 251
     new = Augmentation(occlusion=1).apply(frames, random(seed))
@@ -304,8 +304,8 @@ def test_something_is_in_front_of_a_part_for_a_short_time(seed, count):
     assert share.max() < 0.4
 
 
-def test_it_comes_stays_and_goes():
-    """Seen for long enough, it grows into the picture, rests, and shrinks out of it."""
+def test_occluder_enters_rests_and_leaves():
+    """Its area in the frame grows, stays constant and shrinks."""
     frames = np.full((300, 64, 64, 3), 3, np.uint8)
     lengths = []
     for seed in range(60):
@@ -314,16 +314,16 @@ def test_it_comes_stays_and_goes():
         lengths.append(len(touched) / FPS)
         if len(touched) < 12:
             continue
-        seen = share[touched]
-        assert seen[0] < seen.max()
-        assert seen[-1] < seen.max()
-        rest = np.abs(np.diff(seen[len(seen) // 2 - len(seen) // 8 : len(seen) // 2 + len(seen) // 8]))
+        area = share[touched]
+        assert area[0] < area.max()
+        assert area[-1] < area.max()
+        rest = np.abs(np.diff(area[len(area) // 2 - len(area) // 8 : len(area) // 2 + len(area) // 8]))
         assert rest.max() < 0.01
     assert min(lengths) > 0.1
     assert 0.8 < max(lengths) <= 1.5
 
 
-def test_what_is_not_covered_keeps_its_bytes_and_pulse(clip):
+def test_uncovered_pixels_are_unchanged(clip):
     for seed in range(6):
         new = Augmentation(occlusion=1).apply(clip, random(seed))
         free = (new == clip).all(axis=(0, 3))
@@ -336,7 +336,7 @@ def test_what_is_not_covered_keeps_its_bytes_and_pulse(clip):
 
 
 @given(SEEDS, st.floats(20, 300), st.floats(1, 5))
-def test_a_new_rate_is_one_that_hearts_have_and_the_recording_is_long_enough(seed, bpm, longest):
+def test_new_rate_is_physiological_and_the_recording_is_long_enough(seed, bpm, longest):
     factor = Augmentation(speed=1).speed_factor(bpm, longest, random(seed))
     assert 0.5 - 1e-9 <= factor <= min(2, longest) + 1e-9
     assert factor <= longest
@@ -356,20 +356,20 @@ def test_rare_rates_become_more_common():
     assert np.mean(new == rates) == pytest.approx(0.5, abs=0.03)
 
 
-def test_without_a_longer_recording_clips_are_only_slowed_down():
+def test_clips_are_only_slowed_down_without_a_longer_recording():
     factors = [Augmentation(speed=1).speed_factor(100.0, 1.0, random(seed)) for seed in range(200)]
     assert max(factors) <= 1
     assert min(factors) < 0.6
 
 
 @pytest.mark.parametrize(("bpm", "longest"), [(0.0, 2.0), (-60.0, 2.0), (math.nan, 2.0), (math.inf, 2.0), (70.0, 0.9)])
-def test_impossible_requests_are_refused(bpm, longest):
+def test_wrong_arguments_of_speed_factor_are_refused(bpm, longest):
     with pytest.raises(ValueError, match="bpm must be positive and longest at least 1"):
         Augmentation(speed=1).speed_factor(bpm, longest, random())
 
 
 @given(SEEDS, st.floats(1, 3), st.integers(2, 200))
-def test_a_drawn_factor_can_be_played(seed, longest, count):
+def test_drawn_factor_can_be_applied(seed, longest, count):
     there = math.floor(longest * count)
     factor = Augmentation(speed=1).speed_factor(70.0, there / count, random(seed))
     frames, ppg = change_speed(np.zeros((there, 2, 2, 3), np.uint8), np.zeros(there, np.float32), factor, count)
@@ -378,7 +378,7 @@ def test_a_drawn_factor_can_be_played(seed, longest, count):
 
 @given(st.floats(0.4, 2.5), st.integers(1, 60))
 @settings(deadline=None)
-def test_played_reads_between_the_frames(factor, count):
+def test_change_speed_interpolates_between_frames(factor, count):
     there = math.ceil((count - 1) * factor) + 1
     levels = np.arange(there, dtype=np.float32)
     frames = np.broadcast_to(levels.astype(np.uint8)[:, None, None, None], (there, 4, 4, 3))
@@ -388,8 +388,8 @@ def test_played_reads_between_the_frames(factor, count):
     np.testing.assert_allclose(frames[:, 1, 2, 0], np.arange(count) * factor, atol=0.51)
 
 
-def test_a_frame_that_is_hit_exactly_stays_whatever_comes_after():
-    """Also where the wave has no value after it."""
+def test_frame_at_an_integer_time_is_unchanged():
+    """Even if the waveform has no finite value after it."""
     frames = textured(9)
     ppg = np.array([0, np.nan, 2, np.nan, 4, np.nan, 6, np.nan, 8], np.float32)
     new, wave_played = change_speed(frames, ppg, 2.0, 5)
@@ -402,16 +402,16 @@ def test_speed_multiplies_the_rate_of_both_and_keeps_the_phase(recording, factor
     count = math.floor((len(recording.frames) - 1) / factor)
     count = min(count, 240)
     frames, ppg = change_speed(recording.frames, recording.ppg, factor, count)
-    seen = CLASSICAL["POS"].waveform(frames.mean((1, 2)), FPS)
-    assert heart_rate(seen, FPS, PROTOCOLS["facepulse"]) == pytest.approx(BPM * factor, abs=1)
+    estimate = CLASSICAL["POS"].waveform(frames.mean((1, 2)), FPS)
+    assert heart_rate(estimate, FPS, PROTOCOLS["facepulse"]) == pytest.approx(BPM * factor, abs=1)
     assert heart_rate(ppg, FPS, PROTOCOLS["facepulse"]) == pytest.approx(BPM * factor, abs=1)
-    # No jump: it is the same wave on a clock that runs faster, from the first sample to the last.
+    # No jump: it is the same waveform on a faster clock, from the first sample to the last.
     expected = waveform(BPM, np.arange(count) * factor / FPS - 0.15)
     np.testing.assert_allclose(ppg, expected, atol=0.06)
-    assert np.corrcoef(seen, waveform(BPM, np.arange(count) * factor / FPS))[0, 1] > 0.9
+    assert np.corrcoef(estimate, waveform(BPM, np.arange(count) * factor / FPS))[0, 1] > 0.9
 
 
-def test_played_refuses_what_is_too_short():
+def test_change_speed_refuses_clips_that_are_too_short():
     frames, ppg = textured(10), np.zeros(10, np.float32)
     with pytest.raises(ValueError, match="11 frames are needed, not 10"):
         change_speed(frames, ppg, 2.0, 6)
@@ -426,12 +426,12 @@ def test_played_refuses_what_is_too_short():
     ("field", "value", "largest"),
     [("speed", 1.1, "1"), ("crop", 0.6, "0.5"), ("noise", -1.0, "10"), ("brightness", math.nan, "2")],
 )
-def test_a_field_out_of_range_is_named(field, value, largest):
+def test_field_out_of_range_is_named(field, value, largest):
     with pytest.raises(ValueError, match=f"{field} must be from 0 to {largest}, not {value}"):
         Augmentation(**{field: value})
 
 
-def test_read_from_settings():
+def test_augmentation_is_read_from_settings():
     assert msgspec.convert({"flip": 0.5}, Augmentation) == Augmentation(flip=0.5)
     with pytest.raises(msgspec.ValidationError, match="unknown field `mirror`"):
         msgspec.convert({"mirror": 0.5}, Augmentation)
@@ -444,6 +444,6 @@ def test_read_from_settings():
     [np.zeros((2, 8, 8, 3), np.float32), np.zeros((2, 8, 9, 3), np.uint8), np.zeros((8, 8, 3), np.uint8)],
     ids=["not bytes", "not square", "one frame"],
 )
-def test_other_frames_are_refused(frames):
+def test_frames_of_another_shape_or_type_are_refused(frames):
     with pytest.raises(ValueError, match="frames must be uint8"):
         Augmentation(flip=1).apply(frames, random())

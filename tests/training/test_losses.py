@@ -1,4 +1,4 @@
-"""Each loss against loops in float64; gradients; the cited code's numbers; flat signals."""
+"""Losses against plain loops in float64 and values of the published code; gradients; flat signals."""
 
 import math
 import warnings
@@ -134,28 +134,28 @@ REFERENCES = {
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_loss_is_its_equation(waveforms, name):
+def test_loss_equals_its_equation(waveforms, name):
     prediction, target = waveforms
     if name.endswith("as_published"):
         target = target.roll(1, 0)
         prediction, target = prediction[:2], target[1:]  # inside 45-150 bpm, and predictions that are off
     pairs = zip(prediction.tolist(), target.tolist(), strict=True)
     expected = np.mean([REFERENCES[name](np.array(x), np.array(y)) for x, y in pairs])
-    # The default spectrum keeps a millionth of the power in every bin, which the equations do not know of.
+    # The default spectrum keeps a millionth of the power in every bin, which the equations do not have.
     assert float(LOSSES[name](prediction, target)) == pytest.approx(
         expected, rel=2e-3 if "as_published" not in name else 1e-7
     )
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if name != "kl_as_published"])
-def test_gradient_is_right(waveforms, name):
+def test_gradient_equals_finite_differences(waveforms, name):
     prediction, target = waveforms
     prediction, target = prediction[:2, :80].clone().requires_grad_(), target[:2, :80]
-    # As coded, the heart-rate term is a constant to the graph, and a staircase to steps: small ones stay on a tread.
+    # As published, the heart-rate term is piecewise constant: small steps stay on one level.
     assert torch.autograd.gradcheck(LOSSES[name], (prediction, target), eps=1e-6)
 
 
-def test_heart_rate_loss_teaches_by_default_and_not_as_published(waveforms, monkeypatch):
+def test_heart_rate_loss_has_a_gradient_by_default_and_none_as_published(waveforms, monkeypatch):
     prediction, target = waveforms
     prediction = prediction.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(heart_rate_kl(prediction, target, FPS), prediction)
@@ -172,7 +172,7 @@ def test_heart_rate_loss_teaches_by_default_and_not_as_published(waveforms, monk
     assert (gradient_of_whole == gradient_without).all()
 
 
-def test_as_published_reproduces_the_published_code():
+def test_losses_as_published_reproduce_values_of_the_published_code():
     right, wrong = (float(frequency_cross_entropy_as_published(tone(72), tone(bpm), FPS)) for bpm in (72, 82))
     assert (round(right, 3), round(wrong, 3)) == (4.605, 4.643)
     bin_bpm = 60 * FPS / 3333
@@ -181,13 +181,13 @@ def test_as_published_reproduces_the_published_code():
     assert float(heart_rate_kl_as_published(tone(60), tone(140), FPS)) == pytest.approx(32.0, abs=0.05)
 
 
-def test_default_tells_a_right_from_a_wrong_heart_rate_by_a_nat():
+def test_default_losses_of_a_correct_and_a_wrong_heart_rate_differ_by_a_nat():
     right, wrong = (float(frequency_cross_entropy(tone(72), tone(bpm), FPS)) for bpm in (72, 82))
     assert wrong - right > 1.0
 
 
 @pytest.mark.parametrize("bpm", [40, 41, 60, 100, 149, 150, 179, 180])
-def test_valid_from_40_to_180_bpm(bpm):
+def test_losses_are_valid_from_40_to_180_bpm(bpm):
     prediction, reference = tone(bpm, length=300), torch.tensor([float(bpm)])
     peak = 40 + int(pulse_spectrum(prediction, FPS).argmax())
     assert abs(peak - bpm) <= 1
@@ -201,7 +201,7 @@ def test_valid_from_40_to_180_bpm(bpm):
 @pytest.mark.parametrize("flat", ["prediction", "target", "both"])
 @pytest.mark.parametrize("level", [0.0, 0.3, 1e4])
 @pytest.mark.parametrize("name", LOSSES)
-def test_flat_signals_give_numbers_and_gradients(name, level, flat, dtype):
+def test_flat_signals_give_finite_losses_and_gradients(name, level, flat, dtype):
     prediction, target = tone(60, 90, dtype=dtype), tone(61, 88, dtype=dtype)
     if flat != "target":
         prediction[1] = level
@@ -215,7 +215,7 @@ def test_flat_signals_give_numbers_and_gradients(name, level, flat, dtype):
         assert prediction.grad.isfinite().all()
 
 
-def test_a_silent_prediction_has_every_heart_rate_alike():
+def test_zero_prediction_has_a_uniform_spectrum():
     spectrum = pulse_spectrum(torch.zeros(1, 160), FPS)
     torch.testing.assert_close(spectrum, torch.full((1, 141), 1 / 141))
     assert float(frequency_cross_entropy(torch.zeros(1, 160), tone(72, dtype=torch.float32), FPS)) == pytest.approx(
@@ -224,7 +224,7 @@ def test_a_silent_prediction_has_every_heart_rate_alike():
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if name != "mse"])
-def test_unit_and_offset_do_not_matter_and_clips_do_not_touch(waveforms, name):
+def test_loss_is_independent_of_unit_and_offset_and_of_other_clips(waveforms, name):
     prediction, target = waveforms
     loss = LOSSES[name]
     assert float(loss(3 * prediction + 7, 0.1 * target - 2)) == pytest.approx(float(loss(prediction, target)), rel=1e-5)
@@ -235,7 +235,7 @@ def test_unit_and_offset_do_not_matter_and_clips_do_not_touch(waveforms, name):
         assert float(loss(prediction, target)) == pytest.approx(np.mean(alone))
 
 
-def test_half_precision_training_keeps_the_spectrum_sharp(waveforms):
+def test_spectrum_is_computed_in_full_precision_under_autocast(waveforms):
     prediction, target = (waveform.float() for waveform in waveforms)
     expected = heart_rate_kl(prediction, target, FPS)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -269,18 +269,18 @@ def test_beta_grows_from_1_to_1_48():
         (lambda: HybridLoss(30, FPS)(tone(60), tone(60), epoch=31), "epoch must be in 1..30, not 31"),
     ],
 )
-def test_bad_input_is_refused_by_name(call, message):
+def test_wrong_arguments_are_named(call, message):
     with warnings.catch_warnings(), pytest.raises(ValueError, match=message):
         call()
 
 
 @pytest.mark.parametrize("scale", [1e-5, 1e5])
-def test_the_unit_of_a_waveform_does_not_matter_to_pearson(scale):
+def test_negative_pearson_is_independent_of_the_unit(scale):
     wave = torch.sin(torch.arange(160) * 2 * math.pi * 1.2 / 30)[None]
     assert float(negative_pearson(scale * wave, wave / scale)) == pytest.approx(0, abs=1e-5)
 
 
-def test_a_target_that_is_not_finite_is_refused():
+def test_target_that_is_not_finite_is_refused():
     wave = torch.sin(torch.arange(160.0) / 4)[None]
     broken = wave.clone()
     broken[0, 7] = float("nan")
