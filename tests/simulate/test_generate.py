@@ -132,7 +132,7 @@ def test_full_disk_is_reported_in_one_line_and_complete_recordings_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generate_module, "_maker", lambda: make_on_a_full_disk)
-    with pytest.raises(UsageError, match=r"^the disk is full: free some space .* repeat the command") as error:
+    with pytest.raises(UsageError, match=r"^the disk is full: free some space .* repeat the run") as error:
         generate(tmp_path, 3, seconds=1.0, layout="pure", jobs=1)
     assert "\n" not in str(error.value)
     assert names(tmp_path) == ["01-01", ABOUT]

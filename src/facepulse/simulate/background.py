@@ -104,9 +104,8 @@ class _Painter:
                 thickness = min(self._rng.uniform(0.02, 0.12), left + width - 0.02 - edge)
                 tall = (below - above) * self._rng.uniform(0.5, 0.95)
                 if self._rng.random() < 0.85:
-                    self._box(
-                        edge, below - tall, edge + thickness, below, _colour(self._rng, (0.05, 0.6), colourful=1.2)
-                    )
+                    cover = _colour(self._rng, (0.05, 0.6), colourful=1.2)
+                    self._box(edge, below - tall, edge + thickness, below, cover)
                 edge += thickness + 0.005
             self._box(left, below - 0.012, left + width, below + 0.012, wood)
 

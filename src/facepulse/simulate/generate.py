@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -196,7 +197,9 @@ def _simulate(root: Path, settings: Settings, missing: list[int], make: Maker, j
     executor = ProcessPoolExecutor(jobs, initializer=_start_worker, initargs=(lifeline, sender), env=environment)
     done = 0.0
     complete = False
-    with lifeline, parent_end, progress, sender:
+    with lifeline, parent_end, progress, sender, warnings.catch_warnings():
+        # loky replaces a worker whose memory has grown, and would warn about it.
+        warnings.filterwarnings("ignore", message="A worker stopped", category=UserWarning)
         try:
             with _signals_blocked():
                 running = {executor.submit(_simulate_one, root, settings, index, make) for index in missing}
@@ -210,8 +213,8 @@ def _simulate(root: Path, settings: Settings, missing: list[int], make: Maker, j
             complete = True
         except BrokenProcessPool:
             raise UsageError(
-                "a worker process was killed, perhaps because memory ran out: repeat the command with fewer --jobs, "
-                "and it continues with the missing recordings"
+                "a worker process was killed, perhaps because memory ran out: repeat the run with fewer jobs, and it "
+                "continues with the missing recordings"
             ) from None
         finally:
             executor.shutdown(kill_workers=not complete)
@@ -245,12 +248,12 @@ def _simulate_one(root: Path, settings: Settings, index: int, make: Maker) -> No
         frame = 1.0 / len(recording.times)
         store(layout, recording, slot, root, settings.about(), lambda: _sender.send(frame))
     except MemoryError:
-        raise UsageError("out of memory: repeat the command with fewer --jobs or --seconds") from None
+        raise UsageError("out of memory: repeat the run with fewer jobs, or simulate shorter recordings") from None
     except (OSError, UsageError) as error:  # the video writer raises UsageError from FFmpeg's errors
         if not is_disk_full(error):
             raise
         raise UsageError(
-            f"the disk is full: free some space in {root} and repeat the command, and it continues with the missing "
+            f"the disk is full: free some space in {root} and repeat the run, and it continues with the missing "
             "recordings"
         ) from error
 

@@ -7,15 +7,15 @@ import numpy as np
 
 from facepulse._types import Floats32
 
-MARGIN = 128  # pixels: least excess of the field over a frame, which is at least half the frame's side
+MARGIN = 128  # pixels by which the field exceeds a frame at least; it also exceeds it by half the frame's side
 MOST_BINNING = 16.0  # above it, the correlation of neighbours is invisible
 
 
 class NoiseField:
     """Field of noise from which every frame gets a crop of its own, far cheaper than new noise for each frame.
 
-    Crops have random places and signs, so that no pixel keeps a mean and no two frames correlate. The same index gives
-    the same crop, in whatever order the frames are requested.
+    Crops have random places and signs, so that no pixel has a fixed mean and no two frames correlate. The same index
+    gives the same crop, in whatever order the frames are requested.
 
     Args:
         rng: source of the field and of the places.
