@@ -1,9 +1,9 @@
-"""What it takes to install: the wheel in a bare environment, with the oldest and the newest pip.
+"""Measure the size and time of an installation from the wheel, in empty environments with an old and the newest pip.
 
     python benchmarks/install.py [--python python3.11 ...]
 
-Builds the wheel, makes a bare virtual environment for each Python and pip, installs the wheel there, prints how much
-was downloaded and installed, and runs `facepulse demo` with nothing on the path but that environment (no FFmpeg) and an
+Builds the wheel, creates an empty virtual environment for each Python and pip, installs the wheel there, prints the
+megabytes downloaded and installed, and runs `facepulse demo` with only that environment on the path (no FFmpeg) and an
 empty home folder.
 """
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(*command: object, **options: object) -> str:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)  # type: ignore[call-overload]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)  # type: ignore[call-overload]
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return str(done.stdout)

@@ -1,9 +1,9 @@
-"""Pictures of the live page as people see it, with a video as the camera; somebody has to look at them.
+"""Take screenshots of the live page with a video as the camera, to be inspected by eye.
 
     python benchmarks/live_page.py VIDEO FOLDER
 
-VIDEO shows a face for fifteen seconds or more, best at 30 frames a second and 640x480; chromium and the package
-playwright have to be there. Writes FOLDER/live.png (a computer, light), live-dark.png and live-phone.png.
+VIDEO shows a face for fifteen seconds or more, ideally at 30 frames per second and 640x480. Needs chromium and the
+package playwright. Writes FOLDER/live.png (desktop, light), live-dark.png (desktop, dark) and live-phone.png.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ VIEWS: dict[str, dict[str, Any]] = {
 
 
 def write_film(video: Path, film: Path) -> None:
-    """What chromium takes for a camera: uncompressed."""
+    """Write a video without compression, the format of chromium's simulated camera."""
     with open_video(video) as frames, film.open("wb") as file:
         file.write(f"YUV4MPEG2 W{frames.width} H{frames.height} F30:1 Ip A1:1 C420jpeg\n".encode())
         for frame in frames:
@@ -41,7 +41,7 @@ def write_film(video: Path, film: Path) -> None:
 
 
 def take(video: Path, folder: Path) -> None:
-    """Run the page in each view until it has measured for a while."""
+    """Run the page in each view for `SECONDS` and take a screenshot."""
     warm_up(stream)
     config = uvicorn.Config(create_app(stream), host="127.0.0.1", port=0, log_level="critical")
     listening = config.bind_socket()

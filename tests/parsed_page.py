@@ -1,4 +1,4 @@
-"""An HTML page as a test reads it."""
+"""Parser of HTML pages for tests."""
 
 from html.parser import HTMLParser
 
@@ -6,7 +6,7 @@ VOID = {"meta", "br", "link", "img"}
 
 
 class Page(HTMLParser):
-    """Opens and closes every tag in order; keeps the text, the attributes and how often each tag was there."""
+    """Parsed HTML page: its text, its attributes and all its tags, which must be closed in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

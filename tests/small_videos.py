@@ -1,4 +1,4 @@
-"""Small videos for the tests of reading and writing."""
+"""Small videos for tests of reading and writing."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ ENCODER_OPTIONS = {
 
 
 def gradient(width: int = 64, height: int = 48) -> np.ndarray:
-    """Smooth, different in every corner, so that a flip, a turn or skewed rows show."""
+    """Smooth image with different corners, which reveals flips, rotations and skewed rows."""
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     return np.stack([40 + 180 * x, 40 + 180 * y, 200 - 120 * x * y], axis=-1).astype(np.uint8)
 

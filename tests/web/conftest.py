@@ -1,4 +1,4 @@
-"""A real server on a free port, and pictures to send to it."""
+"""A real server on a free port, and frames to send to it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from websockets.sync.client import ClientConnection, connect
 from facepulse import stream
 from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames
 from facepulse.video.reader import Frame
-from facepulse.web.pictures import MAXIMUM_BYTES
-from facepulse.web.server import Door, Read, create_app
+from facepulse.web.message import MAX_BYTES
+from facepulse.web.server import Access, Read, create_app
 
 
 @dataclass
 class Served:
-    """A server that runs.
+    """A running server.
 
     Attributes:
-        port: it listens at.
+        port: port that it listens on.
     """
 
     port: int
@@ -37,7 +37,7 @@ class Served:
 
     @property
     def host(self) -> str:
-        """As a browser asks for it."""
+        """Host as in the requests of a browser."""
         return f"127.0.0.1:{self.port}"
 
     @property
@@ -46,7 +46,7 @@ class Served:
         return f"http://{self.host}/"
 
     def socket(self, *, origin: str | None = "page", token: str = "", host: str | None = None) -> ClientConnection:
-        """A connection as the page has one."""
+        """Open a WebSocket as the page does."""
         headers = {} if origin is None else {"Origin": f"http://{self.host}" if origin == "page" else origin}
         if host is not None:
             headers["Host"] = host
@@ -54,19 +54,19 @@ class Served:
         return connect(address, additional_headers=headers, max_size=None, proxy=None)
 
     def stop(self) -> None:
-        """Kill it, connections and all."""
+        """Stop the server and close its connections."""
         self._server.should_exit = self._server.force_exit = True
         self._thread.join(10)
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Served]]:
-    """Start a server that reads as told, by default as `facepulse live` does."""
+    """Start a server, by default with the same processing as `facepulse live`."""
     running: list[Served] = []
 
-    def start(read: Read = stream, door: Door | None = None, port: int = 0) -> Served:
-        app = create_app(read, door or Door())
-        config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical", ws_max_size=MAXIMUM_BYTES)
+    def start(read: Read = stream, access: Access | None = None, port: int = 0) -> Served:
+        app = create_app(read, access or Access())
+        config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical", ws_max_size=MAX_BYTES)
         listening = config.bind_socket()
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
@@ -85,7 +85,7 @@ def serve() -> Iterator[Callable[..., Served]]:
 
 @pytest.fixture(scope="session")
 def painted() -> list[Frame]:
-    """Ten seconds of a face whose heart beats 75 times a minute, at 160x120, 15 frames a second."""
+    """Ten seconds of a face with a heart rate of 75 bpm, 160x120 at 15 fps."""
     times = np.arange(150) / 15
     face = PaintedFace(metronome(75.0, 10.0), height=0.8, strength=0.03)
     images = paint_frames([face], times, width=160, height=120)

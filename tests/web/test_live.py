@@ -1,4 +1,4 @@
-"""`facepulse live` as a process: it says where the page is, serves it, and ends when it is interrupted."""
+"""`facepulse live` as a process: it prints the address of the page, serves it, and ends when it is interrupted."""
 
 import signal
 import subprocess
@@ -14,7 +14,7 @@ from facepulse import cli
 
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process and the first line that it prints."""
+    """Start the process and return it with the first line that it prints."""
     code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     code += "from facepulse.cli import main; main(sys.argv[1:])"
     command = [sys.executable, "-c", code, "live", "--no-browser", "--port", "0", *arguments]
@@ -26,7 +26,7 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.kill()
 
 
-def test_it_says_where_the_page_is_and_ends_quietly_when_interrupted() -> None:
+def test_address_is_printed_and_interruption_ends_without_output() -> None:
     with running() as (process, line):
         address = line.split()[4]
         assert address.startswith("http://127.0.0.1:")
@@ -37,7 +37,7 @@ def test_it_says_where_the_page_is_and_ends_quietly_when_interrupted() -> None:
         assert (process.returncode, out, err) == (0, "", "")
 
 
-def test_for_others_the_address_has_a_token() -> None:
+def test_address_for_other_computers_has_a_token() -> None:
     with running("--host", "0.0.0.0") as (_, line):
         assert "/?token=" in line.split()[4]
 
@@ -48,18 +48,18 @@ def test_for_others_the_address_has_a_token() -> None:
         (["--method", "nonsense"], "no method is called 'nonsense'"),
         (["--camera", "97"], "cannot open camera 97: check that it is plugged in"),
         (["--port", "70000"], "65535"),
-        (["--host", "192.0.2.1"], "cannot listen at 192.0.2.1"),
+        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1"),
     ],
 )
-def test_bad_input_is_one_line(arguments: list[str], words: str) -> None:
+def test_bad_input_has_one_line(arguments: list[str], words: str) -> None:
     command = [sys.executable, "-m", "facepulse", "live", "--no-browser", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
-    [line] = [line for line in done.stderr.splitlines() if not line.startswith("[")]  # OpenCV's own
+    [line] = [line for line in done.stderr.splitlines() if not line.startswith("[")]  # of OpenCV
     assert words in line
 
 
-def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr("facepulse._optional.find_spec", lambda name: None)
     with pytest.raises(SystemExit):
         cli.main(["live"])

@@ -1,4 +1,4 @@
-"""The page in a real browser, Debian's chromium, with a simulated face as its camera."""
+"""The page in a real browser, the chromium of Debian, with a simulated face as its camera."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from facepulse.web.server import warm_up  # noqa: E402
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
 
-BPM, SECONDS, FPS = 75.0, 16, 15  # twenty beats, so that the camera's film runs on without a seam
+BPM, SECONDS, FPS = 75.0, 16, 15  # twenty beats, so that the looped film has no discontinuity
 FAKE = ["--no-sandbox", "--use-fake-device-for-media-stream"]
 ALLOWED = [*FAKE, "--use-fake-ui-for-media-stream"]
 LONG_MS = 25_000
@@ -38,7 +38,7 @@ Browse = Callable[..., AbstractContextManager[Page]]
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A simulated face as an uncompressed film, which is what chromium takes for a camera."""
+    """A simulated face as uncompressed video, the format of chromium's simulated camera."""
     path = tmp_path_factory.mktemp("camera") / "face.y4m"
     times = np.arange(SECONDS * FPS) / FPS
     face = PaintedFace(metronome(BPM, SECONDS), height=0.6, strength=0.03)
@@ -51,7 +51,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browse() -> Iterator[Browse]:
-    """Open a page in a browser that is started with these arguments."""
+    """Open a page in a browser with given arguments."""
     with sync_playwright() as playwright:
 
         @contextmanager
@@ -61,10 +61,10 @@ def browse() -> Iterator[Browse]:
                 context = browser.new_context(**options)  # type: ignore[arg-type]
                 page = context.new_page()
                 page.set_default_timeout(LONG_MS)
-                wrong: list[str] = []
-                page.on("pageerror", lambda error: wrong.append(str(error)))
+                errors: list[str] = []
+                page.on("pageerror", lambda error: errors.append(str(error)))
                 yield page
-                assert wrong == []
+                assert errors == []
             finally:
                 browser.close()
 
@@ -81,11 +81,11 @@ def bpm_on(page: Page) -> float | None:
     return None if text == "–" else float(text)
 
 
-def wait_until(page: Page | BarePage, true: str, seconds: float) -> None:
-    """Wait until JavaScript is true: Playwright's own way is forbidden by the page's Content-Security-Policy."""
+def wait_until(page: Page | BarePage, condition: str, seconds: float) -> None:
+    """Wait until JavaScript is true; the Content-Security-Policy of the page forbids the function of Playwright."""
     deadline = time.monotonic() + seconds
-    while not page.evaluate(true):
-        assert time.monotonic() < deadline, f"{true}: {page.evaluate('state.textContent')}"
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, f"{condition}: {page.evaluate('state.textContent')}"
         time.sleep(0.1)
 
 
@@ -97,7 +97,7 @@ def wait_for_bpm(page: Page, seconds: float) -> float:
     return bpm
 
 
-def test_a_face_gets_its_heart_rate_within_fifteen_seconds(serve, browse: Browse, camera, tmp_path: Path) -> None:
+def test_heart_rate_is_shown_within_fifteen_seconds(serve, browse: Browse, camera, tmp_path: Path) -> None:
     warm_up(stream)
     served = serve()
     with browse(*camera, accept_downloads=True) as page:
@@ -110,7 +110,7 @@ def test_a_face_gets_its_heart_rate_within_fifteen_seconds(serve, browse: Browse
         page.wait_for_timeout(max(0.0, 1e3 * (15 - (time.monotonic() - began))))
         assert bpm_on(page) == pytest.approx(BPM, abs=2)
         expect(page.locator("#state")).to_have_text("Measuring.")
-        expect(page.locator("#spoken")).to_have_text(re.compile("7[3-7] beats a minute"), timeout=15_000)
+        expect(page.locator("#spoken")).to_have_text(re.compile("7[3-7] beats per minute"), timeout=15_000)
         assert "Heart rate between 7" in (page.locator("#trace").get_attribute("aria-label") or "")
         assert page.evaluate("latest.box.length") == 4
         expect(page.get_by_text("The camera is off.")).to_be_hidden()
@@ -132,7 +132,7 @@ def test_a_face_gets_its_heart_rate_within_fifteen_seconds(serve, browse: Browse
         page.get_by_role("button", name="Stop", exact=True).click()
         expect(page.locator("#state")).to_contain_text("Stopped.")
         assert bpm_on(page) is None
-        # However often it is started, a picture goes out once.
+        # After several starts, each frame is still sent once.
         page.evaluate("() => { window.sent = []; WebSocket.prototype.send = (message) => window.sent.push(message); }")
         for _ in range(3):
             page.get_by_role("button", name="Start").click()
@@ -144,16 +144,16 @@ def test_a_face_gets_its_heart_rate_within_fifteen_seconds(serve, browse: Browse
         assert page.evaluate("window.sent.length") <= 2 * FPS + 5
 
 
-def test_a_camera_that_is_refused_is_said_to_be(serve, browse: Browse) -> None:
+def test_denied_camera_is_reported(serve, browse: Browse) -> None:
     with browse(*FAKE, "--deny-permission-prompts") as page:
         page.goto(serve().page)
         page.get_by_role("button", name="Start").click()
-        expect(page.locator("#state")).to_contain_text("The camera was refused. Allow it for this page")
+        expect(page.locator("#state")).to_contain_text("Access to the camera was denied. Allow it for this page")
         expect(page.get_by_role("button", name="Start")).to_be_enabled()
 
 
-def test_without_a_face_the_page_says_what_to_do(serve, browse: Browse) -> None:
-    with browse(*ALLOWED) as page:  # chromium's own picture of a clock
+def test_missing_face_is_reported_with_advice(serve, browse: Browse) -> None:
+    with browse(*ALLOWED) as page:  # the default test pattern of chromium
         page.goto(serve().page)
         page.get_by_role("button", name="Start").click()
         expect(page.locator("#advice")).to_contain_text("no face in view: look at the camera")
@@ -161,7 +161,7 @@ def test_without_a_face_the_page_says_what_to_do(serve, browse: Browse) -> None:
         assert bpm_on(page) is None
 
 
-def test_a_hidden_page_pauses_and_goes_on(serve, camera, tmp_path: Path) -> None:
+def test_hidden_page_pauses_and_continues(serve, camera, tmp_path: Path) -> None:
     assert CHROMIUM is not None
     with bare_page(CHROMIUM, camera, tmp_path) as page:
         page.open(serve().page)
@@ -173,14 +173,14 @@ def test_a_hidden_page_pauses_and_goes_on(serve, camera, tmp_path: Path) -> None
         time.sleep(10)
         paused_s = page.evaluate("latest.time_s")
         time.sleep(2)
-        assert page.evaluate("latest.time_s") == paused_s, "nothing is sent while nobody sees the page"
+        assert page.evaluate("latest.time_s") == paused_s, "a hidden page sends no frames"
         page.minimise(False)
         wait_until(page, f"!document.hidden && latest.time_s > {paused_s} && latest.window_s < 3", 5)
         wait_until(page, "latest.bpm !== null", 15)
         assert page.evaluate("latest.bpm") == pytest.approx(BPM, abs=3)
 
 
-def test_a_server_that_is_killed_and_comes_back_is_found_again(serve, browse: Browse, camera) -> None:
+def test_page_reconnects_to_a_restarted_server(serve, browse: Browse, camera) -> None:
     served = serve()
     with browse(*camera) as page:
         page.goto(served.page)
@@ -194,8 +194,8 @@ def test_a_server_that_is_killed_and_comes_back_is_found_again(serve, browse: Br
         assert wait_for_bpm(page, 20) == pytest.approx(BPM, abs=3)
 
 
-def test_what_a_browser_records_of_its_camera_can_be_measured(serve, browse: Browse, camera, tmp_path: Path) -> None:
-    """WebM as it comes from a live source: variable frame rate, no duration in its header."""
+def test_recording_of_a_browser_can_be_measured(serve, browse: Browse, camera, tmp_path: Path) -> None:
+    """WebM of a live source has a variable frame rate and no duration in its header."""
     with browse(*camera) as page:
         page.goto(serve().page)
         page.get_by_role("button", name="Start").click()
@@ -217,7 +217,7 @@ def test_what_a_browser_records_of_its_camera_can_be_measured(serve, browse: Bro
     assert facepulse.measure(path).bpm == pytest.approx(BPM, abs=2)
 
 
-def test_on_a_phone_nothing_is_cut_off(serve, browse: Browse, camera) -> None:
+def test_page_fits_the_screen_of_a_phone(serve, browse: Browse, camera) -> None:
     with browse(*camera, viewport={"width": 360, "height": 740}, color_scheme="dark") as page:
         page.goto(serve().page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -1,4 +1,4 @@
-"""The server as a hostile world sees it: who may come in, and that nobody's nonsense is anybody else's trouble."""
+"""Access to the server, and isolation of clients from the invalid messages of others."""
 
 import json
 import random
@@ -17,8 +17,8 @@ from facepulse.errors import UsageError
 from facepulse.stream import stream
 from facepulse.video.reader import Frame
 from facepulse.web import server
-from facepulse.web.pictures import HEADER, MAGIC, MAXIMUM_BYTES, written
-from facepulse.web.server import MAXIMUM_CLIENTS, Door, warm_up
+from facepulse.web.message import HEADER, MAGIC, MAX_BYTES, encode
+from facepulse.web.server import MAX_CLIENTS, Access, warm_up
 
 
 def fetch(address: str, **headers: str) -> tuple[int, dict[str, str], str]:
@@ -30,7 +30,7 @@ def fetch(address: str, **headers: str) -> tuple[int, dict[str, str], str]:
 
 
 def closed(connection, seconds: float = 5.0) -> tuple[int, str]:
-    """Code and reason with which a connection ends, whatever it says before."""
+    """Return the code and the reason with which a connection is closed."""
     for _ in iter(lambda: _received(connection, seconds), None):
         pass
     ended = connection.protocol.close_rcvd
@@ -45,7 +45,7 @@ def _received(connection, seconds: float) -> object:
         return None
 
 
-def test_the_page_comes_with_its_parts_and_forbids_everything_else(serve) -> None:
+def test_page_is_served_with_its_files_and_a_strict_policy(serve) -> None:
     served = serve()
     for name, kind in (("", "text/html"), ("live.js", "text/javascript"), ("live.css", "text/css")):
         code, headers, body = fetch(served.page + name)
@@ -57,18 +57,18 @@ def test_the_page_comes_with_its_parts_and_forbids_everything_else(serve) -> Non
     assert fetch(served.page + "..%2fserver.py")[0] == 404
 
 
-def test_no_part_of_the_page_comes_from_elsewhere() -> None:
+def test_page_loads_nothing_from_other_hosts() -> None:
     for name in ("index.html", "live.js", "live.css"):
         text = (server.HERE / name).read_text(encoding="utf-8")
         assert not re.search(r"https?://|[\"'(=]\s*//", text), name
 
 
-def test_pictures_become_readings(serve, painted) -> None:
+def test_frames_give_readings(serve, painted) -> None:
     warm_up(stream)
     with serve().socket() as socket:
         found = []
         for frame in painted:
-            socket.send(written(frame))
+            socket.send(encode(frame))
             time.sleep(0.05)
         while len(found) < 9:
             found.append(json.loads(socket.recv(10)))
@@ -81,24 +81,24 @@ def test_pictures_become_readings(serve, painted) -> None:
 
 
 @pytest.mark.parametrize("origin", [None, "https://example.org", "http://localhost:1", "null"])
-def test_pages_of_others_cannot_connect(serve, origin: str | None) -> None:
+def test_pages_of_other_origins_are_refused(serve, origin: str | None) -> None:
     with pytest.raises(InvalidStatus) as refused:
         serve().socket(origin=origin)
     assert refused.value.response.status_code == 403
 
 
-def test_a_name_that_somebody_points_here_is_refused(serve) -> None:
-    """DNS rebinding: the origin of such a page is the host that it asks for."""
+def test_other_host_names_are_refused(serve) -> None:
+    """DNS rebinding: the origin of such a page equals the host of its requests."""
     served = serve()
     assert fetch(served.page, Host=f"evil.example:{served.port}")[0] == 403
     assert fetch(served.page, Host=f"localhost:{served.port}")[0] == 200
-    assert not Door().lets_in("evil.example:80", None)
-    assert Door().lets_in("[::1]:80", None)
-    assert not Door().lets_in(None, None)
+    assert not Access().allows("evil.example:80", None)
+    assert Access().allows("[::1]:80", None)
+    assert not Access().allows(None, None)
 
 
-def test_where_others_can_ask_a_token_is_asked_for(serve) -> None:
-    served = serve(door=Door((), "secret"))
+def test_token_is_required_for_other_computers(serve) -> None:
+    served = serve(access=Access((), "secret"))
     assert fetch(served.page)[0] == 403
     assert fetch(served.page + "?token=wrong")[0] == 403
     assert fetch(served.page + "?token=secret")[0] == 200
@@ -109,18 +109,18 @@ def test_where_others_can_ask_a_token_is_asked_for(serve) -> None:
     served.socket(token="secret").close()
 
 
-def test_one_client_too_many_is_told_so(serve, painted) -> None:
+def test_number_of_clients_is_limited(serve, painted) -> None:
     served = serve()
-    sockets = [served.socket() for _ in range(MAXIMUM_CLIENTS)]
+    sockets = [served.socket() for _ in range(MAX_CLIENTS)]
     for socket in sockets:
-        socket.send(written(painted[0]))
+        socket.send(encode(painted[0]))
         socket.recv(10)
     code, reason = closed(served.socket())
-    assert (code, reason) == (1013, f"{MAXIMUM_CLIENTS} pages are open already: close one")
+    assert (code, reason) == (1013, f"{MAX_CLIENTS} pages are open already: close one")
     sockets.pop().close()
-    for _ in range(50):  # until the server has noticed
+    for _ in range(50):  # until the server has removed the client
         with served.socket() as socket, suppress(ConnectionClosed):
-            socket.send(written(painted[0]))
+            socket.send(encode(painted[0]))
             assert json.loads(socket.recv(10))["state"] == "collecting"
             break
         time.sleep(0.1)
@@ -130,13 +130,13 @@ def test_one_client_too_many_is_told_so(serve, painted) -> None:
         socket.close()
 
 
-def test_who_floods_is_closed(serve) -> None:
-    def swallow(frames):
+def test_client_with_too_high_a_rate_is_closed(serve) -> None:
+    def no_readings(frames):
         for _ in frames:
             yield from ()
 
-    with serve(swallow).socket() as socket:
-        message = written(Frame(np.zeros((32, 32, 3), np.uint8), 0.0))
+    with serve(no_readings).socket() as socket:
+        message = encode(Frame(np.zeros((32, 32, 3), np.uint8), 0.0))
         with suppress(ConnectionClosed):
             for _ in range(2000):
                 socket.send(message)
@@ -147,31 +147,31 @@ def test_who_floods_is_closed(serve) -> None:
     ("message", "code"),
     [("text", 1003), (b"", 1003), (b"noise" * 100, 1003), (HEADER.pack(MAGIC, 0.0, 64, 64) + b"short", 1003)],
 )
-def test_what_is_no_picture_closes_that_client(serve, message: str | bytes, code: int) -> None:
+def test_invalid_message_closes_the_client(serve, message: str | bytes, code: int) -> None:
     with serve().socket() as socket:
         socket.send(message)
         assert closed(socket)[0] == code
 
 
-def test_a_message_too_large_is_not_even_read(serve) -> None:
+def test_too_large_message_closes_the_client(serve) -> None:
     with serve().socket() as socket:
         with suppress(ConnectionClosed):
-            socket.send(bytes(MAXIMUM_BYTES + 1))
+            socket.send(bytes(MAX_BYTES + 1))
         assert closed(socket)[0] == 1009
 
 
-def test_a_reading_that_breaks_closes_that_client(serve, painted) -> None:
+def test_failed_processing_closes_the_client(serve, painted) -> None:
     def broken(frames):
         next(iter(frames))
         raise ZeroDivisionError
         yield
 
     with serve(broken).socket() as socket:
-        socket.send(written(painted[0]))
-        assert closed(socket) == (1011, "reading broke off: reload the page")
+        socket.send(encode(painted[0]))
+        assert closed(socket) == (1011, "processing failed: reload the page")
 
 
-def test_a_thousand_bad_messages_are_nobody_elses_trouble(serve, painted) -> None:
+def test_thousand_invalid_messages_do_not_disturb_another_client(serve, painted) -> None:
     served = serve(stream)
     found: list[dict] = []
     stop = threading.Event()
@@ -181,7 +181,7 @@ def test_a_thousand_bad_messages_are_nobody_elses_trouble(serve, painted) -> Non
             turn = 0
             while not stop.is_set():
                 for frame in painted:
-                    socket.send(written(Frame(frame.image, frame.time + 10.0 * turn)))
+                    socket.send(encode(Frame(frame.image, frame.time + 10.0 * turn)))
                     time.sleep(0.01)
                     while True:
                         try:
@@ -195,7 +195,7 @@ def test_a_thousand_bad_messages_are_nobody_elses_trouble(serve, painted) -> Non
     client = threading.Thread(target=well_behaved)
     client.start()
     draw = random.Random(0)
-    good = written(painted[0])
+    good = encode(painted[0])
 
     def bad() -> str | bytes:
         kind = draw.randrange(5)
@@ -212,8 +212,8 @@ def test_a_thousand_bad_messages_are_nobody_elses_trouble(serve, painted) -> Non
     sent = 0
     while sent < 1000:
         with served.socket() as socket:
-            for frame in draw.sample(painted, 8):  # pictures out of order first, which are no offence
-                socket.send(written(frame))
+            for frame in draw.sample(painted, 8):  # frames out of order are allowed
+                socket.send(encode(frame))
             socket.send(bad())
             assert closed(socket)[0] == 1003
         sent += 9
@@ -223,11 +223,11 @@ def test_a_thousand_bad_messages_are_nobody_elses_trouble(serve, painted) -> Non
         time.sleep(0.1)
     stop.set()
     client.join(10)
-    assert len(found) >= before + 5, "the other client is still read"
+    assert len(found) >= before + 5, "the other client still gets readings"
     assert fetch(served.page)[0] == 200
 
 
-def test_a_port_that_is_taken_is_named(serve) -> None:
+def test_port_in_use_is_named(serve) -> None:
     taken = serve().port
-    with pytest.raises(UsageError, match=f"cannot listen at 127.0.0.1:{taken}: is another facepulse live open"):
-        server.serve(stream, host="127.0.0.1", port=taken, open_browser=False, say=print)
+    with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{taken}: close another facepulse live"):
+        server.serve(stream, host="127.0.0.1", port=taken, open_browser=False, report=print)

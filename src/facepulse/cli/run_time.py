@@ -15,7 +15,7 @@ from cyclopts.validators import Number
 import facepulse
 from facepulse._files import check_writable
 from facepulse._optional import require_extra
-from facepulse.cli.console import EXIT_WITHHELD, progress_bar
+from facepulse.cli.console import EXIT_WITHHELD, progress_bar, report
 from facepulse.cli.measure_output import MeasureOutput
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.inference.registry import DEFAULT
@@ -145,7 +145,7 @@ def live(
         require_extra("web", ["fastapi", "uvicorn", "websockets"], "the live page")
         from facepulse.web.server import serve
 
-        serve(read, host=host, port=port, open_browser=browser, say=partial(print, flush=True))
+        serve(read, host=host, port=port, open_browser=browser, report=report)
     return 0
 
 

@@ -1,1 +1,1 @@
-"""The live page: a browser's camera in, a pulse out, on this computer alone."""
+"""Live page: heart rate from the camera of a browser, processed on this computer only."""

@@ -1,35 +1,35 @@
-// The live page: pictures of the camera to facepulse on this computer, its readings onto the page.
+// Live page: sends frames of the camera to facepulse on this computer and shows its readings.
 "use strict";
 
-const LONG = 320, SHORT = 240; // pixels of a picture: enough for a face, little enough for a socket
-const HEADER = 16, MAGIC = 0x31505046; // "FPP1"; see pictures.py
-const WAITING_BYTES = 3e6; // that the socket may hold back before pictures are left out
+const LONG = 320, SHORT = 240; // pixels of a frame: enough for a face, and little enough for a socket
+const HEADER = 16, MAGIC = 0x31505046; // "FPP1"; see message.py
+const MAX_BUFFERED_BYTES = 3e6; // of the socket; frames are skipped while it holds more
 const TRACE_S = 180;
-const SPEAK_EVERY_MS = 10000;
-const SILENT_MS = 4000;
+const ANNOUNCE_EVERY_MS = 10000; // for screen readers
+const TIMEOUT_MS = 4000; // without an answer
 
 const byId = (id) => document.getElementById(id);
 const video = byId("video"), overlay = byId("overlay"), state = byId("state"), adviceList = byId("advice");
-const start = byId("start"), record = byId("record"), wavePlot = byId("wave"), tracePlot = byId("trace");
-const picture = document.createElement("canvas");
-const pixels = picture.getContext("2d", { willReadFrequently: true });
+const start = byId("start"), record = byId("record"), waveformPlot = byId("wave"), tracePlot = byId("trace");
+const frame = document.createElement("canvas");
+const pixels = frame.getContext("2d", { willReadFrequently: true });
 
-let stream = null; // of the camera, while the page is on
+let stream = null; // of the camera, while it is on
 let socket = null;
 let retryMs = 500;
-let originMs = null; // capture time of the first picture
-let latest = null; // reading
-let pending = 0; // callback for the next picture
-let heardMs = 0; // when facepulse last said something
-let spokenMs = -Infinity;
+let originMs = null; // capture time of the first frame
+let latest = null; // latest reading
+let pending = 0; // handle of the callback for the next frame
+let answeredMs = 0; // time of the last answer of facepulse
+let announcedMs = -Infinity;
 let trace = []; // {time_s, bpm}
 let recording = null; // {readings, waveform}
 
-function say(text) {
+function setState(text) {
   if (state.textContent !== text) state.textContent = text;
 }
 
-function advise(lines) {
+function setAdvice(lines) {
   if ([...adviceList.children].map((item) => item.textContent).join("\n") === lines.join("\n")) return;
   adviceList.replaceChildren(...lines.map((line) => Object.assign(document.createElement("li"), { textContent: line })));
 }
@@ -37,34 +37,34 @@ function advise(lines) {
 // --- camera
 
 const REFUSED = {
-  NotAllowedError: "The camera was refused. Allow it for this page, at the camera sign beside the address, and press Start.",
-  NotFoundError: "There is no camera. Plug one in, and press Start.",
-  NotReadableError: "Another program uses the camera. Close it, and press Start.",
+  NotAllowedError: "Access to the camera was denied. Allow it for this page, with the camera symbol in the address bar, and press Start.",
+  NotFoundError: "No camera found. Plug one in, and press Start.",
+  NotReadableError: "Another program is using the camera. Close it, and press Start.",
 };
 
 async function begin() {
   if (!navigator.mediaDevices || !video.requestVideoFrameCallback) {
-    say(navigator.mediaDevices
-      ? "This browser is too old to say when a picture was taken. Use a newer one."
-      : "A browser gives its camera only to pages of this computer itself, or to pages with https.");
+    setState(navigator.mediaDevices
+      ? "This browser does not provide the capture times of frames. Use a newer one."
+      : "Browsers allow the camera only on pages of this computer or with https.");
     return;
   }
   start.disabled = true;
-  say("Waiting for the camera.");
-  advise([]);
+  setState("Waiting for the camera.");
+  setAdvice([]);
   try {
     stream = await navigator.mediaDevices.getUserMedia({
       audio: false,
       video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 }, facingMode: "user" },
     });
   } catch (error) {
-    say(REFUSED[error.name] || `The camera did not start (${error.name}). Look after it, and press Start.`);
+    setState(REFUSED[error.name] || `The camera did not start (${error.name}). Check it, and press Start.`);
     start.disabled = false;
     return;
   }
   stream.getVideoTracks()[0].addEventListener("ended", () => {
     end();
-    say("The camera was unplugged or taken away. Press Start when it is back.");
+    setState("The camera was disconnected. Press Start when it is available again.");
   });
   video.srcObject = stream;
   await video.play().catch(() => {});
@@ -73,14 +73,14 @@ async function begin() {
   start.disabled = false;
   record.disabled = false;
   originMs = null;
-  say("Looking for your face.");
+  setState("Looking for your face.");
   connect();
   pending = video.requestVideoFrameCallback(take);
 }
 
 function end() {
   if (recording) toggleRecording();
-  video.cancelVideoFrameCallback(pending); // it would outlive the camera
+  video.cancelVideoFrameCallback(pending); // otherwise it would stay registered after the camera is off
   for (const track of stream ? stream.getTracks() : []) track.stop();
   stream = null;
   video.srcObject = null;
@@ -90,20 +90,20 @@ function end() {
   start.textContent = "Start";
   record.disabled = true;
   show(null);
-  say("Stopped. Press Start, and look at the camera.");
+  setState("Stopped. Press Start, and look at the camera.");
 }
 
 function take(now, metadata) {
   if (!stream) return;
   pending = video.requestVideoFrameCallback(take);
-  if (!socket || socket.readyState !== WebSocket.OPEN || socket.bufferedAmount > WAITING_BYTES) return;
-  // When the camera took it, not when it is shown; not every browser says.
+  if (!socket || socket.readyState !== WebSocket.OPEN || socket.bufferedAmount > MAX_BUFFERED_BYTES) return;
+  // Time of capture instead of display; not every browser provides it.
   const capturedMs = metadata.captureTime || metadata.expectedDisplayTime || now;
   originMs = originMs === null ? capturedMs : originMs;
   const upright = video.videoHeight > video.videoWidth;
   const [width, height] = upright ? [SHORT, LONG] : [LONG, SHORT];
-  if (picture.width !== width || picture.height !== height) [picture.width, picture.height] = [width, height];
-  // The middle of the picture, in the shape of what is sent.
+  if (frame.width !== width || frame.height !== height) [frame.width, frame.height] = [width, height];
+  // The centre of the camera image, cropped to the aspect ratio of the message.
   const scale = Math.min(video.videoWidth / width, video.videoHeight / height);
   const [w, h] = [width * scale, height * scale];
   pixels.imageSmoothingQuality = "high";
@@ -124,25 +124,25 @@ function connect() {
   const opened = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/stream${location.search}`);
   socket = opened;
   opened.addEventListener("open", () => {
-    heardMs = performance.now();
-    say("Looking for your face.");
+    answeredMs = performance.now();
+    setState("Looking for your face.");
   });
   opened.addEventListener("message", (event) => {
     retryMs = 500;
-    heardMs = performance.now();
+    answeredMs = performance.now();
     show(JSON.parse(event.data));
   });
   opened.addEventListener("close", (event) => {
     if (socket !== opened || !stream) return;
     show(null);
-    const why = event.reason;
-    say(why ? `facepulse closed the connection: ${why}. Trying again.` : "facepulse does not answer. Is it still running? Trying again.");
+    const reason = event.reason;
+    setState(reason ? `facepulse closed the connection: ${reason}. Trying again.` : "facepulse does not answer. Check that it is still running. Trying again.");
     setTimeout(() => { if (socket === opened && stream) connect(); }, retryMs);
     retryMs = Math.min(2 * retryMs, 4000);
   });
 }
 
-const WORDS = {
+const STATES = {
   "no face": () => "No face in view.",
   collecting: (reading) => `Hold still: ${Math.max(1, Math.ceil(5 - reading.window_s))} s to the first reading.`,
   unsure: () => "No reliable pulse yet.",
@@ -157,29 +157,29 @@ function show(reading) {
   byId("quality").value = quality;
   byId("quality-text").textContent = quality.toFixed(2);
   drawBox();
-  drawWave();
+  drawWaveform();
   if (!reading) {
-    advise([]);
+    setAdvice([]);
     byId("delay").textContent = "";
     return;
   }
-  if (!document.hidden) say(WORDS[reading.state](reading));
-  advise(reading.advice);
-  byId("delay").textContent = `${reading.bpm === null ? "" : `read by ${reading.method}, `}${reading.delay_ms.toFixed(0)} ms after the newest picture`;
+  if (!document.hidden) setState(STATES[reading.state](reading));
+  setAdvice(reading.advice);
+  byId("delay").textContent = `${reading.bpm === null ? "" : `method ${reading.method}, `}${reading.delay_ms.toFixed(0)} ms after the newest frame`;
   if (trace.length && reading.time_s < trace[trace.length - 1].time_s) trace = [];
   trace.push({ time_s: reading.time_s, bpm });
   trace = trace.filter((point) => point.time_s > reading.time_s - TRACE_S);
   drawTrace();
-  if (performance.now() - spokenMs > SPEAK_EVERY_MS) {
-    spokenMs = performance.now();
-    byId("spoken").textContent = bpm === null ? state.textContent : `${bpm.toFixed(0)} beats a minute`;
+  if (performance.now() - announcedMs > ANNOUNCE_EVERY_MS) {
+    announcedMs = performance.now();
+    byId("spoken").textContent = bpm === null ? state.textContent : `${bpm.toFixed(0)} beats per minute`;
   }
   if (recording) keep(reading);
 }
 
-// --- pictures
+// --- drawing
 
-function colour(name) {
+function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
@@ -198,38 +198,38 @@ function drawBox() {
   const { context, width, height, ratio } = sized(overlay);
   if (!latest || !latest.box) return;
   const [x, y, w, h] = latest.box;
-  const scale = Math.max(width / picture.width, height / picture.height);
-  const [left, top] = [(width - picture.width * scale) / 2, (height - picture.height * scale) / 2];
+  const scale = Math.max(width / frame.width, height / frame.height);
+  const [left, top] = [(width - frame.width * scale) / 2, (height - frame.height * scale) / 2];
   context.lineWidth = 3 * ratio;
   context.strokeStyle = latest.state === "measured" ? "#3fb950" : "#ffd33d";
   context.strokeRect(left + x * scale, top + y * scale, w * scale, h * scale);
 }
 
-function drawWave() {
-  const { context, width, height, ratio } = sized(wavePlot);
-  const wave = latest ? latest.waveform : [];
-  wavePlot.setAttribute("aria-label", wave.length ? "Pulse wave of the last seconds" : "No pulse wave yet");
-  if (!wave.length) return;
-  const top = Math.max(...wave), bottom = Math.min(...wave), pad = 6 * ratio;
-  context.strokeStyle = latest.state === "measured" ? colour("--accent") : colour("--quiet");
+function drawWaveform() {
+  const { context, width, height, ratio } = sized(waveformPlot);
+  const waveform = latest ? latest.waveform : [];
+  waveformPlot.setAttribute("aria-label", waveform.length ? "Pulse waveform of the last seconds" : "No pulse waveform yet");
+  if (!waveform.length) return;
+  const top = Math.max(...waveform), bottom = Math.min(...waveform), pad = 6 * ratio;
+  context.strokeStyle = latest.state === "measured" ? color("--accent") : color("--quiet");
   context.beginPath();
-  wave.forEach((value, index) => {
-    context.lineTo((index / (wave.length - 1)) * width, pad + ((top - value) / (top - bottom || 1)) * (height - 2 * pad));
+  waveform.forEach((value, index) => {
+    context.lineTo((index / (waveform.length - 1)) * width, pad + ((top - value) / (top - bottom || 1)) * (height - 2 * pad));
   });
   context.stroke();
 }
 
 function drawTrace() {
   const { context, width, height, ratio } = sized(tracePlot);
-  const known = trace.filter((point) => point.bpm !== null).map((point) => point.bpm);
+  const rates = trace.filter((point) => point.bpm !== null).map((point) => point.bpm);
   tracePlot.setAttribute(
     "aria-label",
-    known.length ? `Heart rate between ${Math.min(...known).toFixed(0)} and ${Math.max(...known).toFixed(0)} bpm` : "No heart rate yet",
+    rates.length ? `Heart rate between ${Math.min(...rates).toFixed(0)} and ${Math.max(...rates).toFixed(0)} bpm` : "No heart rate yet",
   );
-  const low = Math.floor(Math.min(60, ...known) / 10) * 10 - 5, high = Math.ceil(Math.max(90, ...known) / 10) * 10 + 5;
+  const low = Math.floor(Math.min(60, ...rates) / 10) * 10 - 5, high = Math.ceil(Math.max(90, ...rates) / 10) * 10 + 5;
   const y = (bpm) => ((high - bpm) / (high - low)) * height;
-  context.strokeStyle = colour("--line");
-  context.fillStyle = colour("--quiet");
+  context.strokeStyle = color("--line");
+  context.fillStyle = color("--quiet");
   context.lineWidth = ratio;
   for (let bpm = Math.ceil(low / 20) * 20; bpm <= high; bpm += 20) {
     context.beginPath();
@@ -241,7 +241,7 @@ function drawTrace() {
   if (!trace.length) return;
   const end = trace[trace.length - 1].time_s, begin = Math.min(trace[0].time_s, end - 30);
   const x = (time) => 32 * ratio + ((time - begin) / (end - begin)) * (width - 36 * ratio);
-  context.strokeStyle = context.fillStyle = colour("--good");
+  context.strokeStyle = context.fillStyle = color("--good");
   context.lineWidth = 2 * ratio;
   context.beginPath();
   let down = false;
@@ -255,7 +255,7 @@ function drawTrace() {
   context.stroke();
 }
 
-// --- recording: in this page alone, until it is downloaded
+// --- recording: stays in this page until it is downloaded
 
 function toggleRecording() {
   if (recording) {
@@ -270,8 +270,8 @@ function toggleRecording() {
   record.setAttribute("aria-pressed", String(Boolean(recording)));
   byId("csv").disabled = byId("json").disabled = !saved || !saved.readings.length;
   byId("recorded").textContent = recording
-    ? "Recording readings and pulse wave, in this page alone."
-    : `${saved.readings.length} readings recorded. They are gone when the page is closed, unless you download them.`;
+    ? "Recording readings and waveform, in this page only."
+    : `${saved.readings.length} readings recorded. They are lost when the page is closed, unless you download them.`;
 }
 
 let saved = null;
@@ -280,7 +280,7 @@ function keep(reading) {
   const { waveform, times_s: times, delay_ms: _, ...row } = reading;
   recording.readings.push(row);
   const last = recording.times_s.length ? recording.times_s[recording.times_s.length - 1] : -Infinity;
-  // The newest half second of a waveform is the poorest, and comes again better in the next reading.
+  // The newest half second of a waveform has the largest error; the next reading contains it with a smaller one.
   const until = reading.time_s - 0.5;
   times.forEach((time, index) => {
     if (time > last && time <= until) {
@@ -303,7 +303,7 @@ function asCsv() {
   return ["time_s,bpm,quality,state,method,window_s", ...rows, ""].join("\n");
 }
 
-// --- what people do
+// --- user actions
 
 start.addEventListener("click", () => (stream ? end() : begin()));
 record.addEventListener("click", toggleRecording);
@@ -311,14 +311,14 @@ byId("csv").addEventListener("click", () => download(asCsv(), "text/csv", "csv")
 byId("json").addEventListener("click", () => download(JSON.stringify(saved), "application/json", "json"));
 document.addEventListener("visibilitychange", () => {
   if (!stream) return;
-  if (document.hidden) say("Paused while this page is hidden.");
-  else say("Looking for your face.");
+  if (document.hidden) setState("Paused while this page is hidden.");
+  else setState("Looking for your face.");
 });
 setInterval(() => {
-  // A heart rate that nobody confirms any more is none.
+  // Without new readings, the heart rate is out of date.
   if (!stream || document.hidden || !socket || socket.readyState !== WebSocket.OPEN) return;
-  if (performance.now() - heardMs < SILENT_MS) return;
+  if (performance.now() - answeredMs < TIMEOUT_MS) return;
   show(null);
-  say("No pictures from the camera, or no answer to them. Is the camera covered or switched off?");
+  setState("No frames from the camera, or no answer from facepulse. Check that the camera is on and not covered.");
 }, 1000);
-window.addEventListener("resize", () => { drawBox(); drawWave(); drawTrace(); });
+window.addEventListener("resize", () => { drawBox(); drawWaveform(); drawTrace(); });

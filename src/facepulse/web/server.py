@@ -1,4 +1,4 @@
-"""Serves the page and reads the pictures that it sends back: to this computer, unless somebody asks for more."""
+"""Server of the live page and of its WebSocket, by default for this computer only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
 from facepulse.errors import UsageError
 from facepulse.stream import LiveReading
 from facepulse.video.reader import Frame
-from facepulse.web.pictures import MAXIMUM_BYTES, SMALLEST, PictureError, parse
+from facepulse.web.message import MAX_BYTES, MIN_SIDE, MessageError, parse
 from facepulse.web.session import Session
 
 HERE = Path(__file__).parent
@@ -41,57 +41,59 @@ HEADERS = {
 }
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
-MAXIMUM_CLIENTS = 4
-MAXIMUM_RATE, RATE_S = 130, 2.0  # pictures a second, averaged over so many seconds: twice what fast cameras give
+MAX_CLIENTS = 4
+MAX_RATE, RATE_WINDOW_S = 130, 2.0  # frames per second, averaged over this window; twice the rate of fast cameras
 
-# Of RFC 6455: what a client is told when its connection is closed.
+# Close codes of RFC 6455.
 UNSUPPORTED, POLICY, TRY_LATER, BROKEN = 1003, 1008, 1013, 1011
 
 Read = Callable[[Iterable[Frame]], Iterator[LiveReading]]
 
 
 @dataclass(frozen=True)
-class Door:
-    """Who may come in.
+class Access:
+    """Rules of access to the server.
 
     Attributes:
-        hosts: names under which a browser may ask for the page; empty for any, where there is a token. It keeps out
-            pages of others that have their own name point to this computer.
-        token: that every request has to bring; None where nobody but this computer can ask.
+        hosts: host names that requests may have; empty for any, together with a token. This protects against other
+            pages whose name resolves to this computer (DNS rebinding).
+        token: token that every request needs; None if only this computer can reach the server.
     """
 
     hosts: tuple[str, ...] = LOOPBACK
     token: str | None = None
 
-    def lets_in(self, host: str | None, token: str | None) -> bool:
-        """Whether a request to a `Host` with a token may come in."""
-        known = not self.hosts or _name(f"//{host}") in self.hosts
-        return known and (self.token is None or secrets.compare_digest((token or "").encode(), self.token.encode()))
+    def allows(self, host: str | None, token: str | None) -> bool:
+        """True if a request with this `Host` and token is allowed."""
+        allowed_host = not self.hosts or _host_name(f"//{host}") in self.hosts
+        return allowed_host and (
+            self.token is None or secrets.compare_digest((token or "").encode(), self.token.encode())
+        )
 
 
-def _name(address: str) -> str | None:
+def _host_name(address: str) -> str | None:
     try:
         return urlsplit(address).hostname
-    except ValueError:  # of what is no address
+    except ValueError:  # not a valid address
         return None
 
 
-def create_app(read: Read, door: Door = Door()) -> FastAPI:
-    """The page and its socket.
+def create_app(read: Read, access: Access = Access()) -> FastAPI:
+    """Create the application that serves the page and its WebSocket.
 
     Args:
-        read: from a client's frames to readings.
-        door: who may come in.
+        read: function from the frames of a client to readings.
+        access: rules of access.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     clients: set[WebSocket] = set()
 
     @app.middleware("http")
     async def guard(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
-        asks_for_page = request.scope["path"] == "/"
-        token = request.query_params.get("token") if asks_for_page else door.token  # scripts and styles are no secret
-        if not door.lets_in(request.headers.get("host"), token):
-            return Response("not from here, or without the token of the address that facepulse live printed", 403)
+        is_page = request.scope["path"] == "/"
+        token = request.query_params.get("token") if is_page else access.token  # scripts and styles need no token
+        if not access.allows(request.headers.get("host"), token):
+            return Response("another host, or no token: use the address that facepulse live printed", 403)
         response = await follow(request)
         response.headers.update(HEADERS)
         return response
@@ -105,15 +107,15 @@ def create_app(read: Read, door: Door = Door()) -> FastAPI:
         app.get(path)(file)
 
     @app.websocket("/stream")
-    async def pictures(socket: WebSocket) -> None:
+    async def stream(socket: WebSocket) -> None:
         host, origin = socket.headers.get("host"), socket.headers.get("origin")
-        same = origin in (f"http://{host}", f"https://{host}")
-        if not (same and door.lets_in(host, socket.query_params.get("token"))):
-            await socket.close(POLICY, "not from the page")  # before it is accepted: the browser is told 403
+        same_origin = origin in (f"http://{host}", f"https://{host}")
+        if not (same_origin and access.allows(host, socket.query_params.get("token"))):
+            await socket.close(POLICY, "not from the page")  # before it is accepted: the status is 403
             return
         await socket.accept()
-        if len(clients) >= MAXIMUM_CLIENTS:
-            await socket.close(TRY_LATER, f"{MAXIMUM_CLIENTS} pages are open already: close one")
+        if len(clients) >= MAX_CLIENTS:
+            await socket.close(TRY_LATER, f"{MAX_CLIENTS} pages are open already: close one")
             return
         clients.add(socket)
         try:
@@ -125,15 +127,15 @@ def create_app(read: Read, door: Door = Door()) -> FastAPI:
 
 
 async def _serve(socket: WebSocket, read: Read) -> None:
-    """One client, from its first picture to its last."""
+    """Serve one client until it disconnects."""
     loop, outgoing = asyncio.get_running_loop(), asyncio.Queue[dict[str, Any] | Exception]()
 
-    def tell(what: dict[str, Any] | Exception) -> None:
-        # The loop may have ended before the session's thread has.
+    def put(item: dict[str, Any] | Exception) -> None:
+        # The loop may be closed before the thread of the session ends.
         if not loop.is_closed():
-            loop.call_soon_threadsafe(outgoing.put_nowait, what)
+            loop.call_soon_threadsafe(outgoing.put_nowait, item)
 
-    session = Session(read, lambda *what: tell(_message(*what)), tell)
+    session = Session(read, lambda *reading: put(_message(*reading)), put)
     sending = asyncio.create_task(_send(socket, outgoing))
     receiving = asyncio.create_task(_receive(socket, session))
     try:
@@ -142,7 +144,7 @@ async def _serve(socket: WebSocket, read: Read) -> None:
         if code:
             await socket.close(code, reason)
     except (WebSocketDisconnect, RuntimeError):
-        pass  # gone while it was spoken to
+        pass  # disconnected while data was sent
     finally:
         session.close()
         for task in (sending, receiving):
@@ -152,37 +154,37 @@ async def _serve(socket: WebSocket, read: Read) -> None:
 
 async def _send(socket: WebSocket, outgoing: asyncio.Queue[dict[str, Any] | Exception]) -> tuple[int, str]:
     while True:
-        what = await outgoing.get()
-        if isinstance(what, Exception):
-            print(f"facepulse: reading broke off: {what!r}", file=sys.stderr)
-            return BROKEN, "reading broke off: reload the page"
-        await socket.send_json(what)
+        item = await outgoing.get()
+        if isinstance(item, Exception):
+            print(f"facepulse: processing failed: {item!r}", file=sys.stderr)
+            return BROKEN, "processing failed: reload the page"
+        await socket.send_json(item)
 
 
 async def _receive(socket: WebSocket, session: Session) -> tuple[int, str]:
-    """Take pictures until the client leaves or breaks the rules: why it is to be closed, or 0."""
-    came: deque[float] = deque()
+    """Receive frames until the client disconnects or breaks a rule; return the close code, or 0, and the reason."""
+    arrivals: deque[float] = deque()
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
             return 0, ""
         now_s = time.monotonic()
-        came.append(now_s)
-        while came[0] < now_s - RATE_S:
-            came.popleft()
-        if len(came) > MAXIMUM_RATE * RATE_S:
-            return POLICY, f"more than {MAXIMUM_RATE} pictures a second"
+        arrivals.append(now_s)
+        while arrivals[0] < now_s - RATE_WINDOW_S:
+            arrivals.popleft()
+        if len(arrivals) > MAX_RATE * RATE_WINDOW_S:
+            return POLICY, f"more than {MAX_RATE} frames per second"
         if message.get("bytes") is None:
-            return UNSUPPORTED, "only pictures are taken"
+            return UNSUPPORTED, "only frames are accepted"
         try:
             session.put(parse(message["bytes"]))
-        except PictureError as error:
+        except MessageError as error:
             return UNSUPPORTED, str(error)
 
 
-def _message(reading: LiveReading, delay_ms: float, let_go: int) -> dict[str, Any]:
-    """What the page is told of a reading."""
-    slow = [f"this computer cannot keep up, {let_go} pictures were left out: close other programs"] if let_go else []
+def _message(reading: LiveReading, delay_ms: float, dropped: int) -> dict[str, Any]:
+    """Message to the page about a reading."""
+    slow = [f"this computer cannot keep up, {dropped} frames were dropped: close other programs"] if dropped else []
     return {
         **reading.to_dict(),
         "advice": [*reading.advice, *slow],
@@ -193,62 +195,62 @@ def _message(reading: LiveReading, delay_ms: float, let_go: int) -> dict[str, An
 
 
 def warm_up(read: Read) -> None:
-    """Load what the first picture would otherwise wait for: a second that a person sees."""
+    """Load modules and weights in advance, which would delay the first reading by a second."""
     from facepulse.pipeline import estimate  # noqa: F401
 
-    dark = np.zeros((SMALLEST, SMALLEST, 3), np.uint8)
+    dark = np.zeros((MIN_SIDE, MIN_SIDE, 3), np.uint8)
     for _ in read([Frame(dark, 0.0), Frame(dark, 1.0)]):
         pass
 
 
-def serve(read: Read, *, host: str, port: int, open_browser: bool, say: Callable[[str], None]) -> None:
+def serve(read: Read, *, host: str, port: int, open_browser: bool, report: Callable[[str], None]) -> None:
     """Serve until interrupted.
 
     Args:
-        read: from a client's frames to readings.
-        host: address to listen at; for any but this computer's own, the page asks for a token.
-        port: to listen at.
-        open_browser: open the page in it.
-        say: called with the lines that people see.
+        read: function from the frames of a client to readings.
+        host: address to listen on; if other computers can reach it, the page requires a token.
+        port: port to listen on.
+        open_browser: open the page in the browser.
+        report: called with lines for the user.
 
     Raises:
-        UsageError: the port is taken, or the address is not this computer's.
+        UsageError: the port is in use, or the address does not belong to this computer.
     """
     warm_up(read)
-    alone = host in LOOPBACK
-    token = None if alone else secrets.token_urlsafe(16)
-    app = create_app(read, Door(LOOPBACK if alone else (), token))
+    is_local = host in LOOPBACK
+    token = None if is_local else secrets.token_urlsafe(16)
+    app = create_app(read, Access(LOOPBACK if is_local else (), token))
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         log_level="critical",
-        ws_max_size=MAXIMUM_BYTES,
-        ws_per_message_deflate=False,  # pixels hardly shrink
+        ws_max_size=MAX_BYTES,
+        ws_per_message_deflate=False,  # pixels are hardly compressible
         timeout_graceful_shutdown=2,
     )
     try:
         socket = config.bind_socket()
-    except SystemExit:  # what uvicorn does where it cannot listen
+    except SystemExit:  # raised by uvicorn if it cannot listen
         raise UsageError(
-            f"cannot listen at {host}:{port}: is another facepulse live open? choose another --port or --host"
+            f"cannot listen on {host}:{port}: close another facepulse live, or choose another port or host"
         ) from None
     name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
     address = f"http://{name}:{socket.getsockname()[1]}/" + (f"?token={token}" if token else "")
 
     def announce() -> None:
-        say(f"the page is at {address} (to stop: Ctrl-C)")
-        if not alone:
-            say("whoever has this address can send pictures to this computer; a browser on another computer gives its")
-            say("camera only to pages with https: put a proxy with a certificate before this one")
-        if open_browser:  # some browsers keep whoever opens them waiting
+        report(f"the page is at {address} (to stop: Ctrl-C)")
+        if not is_local:
+            report("anyone with this address can send frames to this computer; browsers on other computers allow the")
+            report("camera only on https pages: use a reverse proxy with a certificate")
+        if open_browser:  # in a thread, because some browsers block until they are closed
             Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
     _Server(config, announce).run(sockets=[socket])
 
 
 class _Server(uvicorn.Server):
-    """Says so when it can be asked, and not before."""
+    """Server that calls `announce` once it accepts requests."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""One client of the live page: pictures in, readings out, in a thread of its own."""
+"""Session of one client of the live page: frames to readings, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -11,69 +11,69 @@ from threading import Condition, Thread
 from facepulse.stream import LiveReading
 from facepulse.video.reader import Frame
 
-WAITING = 45  # pictures: a second and a half; if the computer cannot keep up, the oldest are let go
+MAX_QUEUED_FRAMES = 45  # 1.5 s at 30 Hz; if the computer cannot keep up, the oldest frames are dropped
 
 
 class Session:
-    """Reads the pictures of one client while they come.
+    """Computation of readings from the frames of one client, while they arrive.
 
     Args:
-        read: from frames to readings, as `facepulse.stream` with its arguments given.
-        give: called in the session's thread with each reading, the milliseconds since its newest frame came, and how
-            many pictures were let go unread since the reading before.
-        fail: called there once if reading broke off.
+        read: function from frames to readings, such as `facepulse.stream` with its options.
+        on_reading: called in the thread of the session with each reading, the milliseconds since its newest frame
+            arrived, and the number of frames dropped since the previous reading.
+        on_error: called in the thread of the session, once, if `read` raises an error.
     """
 
     def __init__(
         self,
         read: Callable[[Iterable[Frame]], Iterator[LiveReading]],
-        give: Callable[[LiveReading, float, int], None],
-        fail: Callable[[Exception], None],
+        on_reading: Callable[[LiveReading, float, int], None],
+        on_error: Callable[[Exception], None],
     ) -> None:
-        self._read, self._give, self._fail = read, give, fail
-        self._waiting: deque[Frame] = deque(maxlen=WAITING)
-        self._came: OrderedDict[float, float] = OrderedDict()
+        self._read, self._on_reading, self._on_error = read, on_reading, on_error
+        self._queue: deque[Frame] = deque(maxlen=MAX_QUEUED_FRAMES)
+        self._arrived: OrderedDict[float, float] = OrderedDict()
         self._changed = Condition()
-        self._let_go = 0
+        self._dropped = 0
         self._closed = False
         self._thread = Thread(target=self._run, daemon=True, name="facepulse-session")
         self._thread.start()
 
     def put(self, frame: Frame) -> None:
-        """Take the next picture; never waits."""
+        """Add the next frame, without blocking."""
         with self._changed:
-            self._let_go += len(self._waiting) == WAITING
-            self._waiting.append(frame)
-            self._came[frame.time] = time.monotonic()
-            while len(self._came) > 4 * WAITING:
-                self._came.popitem(last=False)
+            self._dropped += len(self._queue) == MAX_QUEUED_FRAMES
+            self._queue.append(frame)
+            self._arrived[frame.time] = time.monotonic()
+            while len(self._arrived) > 4 * MAX_QUEUED_FRAMES:
+                self._arrived.popitem(last=False)
             self._changed.notify()
 
     def close(self) -> None:
-        """End the session; what is waiting is let go."""
+        """End the session and drop queued frames."""
         with self._changed:
             self._closed = True
             self._changed.notify()
 
     def _run(self) -> None:
         try:
-            # A camera that is turned, or another one, begins anew: boxes are in pixels.
+            # Frames of another size, from a rotated or another camera, start a new stream, because boxes are in pixels.
             for _, frames in groupby(self._frames(), key=lambda frame: frame.image.shape):
                 for reading in self._read(frames):
                     now_s = time.monotonic()
                     with self._changed:
-                        came_s = self._came.get(reading.time_s, now_s)
-                        let_go, self._let_go = self._let_go, 0
-                    self._give(reading, 1e3 * (now_s - came_s), let_go)
-        except Exception as error:  # of whatever kind: it must not be lost with the thread
-            self._fail(error)
+                        arrived_s = self._arrived.get(reading.time_s, now_s)
+                        dropped, self._dropped = self._dropped, 0
+                    self._on_reading(reading, 1e3 * (now_s - arrived_s), dropped)
+        except Exception as error:  # of any kind: it must not be lost with the thread
+            self._on_error(error)
 
     def _frames(self) -> Iterator[Frame]:
         while True:
             with self._changed:
-                while not self._waiting and not self._closed:
+                while not self._queue and not self._closed:
                     self._changed.wait()
                 if self._closed:
                     return
-                frame = self._waiting.popleft()
+                frame = self._queue.popleft()
             yield frame
