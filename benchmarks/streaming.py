@@ -1,6 +1,8 @@
-"""The figures of docs/streaming.md: receptive field, error by distance from a window's edge, work per new frame.
+"""Measure the receptive field, the error by distance from the ends of a window, and the frames computed per new frame.
 
-Run as ``python benchmarks/streaming.py``; about eight minutes on one core, most of them training a narrow network.
+    python benchmarks/streaming.py
+
+Prints the figures of docs/results/streaming.md in about eight minutes on one core; most of them train a narrow network.
 """
 
 import itertools
@@ -15,11 +17,13 @@ from facepulse.models.frames import standardise
 from facepulse.training.losses import negative_pearson
 
 FPS, WINDOW, SIZE = 30.0, 160, 36
-NARROW = PhysFSUNetConfig(stem_width=8, width=16, head_width=16)  # the default's depth, and so its reach in time
+NARROW = PhysFSUNetConfig(
+    stem_width=8, width=16, head_width=16
+)  # the depth, and so the receptive field, of the default
 
 
 def pulsing_clips(clips, length, generator):
-    """Noisy faces under drifting light whose skin follows a wandering pulse, and the pulse: (B, 3, T, H, W), (B, T)."""
+    """Noisy faces in drifting light with a varying heart rate, and their pulse: (B, 3, T, H, W), (B, T)."""
     seconds = torch.arange(length) / FPS
     random = torch.rand(4, clips, 1, generator=generator)
     hz = 0.8 + 1.4 * random[0] + 0.06 * torch.sin(2 * math.pi * (0.1 * seconds + random[1]))
@@ -28,29 +32,31 @@ def pulsing_clips(clips, length, generator):
     light = 8 * torch.sin(2 * math.pi * (0.15 * seconds + random[3])) + torch.randn(clips, length, generator=generator)
     face = torch.zeros(SIZE, SIZE)
     face[4:-4, 8:-8] = 1
-    colour = torch.tensor([0.3, 0.6, 0.4]).reshape(1, 3, 1, 1, 1)
-    frames = 60 + 80 * face + light[:, None, :, None, None] + pulse[:, None, :, None, None] * face * colour
+    color = torch.tensor([0.3, 0.6, 0.4]).reshape(1, 3, 1, 1, 1)
+    frames = 60 + 80 * face + light[:, None, :, None, None] + pulse[:, None, :, None, None] * face * color
     frames = frames + 3 * torch.randn(clips, 3, length, SIZE, SIZE, generator=generator)
     return frames.round().clamp(0, 255).to(torch.uint8), pulse
 
 
-def reach():
-    """How many frames before and after a frame can change its value, with the normalisation held still.
+def receptive_field():
+    """Numbers of frames before and after a frame that can change its value, apart from the normalisation.
 
-    One bright frame among black ones through positive weights without biases: what can arrive, does.
+    With positive weights and no biases, a bright frame among black ones changes every value within its reach.
     """
     network = PhysFSUNet(NARROW).double().eval()
     for name, parameter in network.named_parameters():
         parameter.data = torch.zeros_like(parameter) if name.endswith("bias") else parameter.abs()
     physfsunet.standardise = torch.Tensor.double
     try:
-        reached = []
-        for t in range(WINDOW, WINDOW + 4):  # pools make the reach depend on the place in a group of four
+        reaches = []
+        for t in range(
+            WINDOW, WINDOW + 4
+        ):  # through the pools, the reach depends on the position within a group of four
             frames = torch.zeros(1, 3, 2 * WINDOW, SIZE, SIZE, dtype=torch.uint8)
             frames[:, :, t] = 255
-            moved = network(frames)[0].nonzero()[:, 0]
-            reached.append((int(moved.max()) - t, t - int(moved.min())))
-        return max(past for past, _ in reached), max(future for _, future in reached)
+            changed = network(frames)[0].nonzero()[:, 0]
+            reaches.append((int(changed.max()) - t, t - int(changed.min())))
+        return max(past for past, _ in reaches), max(future for _, future in reaches)
     finally:
         physfsunet.standardise = standardise
 
@@ -77,28 +83,28 @@ def unit(waveform):
 
 
 def windows(network, frames, hop):
-    """Start and waveform of each window."""
+    """Return the start and the waveform of each window."""
     return [(s, network(frames[:, :, s : s + WINDOW])) for s in range(0, frames.shape[2] - WINDOW + 1, hop)]
 
 
-def overlap_add(pieces, length):
-    total, weight = torch.zeros(pieces[0][1].shape[0], length), torch.zeros(length)
+def overlap_add(parts, length):
+    total, weight = torch.zeros(parts[0][1].shape[0], length), torch.zeros(length)
     taper = torch.hann_window(WINDOW + 2, periodic=False)[1:-1]
-    for start, piece in pieces:
-        total[:, start : start + WINDOW] += unit(piece) * taper
+    for start, waveform in parts:
+        total[:, start : start + WINDOW] += unit(waveform) * taper
         weight[start : start + WINDOW] += taper
     return total / weight
 
 
-def by_distance(whole, pieces, edges):
-    """Correlation of windows with the long clip, over the frames at each distance from the nearer end of a window."""
+def by_distance(whole, parts, edges):
+    """Correlation of windows with the long clip, by the distance of frames from the nearer end of a window."""
     distance = torch.minimum(torch.arange(WINDOW), torch.arange(WINDOW - 1, -1, -1))
     rows = []
     for low, high in itertools.pairwise(edges):
         at = (distance >= low) & (distance < high)
-        mine = torch.cat([unit(piece)[:, at].flatten() for _, piece in pieces])
-        long = torch.cat([unit(whole[:, start : start + WINDOW])[:, at].flatten() for start, _ in pieces])
-        rows.append((low, high - 1, float(np.corrcoef(mine, long)[0, 1])))
+        short = torch.cat([unit(waveform)[:, at].flatten() for _, waveform in parts])
+        long = torch.cat([unit(whole[:, start : start + WINDOW])[:, at].flatten() for start, _ in parts])
+        rows.append((low, high - 1, float(np.corrcoef(short, long)[0, 1])))
     return rows
 
 
@@ -111,26 +117,26 @@ def compare(network):
         print(f"  {low:2d}-{high:2d}: {r:.5f}")
     inner = slice(WINDOW // 2, -WINDOW // 2)
     print("correlation with the true pulse, without the first and last half window")
-    print(f"  long clip in one pass (what exact streaming gives): {1 - negative_pearson(whole, pulse):.4f}")
+    print(f"  long clip in one pass (equals kept states): {1 - negative_pearson(whole, pulse):.4f}")
     for name, waveform in [
         ("long clip, inner part", whole),
         *((f"windows every {hop} frames", overlap_add(windows(network, frames, hop), 640)) for hop in (80, 40, 20)),
     ]:
         print(f"  {name}: {1 - negative_pearson(waveform[:, inner], pulse[:, inner]):.4f}")
     newest = {}
-    for start, piece in windows(network, frames, 20):
+    for start, waveform in windows(network, frames, 20):
         for age in (0, 15, 30, 54):
             at = slice(WINDOW - 1 - age - 3, WINDOW - age)
-            newest.setdefault(age, []).append((unit(piece)[:, at], unit(pulse[:, start : start + WINDOW])[:, at]))
+            newest.setdefault(age, []).append((unit(waveform)[:, at], unit(pulse[:, start : start + WINDOW])[:, at]))
     for age, pairs in newest.items():
-        mine, true = (torch.cat([pair[i].flatten() for pair in pairs]) for i in (0, 1))
-        print(f"  newest frames of a window, {age / FPS:.1f} s old: {float(np.corrcoef(mine, true)[0, 1]):.4f}")
+        estimate, true = (torch.cat([pair[i].flatten() for pair in pairs]) for i in (0, 1))
+        print(f"  newest frames of a window, {age / FPS:.1f} s old: {float(np.corrcoef(estimate, true)[0, 1]):.4f}")
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with torch.no_grad():
-        past, future = reach()
+        past, future = receptive_field()
     print(f"a frame depends on {past} frames before and {future} after it: {past + future + 1} of {WINDOW}")
     print("frames computed per new frame (whole window, inner part exact, kept states)")
     for hop in (4, 16, 32, 80):
