@@ -4,8 +4,8 @@
 
 Prints the seconds of video measured per second of wall time, stage by stage; then, for whole processes, the time until
 the first frame is processed, the time until the result, and the peak memory (Linux), for clips of 20 s, 1 min and
-10 min. Medians of several runs. With an interpreter that can import open-rppg (see `judges.py`), its networks measure
-the clips of 20 s and 1 min, too.
+10 min. Medians of several runs. With an interpreter that can import open-rppg (see `external_methods.py`), its networks
+measure the clips of 20 s and 1 min, too.
 Targets on two cores, with POS: 30 times real time; import in 0.3 s, first frame in 1 s; 20 s of video in 2 s and
 300 MB; 10 min in no more than 50 MB above 1 min. With a network: 10 times real time, 20 s of video in 3 s, and 500 MB.
 """
