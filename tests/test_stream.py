@@ -17,7 +17,7 @@ from facepulse.measurement import QUALITY_THRESHOLD
 from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE
 from facepulse.pipeline.methods import Method, find_method
 from facepulse.rppg.classical import CLASSICAL
-from facepulse.stream import LiveReading, _LiveTraces
+from facepulse.stream import LiveReading, LiveTraces
 from facepulse.video.reader import Frame, open_video
 
 BPM = 75.0
@@ -132,15 +132,15 @@ def test_memory_does_not_grow_with_the_stream(frames, trained) -> None:
     def kept(turns: int) -> list[int]:
         """Number of values of each kind that are kept at the end."""
         tracker, method = FaceTracker(DETECTORS["auto"]()), find_method(str(trained.onnx))
-        live = _LiveTraces(tracker, method, 10.0, QUALITY_THRESHOLD)
+        live = LiveTraces(tracker, method, 10.0, QUALITY_THRESHOLD)
         for tracked in tracker.track(endless(turns)):
             live.push(tracked)
-        [track], [face] = tracker.tracks.values(), live._faces.values()
+        [track], [face] = tracker.tracks.values(), live.faces.values()
         assert face.network is not None
         rows = sum(len(segment.rgb) for segment in face.skin.segments)
         samples = sum(len(segment.waveform) for segment in face.network.segments)
-        windows, boxes = face.network._stream._windows, live._boxes[track.identity]
-        return [track.detection_count, len(track.segments), rows, samples, len(windows), len(boxes), len(live._times)]
+        windows, boxes = face.network._stream._windows, live.boxes[track.identity]
+        return [track.detection_count, len(track.segments), rows, samples, len(windows), len(boxes), len(live.times)]
 
     after_four = kept(4)
     assert after_four == pytest.approx(kept(2), abs=35)

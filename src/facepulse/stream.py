@@ -139,7 +139,7 @@ def stream(
 def _readings(
     frames: Iterable[Frame], tracker: FaceTracker, method: Method, window_s: float, min_quality: float
 ) -> Iterator[LiveReading]:
-    live = _LiveTraces(tracker, method, window_s, min_quality)
+    live = LiveTraces(tracker, method, window_s, min_quality)
     previous_s = -math.inf
     for tracked in tracker.track(_in_order(frames)):
         live.push(tracked)
@@ -150,17 +150,29 @@ def _readings(
             yield live.reading(now_s)
 
 
-class _LiveTraces:
-    """Traces of the faces of a stream over the newest seconds, and the identity of the face that is measured."""
+class LiveTraces:
+    """Traces of the faces of a stream over the newest seconds, and the choice of the face that is measured.
+
+    Args:
+        tracker: tracks the faces.
+        method: determines the crops, and whether a network runs on them.
+        window_s: length of the window of a reading in seconds.
+        min_quality: 0..1; below it a heart rate is withheld.
+
+    Attributes:
+        faces: traces of each face by the identity of its track.
+        boxes: of each face, with their times in seconds.
+        times: of the frames in seconds, each with True for a key frame.
+    """
 
     def __init__(self, tracker: FaceTracker, method: Method, window_s: float, min_quality: float) -> None:
         self._tracker = tracker
         self._method = method
         self._window_s = window_s
         self._min_quality = min_quality
-        self._faces: dict[int, FaceTraces] = {}
-        self._boxes: dict[int, deque[tuple[float, Box]]] = {}  # with their times
-        self._times: deque[tuple[float, bool]] = deque()  # of the frames, each with True if it is a key frame
+        self.faces: dict[int, FaceTraces] = {}
+        self.boxes: dict[int, deque[tuple[float, Box]]] = {}
+        self.times: deque[tuple[float, bool]] = deque()
         self._chosen: int | None = None
 
     def push(self, tracked: TrackedFrames) -> None:
@@ -168,28 +180,28 @@ class _LiveTraces:
         now_s = tracked.frames[-1].time
         oldest_s = now_s - self._window_s - SETTLING_S
         self._tracker.forget(oldest_s)
-        self._times.extend((frame.time, frame.key) for frame in tracked.frames)
-        while self._times and self._times[0][0] < oldest_s:
-            self._times.popleft()
+        self.times.extend((frame.time, frame.key) for frame in tracked.frames)
+        while self.times and self.times[0][0] < oldest_s:
+            self.times.popleft()
         for identity, boxes in tracked.boxes.items():
-            if identity not in self._faces:
-                self._faces[identity] = FaceTraces(self._method, tracked.frames[0].image, boxes[0])
-                self._boxes[identity] = deque()
-            self._faces[identity].push(tracked.frames, boxes)
-            self._faces[identity].forget(oldest_s)
-            recent = self._boxes[identity]
+            if identity not in self.faces:
+                self.faces[identity] = FaceTraces(self._method, tracked.frames[0].image, boxes[0])
+                self.boxes[identity] = deque()
+            self.faces[identity].push(tracked.frames, boxes)
+            self.faces[identity].forget(oldest_s)
+            recent = self.boxes[identity]
             recent.append((now_s, boxes[-1]))
             while recent[0][0] < oldest_s:
                 recent.popleft()
-        for identity in self._faces.keys() - tracked.boxes.keys():
-            del self._faces[identity], self._boxes[identity]
+        for identity in self.faces.keys() - tracked.boxes.keys():
+            del self.faces[identity], self.boxes[identity]
 
     def reading(self, now_s: float) -> LiveReading:
         """Measure the window that ends now."""
         present = {
             identity: track
             for identity, track in self._tracker.tracks.items()
-            if identity in self._faces and now_s - track.last_seen_s <= ABSENT_S
+            if identity in self.faces and now_s - track.last_seen_s <= ABSENT_S
         }
         self._chosen = choose_face(present, self._chosen)
         if self._chosen is None:
@@ -197,11 +209,11 @@ class _LiveTraces:
         track = present[self._chosen]
         box = (track.box.x, track.box.y, track.box.width, track.box.height)
         since_s = track.segments[-1][0]
-        seconds = min(_length_s(self._faces[self._chosen], since_s), self._window_s)
-        fps = frame_rate(np.array([time_s for time_s, _ in self._times]))
+        seconds = min(_length_s(self.faces[self._chosen], since_s), self._window_s)
+        fps = frame_rate(np.array([time_s for time_s, _ in self.times]))
         if seconds >= MINIMUM_S - CLOCK_DELAY_S and fps >= MINIMUM_FPS:
             return self._measured(now_s, since_s, seconds, fps, self._chosen, box)
-        slow = (FEW_FRAMES,) if len(self._times) > 1 and fps < MINIMUM_FPS else ()
+        slow = (FEW_FRAMES,) if len(self.times) > 1 and fps < MINIMUM_FPS else ()
         state = live_state(seconds, None, self._min_quality)
         return LiveReading.empty(now_s, state, self._method.name, window_s=seconds, box=box, advice=slow)
 
@@ -217,9 +229,9 @@ class _LiveTraces:
         """Estimate the heart rate of a face that has been in view for long enough."""
         from facepulse.pipeline.estimate import estimate  # scipy would slow down `import facepulse`
 
-        segment = self._faces[identity].segments([(since_s, now_s)])[-1]
-        key_times = [time_s for time_s, key in self._times if key]
-        if len(key_times) == len(self._times):  # every frame is one: without a codec there is no rhythm
+        segment = self.faces[identity].segments([(since_s, now_s)])[-1]
+        key_times = [time_s for time_s, key in self.times if key]
+        if len(key_times) == len(self.times):  # every frame is one: without a codec there is no rhythm
             key_times = []
         chosen = estimate(
             [segment],
@@ -232,7 +244,7 @@ class _LiveTraces:
         quality = chosen.reported.quality
         state = live_state(seconds, quality, self._min_quality)
         measured = state == "measured"
-        boxes = [recent for time_s, recent in self._boxes[identity] if time_s >= now_s - self._window_s]
+        boxes = [recent for time_s, recent in self.boxes[identity] if time_s >= now_s - self._window_s]
         return LiveReading(
             time_s=now_s,
             state=state,
