@@ -1,0 +1,50 @@
+"""The choice among the candidates of a heart rate."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from facepulse.pipeline.estimate import choose
+
+
+def candidate(
+    name: str, quality: float, *, coincides: bool = False, of_spectra: float | None = None
+) -> SimpleNamespace:
+    """Create a stand-in for a `Candidate`, named by source and key-frame rhythm: 'network kept', 'regions removed'."""
+    source, rhythm = name.split()
+    evidence = SimpleNamespace(
+        quality=quality, quality_of_spectra=quality if of_spectra is None else of_spectra, coincides=coincides
+    )
+    return SimpleNamespace(
+        name=name, fused=source == "network", cleaned=rhythm == "removed", overall=evidence, reported=evidence
+    )
+
+
+@pytest.mark.parametrize(
+    ("candidates", "chosen"),
+    [
+        ([candidate("regions kept", 0.1)], "regions kept"),
+        ([candidate("regions kept", 0.95), candidate("regions removed", 0.2)], "regions removed"),
+        ([candidate("regions kept", 0.95, coincides=True), candidate("regions removed", 0.2)], "regions kept"),
+        ([candidate("regions kept", 0.8, coincides=True), candidate("regions removed", 0.8)], "regions removed"),
+        (
+            [candidate("regions kept", 0.1, coincides=True, of_spectra=0.9), candidate("regions removed", 0.2)],
+            "regions kept",
+        ),
+        (
+            [candidate("regions kept", 0.1, coincides=True, of_spectra=0.9), candidate("regions removed", 0.75)],
+            "regions removed",
+        ),
+        ([candidate("network kept", 0.7), candidate("regions kept", 0.99)], "network kept"),
+        ([candidate("network kept", 0.3), candidate("regions kept", 0.95)], "regions kept"),
+        ([candidate("network kept", 0.3), candidate("regions kept", 0.85)], "network kept"),
+    ],
+)
+def test_choice_by_source_key_frame_rhythm_and_quality(candidates: list, chosen: str) -> None:
+    assert choose(candidates, 0.7).name == chosen
+    assert choose(candidates[::-1], 0.7).name == chosen, "the order of the candidates is irrelevant"
+
+
+def test_regions_replace_a_network_only_above_the_required_quality() -> None:
+    candidates = [candidate("network kept", 0.3), candidate("regions kept", 0.95)]
+    assert choose(candidates, 0.98).name == "network kept"  # type: ignore[arg-type]
