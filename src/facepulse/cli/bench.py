@@ -264,14 +264,14 @@ def study(
 
     require_train_extra("facepulse study")
     from facepulse.studies.study import study as run
-    from facepulse.studies.trials import Bench
+    from facepulse.studies.workspace import Workspace
     from facepulse.training.settings import Settings, read_settings
 
     settings = Settings() if recipe is None else read_settings(recipe)
     check_folder(out)
-    bench = Bench(data, out, settings, jobs)
+    workspace, chosen = Workspace(data, out), names.split(",")
     code = 0
-    for result in run(bench, names.split(","), seeds=seeds, networks=networks, say=report):
+    for result in run(workspace, chosen, recipe=settings, seeds=seeds, networks=networks, jobs=jobs, report=report):
         print(printable(result.to_markdown()))
         for path in result.write(out):
             print(f"  wrote {path}")

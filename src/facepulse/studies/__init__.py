@@ -1,1 +1,1 @@
-"""Studies: networks trained and judged alike, what they cost and where they look, beside what was published."""
+"""Studies: networks trained and tested under equal conditions, their costs and attention, beside published figures."""

@@ -1,4 +1,4 @@
-"""Where a network looks: its attention masks over the face that it was shown (the paper's figure 2(b))."""
+"""Attention masks of a network over the face in a clip (the paper's figure 2(b))."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from facepulse.models.layers import SoftAttentionMask
 
 @dataclass(frozen=True, eq=False)
 class AttentionMap:
-    """What one mask of a network does to a clip.
+    """Attention mask of one level of a network, enlarged to the frames of a clip.
 
     Attributes:
-        weights: (S, S) float32, mean over time at each pixel of the clip; 1 is the mean of a frame.
-        height: of the mask before it was enlarged, pixels.
-        width: likewise.
+        weights: (S, S) float32, mean over time at each pixel of the clip; the mean over a frame is 1.
+        height: height of the mask before it was enlarged, pixels.
+        width: width of the mask before it was enlarged, pixels.
     """
 
     weights: NDArray[np.float32]
@@ -34,15 +34,15 @@ class AttentionMap:
 
 
 def attention_maps(network: nn.Module, clip: NDArray[np.uint8]) -> list[AttentionMap]:
-    """The masks of a network, averaged over a clip, in the order in which it computes them.
+    """Compute the masks of a network, averaged over a clip, in the order of its forward pass.
 
     Args:
-        network: as in `NETWORKS`; it is run in evaluation mode, and left in its own.
-        clip: (T, S, S, 3) RGB; frames beyond the last multiple of the network's are left out.
+        network: network as in `NETWORKS`; it runs in evaluation mode and is returned to its previous mode.
+        clip: (T, S, S, 3) RGB; frames beyond the last multiple of the network's `multiple` are dropped.
 
     Raises:
         UsageError: the network has no `SoftAttentionMask`.
-        ValueError: the network cannot read the clip.
+        ValueError: the network does not accept the clip.
     """
     masks = [module for module in network.modules() if isinstance(module, SoftAttentionMask)]
     if not masks:
@@ -53,7 +53,7 @@ def attention_maps(network: nn.Module, clip: NDArray[np.uint8]) -> list[Attentio
         for mask in masks
     ]
     multiple: int = network.multiple  # type: ignore[assignment]  # part of the contract of every network
-    # A copy, as a clip may lie in a read-only file. One that is too short goes in whole, to be refused by the network.
+    # Copied, as the clip may be a read-only file. One shorter than a multiple is kept whole: the network refuses it.
     frames = torch.from_numpy(np.array(clip[: len(clip) // multiple * multiple or None])).permute(3, 0, 1, 2)[None]
     trained = network.training
     try:
@@ -63,48 +63,48 @@ def attention_maps(network: nn.Module, clip: NDArray[np.uint8]) -> list[Attentio
         network.train(trained)
         for hook in hooks:
             hook.remove()
-    side: int | None = getattr(getattr(network, "config", None), "size", None)  # to which the network resizes frames
-    means = [2 * mean for mean in means]  # a mask's own mean is a half, as equation 4 has it
+    side: int | None = getattr(getattr(network, "config", None), "size", None)  # size to which the network resizes
+    means = [2 * mean for mean in means]  # by equation 4 the mean of a mask is 1/2
     if side is None:
-        return [_enlarged(mean, clip.shape[1:3], cut_evenly=False) for mean in means]
-    return [_resized(_enlarged(mean, (side, side), cut_evenly=True), clip.shape[1:3]) for mean in means]
+        return [_enlarge(mean, clip.shape[1:3], centered=False) for mean in means]
+    return [_resize(_enlarge(mean, (side, side), centered=True), clip.shape[1:3]) for mean in means]
 
 
-def _enlarged(mask: Tensor, size: tuple[int, ...], cut_evenly: bool) -> AttentionMap:
-    """(1, height, width) to the pixels of the frames; rows without a mask repeat the nearest that has one.
+def _enlarge(mask: Tensor, size: tuple[int, ...], centered: bool) -> AttentionMap:
+    """Enlarge a mask (1, height, width) by a power of two to the pixels of the frames.
 
-    Those are the last ones, which halving left out, or, `cut_evenly`, as many on each side, where convolutions do not
-    pad.
+    Rows and columns that the mask does not cover repeat the nearest one that it covers. They are the last ones, dropped
+    by pooling, or, if `centered`, as many on each side, dropped by convolutions without padding.
     """
     height, width = mask.shape[1:]
-    halved = [2 ** ((whole // part).bit_length() - 1) for whole, part in zip(size, (height, width), strict=True)]
-    seen = height * halved[0], width * halved[1]
-    grown = functional.interpolate(mask[None], seen, mode="bilinear", align_corners=False)
-    below, right = size[0] - seen[0], size[1] - seen[1]
-    above, left = (below // 2, right // 2) if cut_evenly else (0, 0)
-    grown = functional.pad(grown, (left, right - left, above, below - above), mode="replicate")
-    return AttentionMap(grown[0, 0].numpy(), height, width)
+    factors = [2 ** ((pixels // cells).bit_length() - 1) for pixels, cells in zip(size, (height, width), strict=True)]
+    covered = height * factors[0], width * factors[1]
+    enlarged = functional.interpolate(mask[None], covered, mode="bilinear", align_corners=False)
+    rows, columns = size[0] - covered[0], size[1] - covered[1]
+    above, left = (rows // 2, columns // 2) if centered else (0, 0)
+    enlarged = functional.pad(enlarged, (left, columns - left, above, rows - above), mode="replicate")
+    return AttentionMap(enlarged[0, 0].numpy(), height, width)
 
 
-def _resized(drawn: AttentionMap, size: tuple[int, ...]) -> AttentionMap:
-    weights = torch.from_numpy(drawn.weights)[None, None]
+def _resize(attention: AttentionMap, size: tuple[int, ...]) -> AttentionMap:
+    weights = torch.from_numpy(attention.weights)[None, None]
     weights = functional.interpolate(weights, (size[0], size[1]), mode="bilinear", align_corners=False)
-    return AttentionMap(weights[0, 0].numpy(), drawn.height, drawn.width)
+    return AttentionMap(weights[0, 0].numpy(), attention.height, attention.width)
 
 
 def plot_attention(network: nn.Module, clip: NDArray[np.uint8], path: Path) -> None:
-    """Draw the clip's mean face and, over it, each mask of the network into one row of a PNG.
+    """Draw the mean frame of a clip, and each mask of a network over it, into one row of a PNG.
 
-    Red is looked at more than the average pixel, blue less; a weight of 2 and above looks the same.
+    Red marks weights above the mean, blue below; weights of 2 and above have the same colour.
 
     Args:
-        network: as of `attention_maps`.
+        network: network as of `attention_maps`.
         clip: (T, S, S, 3) RGB.
-        path: of the PNG; its folder is made if missing.
+        path: path of the PNG; its folder is made if missing.
 
     Raises:
         UsageError: the network has no `SoftAttentionMask`, or the file cannot be written.
-        ValueError: the network cannot read the clip.
+        ValueError: the network does not accept the clip.
     """
     maps = attention_maps(network, clip)
     face = clip.mean(0) / 255
@@ -113,10 +113,10 @@ def plot_attention(network: nn.Module, clip: NDArray[np.uint8], path: Path) -> N
     first, *others = panels = drawing.subplots(1, 1 + len(maps))
     first.imshow(face)
     first.set_title("mean face", fontsize=10)
-    for level, (axes, each) in enumerate(zip(others, maps, strict=True), start=1):
+    for level, (axes, attention) in enumerate(zip(others, maps, strict=True), start=1):
         axes.imshow(face.mean(-1), cmap="gray", vmin=0, vmax=1)
-        image = axes.imshow(each.weights, cmap="coolwarm", vmin=0, vmax=2, alpha=0.6)  # a mean weight is neutral
-        axes.set_title(f"level {level}: {each.height}x{each.width}", fontsize=10)
+        image = axes.imshow(attention.weights, cmap="coolwarm", vmin=0, vmax=2, alpha=0.6)  # grey at the mean, 1
+        axes.set_title(f"level {level}: {attention.height}x{attention.width}", fontsize=10)
     for axes in panels:
         axes.set_axis_off()
     drawing.colorbar(image, ax=list(panels), label="weight, mean 1", extend="max", aspect=15, pad=0.01)

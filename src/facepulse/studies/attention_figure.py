@@ -1,4 +1,4 @@
-"""Figure 2(b) as a study: where the network of table 2 looks on a face that it was not trained on."""
+"""Figure 2(b) as a study: attention of the network of table 2 on a face outside its training data."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from facepulse.studies.attention import plot_attention
 
 @dataclass(frozen=True)
 class AttentionFigure:
-    """Attention over one clip.
+    """Attention masks of a network over the first frames of a recording.
 
     Attributes:
-        weights: of the network.
-        recording: whose first frames are looked at.
-        failures: why there is no network.
+        weights: file of the weights.
+        recording: prepared recording.
+        failures: reasons for missing weights.
     """
 
     weights: Path
@@ -25,12 +25,12 @@ class AttentionFigure:
     failures: tuple[str, ...] = ()
 
     def to_markdown(self) -> str:
-        """What is shown."""
-        said = " (simulated)" if self.recording.simulated else ""
-        return f"# Attention over a face (Figure 2b)\n\n{self.recording.dataset} {self.recording.name}{said}\n"
+        """Return a heading and the name of the recording as Markdown."""
+        simulated = " (simulated)" if self.recording.simulated else ""
+        return f"# Attention over a face (Figure 2b)\n\n{self.recording.dataset} {self.recording.name}{simulated}\n"
 
     def write(self, folder: Path) -> list[Path]:
-        """Write attention.png."""
+        """Write attention.png and return its path; nothing if there are no weights."""
         if self.failures:
             return []
         card = read_card(self.weights)

@@ -1,62 +1,63 @@
-"""What each table trains and what it tests on: the paper's tables as data, one line a row."""
+"""The paper's tables as data: a line per row, with its training and test recordings."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from facepulse.datasets.splits import FILTERS
 from facepulse.inference.registry import NETWORKS
 
-Where = Mapping[str, tuple[str, ...]]
+Filter = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Recordings:
-    """Part of a dataset.
+class DataSelection:
+    """Recordings of one dataset.
 
     Attributes:
-        label: as tables print it.
+        label: name in tables.
         dataset: key of `facepulse.datasets.DATASETS`.
-        split: of `facepulse.datasets.splits.SPLITS`.
-        subset: of the split.
-        where: attribute to wanted values.
-        validation: the split has a subset by which the best weights are chosen; without, the last are taken.
+        split: key of `facepulse.datasets.splits.SPLITS`.
+        subset: subset of the split.
+        where: values to keep, by attribute.
+        validation: True if the split has a validation subset, on which the best epoch is chosen; otherwise the weights
+            of the last epoch are used.
     """
 
     label: str
     dataset: str
     split: str = "all"
     subset: str = "test"
-    where: Where = field(default_factory=dict, hash=False)
+    where: Filter = field(default_factory=dict, hash=False)
     validation: bool = False
 
     def __str__(self) -> str:
-        """What it is, in words."""
+        """Label, subset and filter; also a component of the names of result files."""
         filters = ", ".join(f"{key} {'/'.join(values)}" for key, values in self.where.items())
         subset = "all of it" if self.split == "all" else f"{self.subset} of {self.split}"
         return f"{self.label} ({subset}{f'; {filters}' if filters else ''})"
 
 
 @dataclass(frozen=True)
-class Arm:
-    """A row of a table: a network, what it learns from, and what it is tested on.
+class Experiment:
+    """Row of a table: a network or classical method with its training and test recordings.
 
     Attributes:
-        label: what the row is called.
-        train: None for a classical method.
-        test: what it is tested on.
-        network: key of `facepulse.inference.registry.NETWORKS`, or a classical method.
-        config: of the network, over the recipe's.
-        loss: settings over the recipe's.
-        variant: as the published row is called that it repeats; empty for the network as it is.
+        label: name of the row.
+        train: training recordings; None for a classical method.
+        test: test recordings.
+        network: key of `facepulse.inference.registry.NETWORKS`, or the name of a classical method.
+        config: config of the network, overriding that of the recipe.
+        loss: settings of the loss, overriding those of the recipe.
+        variant: variant under which the paper published this row; empty for the unmodified network.
     """
 
     label: str
-    train: Recordings | None
-    test: Recordings
+    train: DataSelection | None
+    test: DataSelection
     network: str = "physfsunet"
     config: Mapping[str, Any] = field(default_factory=dict, hash=False)
     loss: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -64,72 +65,108 @@ class Arm:
 
     @property
     def run(self) -> str:
-        """Name of its training, the same for all arms that train alike."""
+        """Name of the training run, shared by all experiments with the same training."""
         assert self.train is not None
-        pieces = [self.network, *_said(self.config), *_said(self.loss), "on", self.train.label]
-        if self.train.validation is False:
-            pieces.append(self.train.split)
-        return re.sub(r"[^\w.]+", "-", " ".join(pieces)).strip("-").lower()
+        overrides = [f"{key} {value}" for settings in (self.config, self.loss) for key, value in settings.items()]
+        words = [self.network, *overrides, "on", self.train.label]
+        if not self.train.validation:
+            words.append(self.train.split)
+        return re.sub(r"[^\w.]+", "-", " ".join(words)).strip("-").lower()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One experiment with one seed.
+
+    Attributes:
+        experiment: row of the table.
+        seed: seed of the training; None for a classical method.
+    """
+
+    experiment: Experiment
+    seed: int | None
+
+    @property
+    def name(self) -> str:
+        """Name of the weights or method under test; trials with the same name share their training."""
+        return self.experiment.network.lower() if self.seed is None else f"{self.experiment.run}/seed{self.seed}"
+
+
+def trials_of(experiments: Sequence[Experiment], seeds: int) -> list[Trial]:
+    """Combine each experiment with the seeds 0 to `seeds` - 1, and each classical method with none."""
+    return [
+        Trial(experiment, seed)
+        for experiment in experiments
+        for seed in ([None] if experiment.train is None else range(seeds))
+    ]
 
 
 @dataclass(frozen=True)
 class Study:
-    """A table.
+    """One table of the paper.
 
     Attributes:
-        name: what `facepulse study` calls it.
-        title: what it is.
-        arms: its rows.
-        compared: rows are also set beside the first one, as a difference.
+        name: argument of `facepulse study`.
+        title: heading of the table.
+        experiments: rows.
+        compared: True if the table also shows the difference of each row from the first.
     """
 
     name: str
     title: str
-    arms: tuple[Arm, ...]
+    experiments: tuple[Experiment, ...]
     compared: bool = False
 
     @property
     def datasets(self) -> list[str]:
-        """Keys of the datasets that it takes."""
-        parts = [part for arm in self.arms for part in (arm.train, arm.test) if part is not None]
-        return list(dict.fromkeys(part.dataset for part in parts))
+        """Keys of the datasets that the study needs."""
+        selections = [selection for row in self.experiments for selection in (row.train, row.test) if selection]
+        return list(dict.fromkeys(selection.dataset for selection in selections))
 
 
 BASELINES = ("POS", "CHROM", "GREEN")
-PURE = Recordings("PURE", "pure", "80-20", "train", validation=True)
-UBFC = Recordings("UBFC-rPPG", "ubfc-rppg", "80-20", "train", validation=True)
-MMPD_EASY = Recordings("MMPD subset", "mmpd", "80-20", "train", FILTERS["mmpd-simple"], validation=True)
-ALL_UBFC = Recordings("UBFC-rPPG", "ubfc-rppg")
-ALL_MMPD = Recordings("MMPD", "mmpd")
-# Within a dataset. PURE and UBFC-rPPG are split in two by the field, so that the last weights have to do.
+PURE = DataSelection("PURE", "pure", "80-20", "train", validation=True)
+UBFC = DataSelection("UBFC-rPPG", "ubfc-rppg", "80-20", "train", validation=True)
+MMPD_EASY = DataSelection("MMPD subset", "mmpd", "80-20", "train", FILTERS["mmpd-simple"], validation=True)
+ALL_UBFC = DataSelection("UBFC-rPPG", "ubfc-rppg")
+ALL_MMPD = DataSelection("MMPD", "mmpd")
+# The usual splits of PURE and UBFC-rPPG have no validation subset, hence the weights of the last epoch are tested.
 WITHIN = (
-    (Recordings("PURE", "pure", "pure-60-40", "train"), Recordings("PURE", "pure", "pure-60-40")),
-    (Recordings("UBFC-rPPG", "ubfc-rppg", "ubfc-30-12", "train"), Recordings("UBFC-rPPG", "ubfc-rppg", "ubfc-30-12")),
+    (DataSelection("PURE", "pure", "pure-60-40", "train"), DataSelection("PURE", "pure", "pure-60-40")),
     (
-        Recordings("MMPD", "mmpd", "mmpd-7-1-2", "train", validation=True),
-        Recordings("MMPD", "mmpd", "mmpd-7-1-2"),
+        DataSelection("UBFC-rPPG", "ubfc-rppg", "ubfc-30-12", "train"),
+        DataSelection("UBFC-rPPG", "ubfc-rppg", "ubfc-30-12"),
+    ),
+    (
+        DataSelection("MMPD", "mmpd", "mmpd-7-1-2", "train", validation=True),
+        DataSelection("MMPD", "mmpd", "mmpd-7-1-2"),
     ),
 )
 
 
-def _rows(*pairs: tuple[Recordings, Recordings]) -> tuple[Arm, ...]:
-    """All classical methods on each test set, and all networks on each pair."""
-    tests = list(dict.fromkeys(test.label for _, test in pairs))
-    first = {label: next(test for _, test in pairs if test.label == label) for label in tests}
+def _rows(*pairs: tuple[DataSelection, DataSelection]) -> tuple[Experiment, ...]:
+    """Combine the classical methods with each test set, and all networks with each pair of training and test set."""
+    tests: dict[str, DataSelection] = {}
+    for _, test in pairs:
+        tests.setdefault(test.label, test)
     return (
-        *(Arm(method, None, first[label], network=method) for label in tests for method in BASELINES),
+        *(Experiment(method, None, test, network=method) for test in tests.values() for method in BASELINES),
         *(
-            Arm(entry.title, train, test, network=network)
+            Experiment(entry.title, train, test, network=network)
             for train, test in pairs
             for network, entry in NETWORKS.items()
         ),
     )
 
 
-def _ablation(*variants: tuple[str, str, Mapping[str, Any], Mapping[str, Any]]) -> tuple[Arm, ...]:
-    """Variants of physFSUNet, all trained on PURE and tested on MMPD, as in the paper; the first is the paper's own."""
+def _ablation(*variants: tuple[str, str, Mapping[str, Any], Mapping[str, Any]]) -> tuple[Experiment, ...]:
+    """Variants of physFSUNet, trained on PURE and tested on MMPD as in the paper; the first is the unmodified one.
+
+    Args:
+        variants: label, published variant, config and loss settings of each row.
+    """
     return tuple(
-        Arm(label, PURE, ALL_MMPD, config=config, loss=loss, variant=variant)
+        Experiment(label, PURE, ALL_MMPD, config=config, loss=loss, variant=variant)
         for label, variant, config, loss in variants
     )
 
@@ -146,7 +183,7 @@ STUDIES = {
         ),
         Study(
             "ablation-fusion",
-            "What goes in: fusion, raw frames, differences (Table IV)",
+            "Network input: fusion, raw frames, differences (Table IV)",
             _ablation(
                 ("fusion", "", {}, {}),
                 ("raw frames", "raw frames", {"input": "raw"}, {}),
@@ -170,7 +207,7 @@ STUDIES = {
         ),
         Study(
             "ablation-loss",
-            "Loss (Table VII), and what the heart-rate loss gives",
+            "Loss (Table VII), with and without its heart-rate term",
             _ablation(
                 ("hybrid", "", {}, {}),
                 ("hybrid without heart-rate loss", "no heart-rate loss", {}, {"heart_rate": False}),
@@ -182,7 +219,4 @@ STUDIES = {
         ),
     )
 }
-
-
-def _said(settings: Mapping[str, Any]) -> list[str]:
-    return [f"{key} {value}" for key, value in settings.items()]
+"""Studies that fill a table, by name."""

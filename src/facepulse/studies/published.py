@@ -1,13 +1,13 @@
-"""What was published for the tables that a study repeats: physFSUNet's own figures and those of its rivals.
+"""Published figures for the tables that a study repeats: physFSUNet and the methods that it is compared with.
 
-Of physFSUNet's paper (arXiv 2507.07795) only the text could be read, not its tables I to VIII. So a figure of its own
-is a number where the text states it, a bound where the text ranks it among known rows, and None where nothing is known.
-Rows of rivals come from the papers that the text copies "most data for the comparison methods" from; that the two it
-quotes agree (8.98 and 13.94 bpm) supports this. Which of these rows its tables print is not known.
+Of physFSUNet's paper (arXiv 2507.07795) only the text was available, not tables I to VIII. A figure of physFSUNet is
+therefore a number if the text states it, a bound if the text ranks it among known rows, and None otherwise. Rows of
+other methods come from the papers from which the text takes "most data for the comparison methods"; the two figures
+that the text quotes, 8.98 and 13.94 bpm, are in these papers. It is unknown which of these rows the tables print.
 
-One of the two is doubtful: the 13.94 bpm of PhysNet from PURE to MMPD, on which "45.6 % improvement over PhysNet"
-rests, is in RhythmMamba's table equal to TS-CAN's row in every column, and almost certainly belongs to TS-CAN alone:
-rPPG-Toolbox has 13.93 for TS-CAN and 13.21 for PhysNet. Against 13.21 the improvement is 42.6 %.
+The 13.94 bpm of PhysNet from PURE to MMPD, on which the "45.6 % improvement over PhysNet" rests, is doubtful: the row
+in RhythmMamba's table is identical to that of TS-CAN in every column and most likely belongs to TS-CAN alone.
+rPPG-Toolbox reports 13.93 for TS-CAN and 13.21 for PhysNet. Compared with 13.21, the improvement is 42.6 %.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-# A figure as it is known: a number; a bound or an estimate in words, as "< 0.89" or "about 8.5"; or nothing.
+# A number, a bound or an estimate in words ("< 0.89", "about 8.5"), or None if the figure is unknown.
 Figure: TypeAlias = float | str | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One network, trained and tested once.
+class PublishedRow:
+    """Published errors of one network with one training set and one test set.
 
     Attributes:
-        network: as its authors spell it.
-        trained_on: data set; None for methods that are not trained.
-        tested_on: data set.
+        network: name as its authors spell it.
+        trained_on: dataset; None for methods without training.
+        tested_on: dataset.
         mae: mean absolute error of heart rate, bpm.
         rmse: root mean square error of heart rate, bpm.
         mape: mean absolute percentage error of heart rate, %.
         pearson: correlation of estimated and true heart rates.
-        source: where the figures can be read.
-        variant: of an ablation, what is left out or exchanged; empty for the network as it is.
-        note: what to know before comparing; may be empty.
+        source: publication and table or section of the figures.
+        variant: in an ablation, the component that is removed or replaced; empty for the unmodified network.
+        note: remarks on the comparison; may be empty.
     """
 
     network: str
@@ -48,15 +48,20 @@ class Row:
     variant: str = ""
     note: str = ""
 
+    @property
+    def publication(self) -> str:
+        """Short name of the source."""
+        return self.source.partition(",")[0]
+
 
 @dataclass(frozen=True, kw_only=True)
-class CostRow(Row):
-    """A row of table VIII: what a network costs, beside its error.
+class PublishedCost(PublishedRow):
+    """Row of table VIII: computational cost of a network and its error.
 
     Attributes:
-        parameters: how many.
-        mmacs: millions of multiply-accumulates a frame of 128x128 pixels, in clips of 30 s.
-        memory_mb: as printed; the paper does not say of what.
+        parameters: number of parameters.
+        mmacs: millions of multiply-accumulates per frame of 128x128 pixels, in clips of 30 s.
+        memory_mb: memory as printed; the paper does not define it.
     """
 
     parameters: float
@@ -65,36 +70,37 @@ class CostRow(Row):
 
 
 @dataclass(frozen=True)
-class Table:
+class PublishedTable:
     """One of the paper's tables, as far as it is known.
 
     Attributes:
-        number: in the paper.
-        title: what is compared.
-        protocol: under which terms, in words.
-        rows: physFSUNet's own first.
+        number: number in the paper.
+        title: subject of the comparison.
+        protocol: data, splits and heart-rate estimation, in words.
+        rows: rows; those of physFSUNet come first.
     """
 
     number: str
     title: str
     protocol: str
-    rows: tuple[Row, ...]
+    rows: tuple[PublishedRow, ...]
 
-    def of(self, network: str, trained_on: str | None, tested_on: str) -> tuple[Row, ...]:
-        """Rows of one network, train set and test set: more than one where sources differ, or in an ablation.
+    def find(self, network: str, trained_on: str | None, tested_on: str) -> tuple[PublishedRow, ...]:
+        """Find the rows of a network, training set and test set: several if sources differ, or in an ablation.
 
         Args:
-            network: in any spelling that differs in case and hyphens only, so also as in `NETWORKS`.
-            trained_on: likewise.
-            tested_on: likewise.
+            network: name, in any spelling that differs in case and punctuation only, such as a key of `NETWORKS`.
+            trained_on: dataset, likewise; None for methods without training.
+            tested_on: dataset, likewise.
         """
-        wanted = tuple(map(_plain, (network, trained_on, tested_on)))
+        wanted = tuple(map(plain_name, (network, trained_on, tested_on)))
         return tuple(
-            row for row in self.rows if tuple(map(_plain, (row.network, row.trained_on, row.tested_on))) == wanted
+            row for row in self.rows if tuple(map(plain_name, (row.network, row.trained_on, row.tested_on))) == wanted
         )
 
 
-def _plain(name: str | None) -> str:
+def plain_name(name: str | None) -> str:
+    """Reduce a name to lower-case letters and digits, so that `TS-CAN` equals `tscan`; None to an empty string."""
     return "".join(letter for letter in (name or "").casefold() if letter.isalnum())
 
 
@@ -104,28 +110,28 @@ TOOLBOX = "rPPG-Toolbox, NeurIPS 2023, table 2"
 ISSUE = "rPPG-Toolbox on GitHub, issue"
 
 WITHIN = (
-    "trained and tested within one data set: PURE 60 % for training and 40 % for testing; UBFC-rPPG the first 30 "
-    "recordings and the last 12; MMPD, all of it, 7:1:2 for training, validation and testing; one heart rate a "
+    "trained and tested within one dataset: PURE 60 % for training and 40 % for testing; UBFC-rPPG the first 30 "
+    "recordings and the last 12; MMPD, all of it, 7:1:2 for training, validation and testing; one heart rate per "
     "recording, second-order Butterworth band-pass and Welch spectrum"
 )
 ACROSS = (
-    "rPPG-Toolbox's: 80 % of the training set for training and 20 % for choosing the epoch; all of the test set; one "
-    "heart rate a recording, second-order Butterworth band-pass and Welch spectrum, 45 to 150 bpm"
+    "as in rPPG-Toolbox: 80 % of the training set for training and 20 % for choosing the epoch; all of the test set; "
+    "one heart rate per recording, second-order Butterworth band-pass and Welch spectrum, 45 to 150 bpm"
 )
 SUBSET = "MMPD subset"  # LIGHT 1, 2 and 3, MOTION 1, EXERCISE 2, SKIN_COLOR 3
 ABLATION = f"trained on PURE, tested on MMPD; {ACROSS}"
 
-COPIED = "the same as TS-CAN's row in every column, so almost certainly not PhysNet's; rPPG-Toolbox has 13.21"
+COPIED = "identical to TS-CAN's row in every column, so most likely not PhysNet's; rPPG-Toolbox reports 13.21"
 NOT_IN_TABLE_I = "not in the paper's table I, whose text ranks physFSUNet second, behind RhythmFormer"
-OWN_RUN = "a user's run; the paper's own rows from this training set have no copy elsewhere"
+OWN_RUN = "a user's run; the paper's own rows with this training set are not published elsewhere"
 
 
 def _rows(
     source: str, trained_on: str | None, tested_on: str, figures: Mapping[str, tuple[Figure, ...]], note: str = ""
-) -> tuple[Row, ...]:
-    """Rows of one source: figures are MAE, RMSE, MAPE, Pearson of each network."""
+) -> tuple[PublishedRow, ...]:
+    """Rows of one source; `figures` are MAE, RMSE, MAPE and Pearson's r of each network."""
     return tuple(
-        Row(
+        PublishedRow(
             network=network,
             trained_on=trained_on,
             tested_on=tested_on,
@@ -142,10 +148,10 @@ def _rows(
 
 def _own(
     trained_on: str, tested_on: str, mae: Figure, *others: Figure, section: str, variant: str = "", note: str = ""
-) -> Row:
-    """A row of physFSUNet itself: MAE, RMSE, MAPE, Pearson."""
+) -> PublishedRow:
+    """Row of physFSUNet: MAE and, if known, RMSE, MAPE and Pearson's r."""
     rmse, mape, pearson = others or (None, None, None)
-    return Row(
+    return PublishedRow(
         network="physFSUNet",
         trained_on=trained_on,
         tested_on=tested_on,
@@ -159,9 +165,9 @@ def _own(
     )
 
 
-LOST = "printed in table I, which could not be read; the text says only that all networks do well here"
+LOST = "printed in table I, which was not available; the text states only that all networks do well here"
 
-TABLE_I = Table(
+TABLE_I = PublishedTable(
     "I",
     "within PURE, UBFC-rPPG and MMPD",
     WITHIN,
@@ -227,10 +233,10 @@ TABLE_I = Table(
     ),
 )
 
-FIRST_IN_THREE = "bounds: first in RMSE and MAPE and second in Pearson of a table that holds RhythmFormer's row"
-FIRST_BUT_FOR_PEARSON = "bounds: first in all but Pearson, second there, of a table that holds RhythmFormer's row"
+FIRST_IN_THREE = "bounds: first in RMSE and MAPE and second in Pearson's r of a table with RhythmFormer's row"
+FIRST_BUT_FOR_PEARSON = "bounds: first in all but Pearson's r, second there, of a table with RhythmFormer's row"
 
-TABLE_II = Table(
+TABLE_II = PublishedTable(
     "II",
     "from PURE and from UBFC-rPPG to MMPD",
     ACROSS,
@@ -288,10 +294,10 @@ TABLE_II = Table(
     ),
 )
 
-FIRST_IN_ALL = "bounds: first in all four figures of a table that holds RhythmFormer's row"
-FIRST_UNKNOWN = "first in all four figures, of rows that were never published elsewhere"
+FIRST_IN_ALL = "bounds: first in all four figures of a table with RhythmFormer's row"
+FIRST_UNKNOWN = "first in all four figures, among rows that are not published elsewhere"
 
-TABLE_III = Table(
+TABLE_III = PublishedTable(
     "III",
     "from PURE and from a subset of MMPD to UBFC-rPPG",
     f"{ACROSS}; the subset of MMPD has LIGHT 1, 2 and 3, MOTION 1, EXERCISE 2 and SKIN_COLOR 3",
@@ -344,13 +350,13 @@ TABLE_III = Table(
 )
 
 
-def _ablation(number: str, title: str, variants: Mapping[str, tuple[str, str]]) -> Table:
-    """A table of physFSUNet from PURE to MMPD: the whole, then {variant: (MAE in words, what the text says)}."""
+def _ablation(number: str, title: str, variants: Mapping[str, tuple[str, str]]) -> PublishedTable:
+    """Ablation of physFSUNet from PURE to MMPD; `variants` are MAE in words and the statement of the text."""
     rows = [_own("PURE", "MMPD", 7.58, section="III-E")]
-    for variant, (mae, said) in variants.items():
-        note = f"derived: the text says {said} than 7.58"
+    for variant, (mae, statement) in variants.items():
+        note = f"derived: the text states {statement} than 7.58"
         rows.append(_own("PURE", "MMPD", mae, section="III-E", variant=variant, note=note))
-    return Table(number, title, ABLATION, tuple(rows))
+    return PublishedTable(number, title, ABLATION, tuple(rows))
 
 
 TABLE_IV = _ablation(
@@ -382,8 +388,8 @@ def _cost(
     *,
     source: str,
     note: str = "",
-) -> CostRow:
-    return CostRow(
+) -> PublishedCost:
+    return PublishedCost(
         network=network,
         trained_on="PURE",
         tested_on="MMPD",
@@ -399,10 +405,10 @@ def _cost(
 COPIED_COSTS = f"{MAMBA}, tables 2 (MAE) and 5"
 BOTH = f"{PAPER}, section III-F; MAE and multiply-accumulates: {COPIED_COSTS}"
 
-TABLE_VIII = Table(
+TABLE_VIII = PublishedTable(
     "VIII",
-    "cost, beside the error from PURE to MMPD",
-    f"errors: {ACROSS}; multiply-accumulates: a frame of 128x128 pixels, in clips of 30 s; memory: not said of what",
+    "cost and error from PURE to MMPD",
+    f"errors: {ACROSS}; multiply-accumulates: a frame of 128x128 pixels, in clips of 30 s; memory: not defined",
     (
         _cost("physFSUNet", 7.58, 831_000, None, 3375.0, source=f"{PAPER}, section III-F"),
         _cost("PhysNet", 13.94, 769_000, 438.24, source=BOTH, note=f"its MAE is {COPIED}"),
@@ -416,7 +422,7 @@ TABLE_VIII = Table(
             "> 4500",
             source=BOTH,
             note="the upper end of the paper's range of parameters; 1.98 million, to which the multiply-accumulates "
-            "belong, where a pool of 4x4 comes before the dense layer",
+            "belong, with a pool of 4x4 before the dense layer",
         ),
         _cost("TS-CAN", 13.94, 1_980_000, 744.45, source=COPIED_COSTS),
         _cost(
@@ -426,13 +432,13 @@ TABLE_VIII = Table(
             373.72,
             "> 4500",
             source=BOTH,
-            note="7.44 million without the pool of 4x4 before the dense layer, likelier to be what the paper ran",
+            note="7.44 million without the pool of 4x4 before the dense layer, more likely what the paper ran",
         ),
         _cost("RhythmMamba", 10.44, 1_070_000, 80.90, source=COPIED_COSTS),
     ),
 )
 
-TABLES: dict[str, Table] = {
+TABLES: dict[str, PublishedTable] = {
     "table1": TABLE_I,
     "table2": TABLE_II,
     "table3": TABLE_III,
