@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, TypeAlias
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -25,6 +25,16 @@ CAPTION = (
 )
 PUBLISHED = [row for row in TABLES["cost"].rows if isinstance(row, PublishedCost)]
 MARKERS = "osD^v<>Pp*hX"
+
+Location: TypeAlias = Literal["outside right upper", "outside right lower"]
+
+
+class _Point(NamedTuple):
+    """Network in the figure."""
+
+    network: str
+    parameters: float
+    mae: float
 
 
 @dataclass(frozen=True)
@@ -114,27 +124,24 @@ def cost_figure(costs: Sequence[Cost], maes: Mapping[str, float | None], tested:
 
 def draw_costs(axes: Axes, costs: Sequence[Cost], maes: Mapping[str, float | None], tested: str) -> None:
     """Draw one marker per network, filled if measured here and hollow if published; arguments as of `cost_figure`."""
-    measured = [(cost.network, cost.parameters, mae) for cost in costs if (mae := maes.get(cost.network)) is not None]
-    published = [(row.network, row.parameters, row.mae) for row in PUBLISHED if isinstance(row.mae, float)]
-    names = dict.fromkeys(plain_name(name) for name, _, _ in (*published, *measured))
+    known = [(cost, mae) for cost in costs if (mae := maes.get(cost.network)) is not None]
+    measured = [_Point(cost.network, cost.parameters, mae) for cost, mae in known]
+    published = [_Point(row.network, row.parameters, row.mae) for row in PUBLISHED if isinstance(row.mae, float)]
+    names = dict.fromkeys(plain_name(point.network) for point in (*published, *measured))
     markers = {name: MARKERS[number % len(MARKERS)] for number, name in enumerate(names)}
     drawing = axes.get_figure(root=True)
     assert drawing is not None
-    places: tuple[Literal["outside right upper", "outside right lower"], ...] = (
-        "outside right upper",
-        "outside right lower",
-    )
-    series = (
-        ("published, from PURE to MMPD", published, "none", html.REFERENCE),
-        (f"this study, {tested}", measured, html.ESTIMATE, html.ESTIMATE),
-    )
-    for place, (title, points, fill, color) in zip(places, series, strict=True):
+    for title, points, fill, color, top in (
+        ("published, from PURE to MMPD", published, "none", html.REFERENCE, True),
+        (f"this study, {tested}", measured, html.ESTIMATE, html.ESTIMATE, False),
+    ):
         handles = [
             axes.plot(x, y, markers[plain_name(name)], color=color, mfc=fill, ms=6, label=name)[0]
             for name, x, y in points
         ]
         if handles:
-            drawing.legend(handles=handles, title=title, loc=place, fontsize=8, alignment="left")
+            location: Location = "outside right upper" if top else "outside right lower"
+            drawing.legend(handles=handles, title=title, loc=location, fontsize=8, title_fontsize=8, alignment="left")
     axes.set(xscale="log", xlabel="parameters, millions", ylabel="MAE, bpm")
     axes.xaxis.set_major_locator(FixedLocator([n * 1e6 for n in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)]))
     axes.xaxis.set_minor_locator(NullLocator())
