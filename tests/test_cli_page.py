@@ -10,7 +10,7 @@ import pytest
 
 import facepulse
 from facepulse import errors
-from facepulse.cli import VERBS, console
+from facepulse.cli import COMMANDS, console
 from facepulse.measurement import Measurement, Window
 from facepulse.rppg.hrv import Hrv
 
@@ -37,12 +37,12 @@ def measurement() -> Measurement:
         hrv=Hrv(60.0, None, None, None, None, 9.0, 1.0, {"rmssd_ms": "too short"}),
         waveform=zeros.astype(np.float32),
         warnings=("a remark",),
-        picture=np.zeros((2, 2, 3), np.uint8),
+        image=np.zeros((2, 2, 3), np.uint8),
     )
 
 
 def test_commands_are_those_of_the_command_line() -> None:
-    assert first_column("# Command line") == [verb.__name__ for verb in VERBS]
+    assert first_column("# Command line") == [command.__name__ for command in COMMANDS]
 
 
 def test_fields_of_a_measurement_are_those_of_its_json() -> None:
