@@ -1,6 +1,6 @@
 """Waveforms of a network of open-rppg 0.1.1, for `external_methods.py`; runs in an environment of its own.
 
-python open_rppg.py NETWORK VIDEO...    prints a line of JSON a video: hr and SQI (its own), fps, waveform, times
+python open_rppg.py NETWORK VIDEO...    prints one line of JSON per video: its hr and SQI, fps, waveform, times
 """
 
 import json
@@ -9,14 +9,14 @@ import sys
 
 import rppg
 
-logging.getLogger("open-rppg").setLevel(logging.ERROR)  # it warns of every video that is not all key frames
+logging.getLogger("open-rppg").setLevel(logging.ERROR)  # it warns of every video with frames other than key frames
 model = rppg.Model(sys.argv[1])
-fresh = model.state  # a recurrent network would begin with the video before
+initial_state = model.state  # restored for each video, as a recurrent network keeps the state of the last
 for path in sys.argv[2:]:
-    model.state = fresh
+    model.state = initial_state
     model.process_video(path)
-    own = model.hr(return_hrv=False) or {}  # a failure in the variability would hide the heart rate
-    result = {key: None if own.get(key) is None else float(own[key]) for key in ("hr", "SQI")}
+    rates = model.hr(return_hrv=False) or {}  # with variability, its failure would also lose the heart rate
+    result = {key: None if rates.get(key) is None else float(rates[key]) for key in ("hr", "SQI")}
     waveform, times = model.bvp(raw=True)
     result |= {"fps": model.fps, "waveform": [float(value) for value in waveform], "times": [float(t) for t in times]}
     print(json.dumps(result))
