@@ -23,7 +23,7 @@ from facepulse.training.recomputation import recompute
 def step(
     name: str, frames: int, size: int, batch: int, precision: str, compiled: bool, recomputed: bool, runs: int
 ) -> dict:
-    """Measure the median seconds of a step, and the peak memory of tensors on a GPU in MiB (None on a CPU)."""
+    """Measure the median seconds per step, and the peak memory of tensors on a GPU in MiB (None on a CPU)."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True

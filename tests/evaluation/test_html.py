@@ -40,11 +40,11 @@ def test_text_is_escaped() -> None:
 
 def test_every_mark_that_a_figure_refers_to_exists() -> None:
     parsed = Page(figure(draw, "caption"))
-    there = {value for name, value in parsed.attributes if name == "id"}
-    wanted = {value[1:] for name, value in parsed.attributes if name == "xlink:href"}
-    wanted |= {value[5:-1] for name, value in parsed.attributes if name == "clip-path"}
-    assert wanted
-    assert wanted <= there
+    ids = {value for name, value in parsed.attributes if name == "id"}
+    references = {value[1:] for name, value in parsed.attributes if name == "xlink:href"}
+    references |= {value[5:-1] for name, value in parsed.attributes if name == "clip-path"}
+    assert references
+    assert references <= ids
 
 
 def test_figures_use_the_text_colour_of_the_page_and_are_reproducible() -> None:

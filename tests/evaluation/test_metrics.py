@@ -142,9 +142,9 @@ def test_macc_equals_a_plain_loop(seed, length):
 
 def test_macc_ignores_delay_sign_and_scale():
     t = np.arange(300) / 30
-    wave = np.sin(2 * np.pi * 1.2 * t) + 0.3 * np.sin(2 * np.pi * 2.4 * t)
-    assert macc(wave, -3 * np.roll(wave, 7) + 5) == pytest.approx(1)
-    assert macc(wave, np.ones(300)) == 0
+    waveform = np.sin(2 * np.pi * 1.2 * t) + 0.3 * np.sin(2 * np.pi * 2.4 * t)
+    assert macc(waveform, -3 * np.roll(waveform, 7) + 5) == pytest.approx(1)
+    assert macc(waveform, np.ones(300)) == 0
 
 
 def test_errors_equal_a_calculation_by_hand():

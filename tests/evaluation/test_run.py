@@ -89,7 +89,7 @@ def test_row_equals_the_protocol_applied_to_the_same_samples(four: Path) -> None
     assert row.reference_bpm == heart_rate(reference, 30.0, protocol)
     assert row.snr_db == snr_db(estimate, 30.0, row.reference_bpm, protocol)
     assert row.own_snr_db == snr_db(estimate, 30.0, row.bpm, protocol)
-    assert row.macc == macc(*(filtered(wave, 30.0, protocol) for wave in (estimate, reference)))
+    assert row.macc == macc(*(filtered(waveform, 30.0, protocol) for waveform in (estimate, reference)))
 
 
 def test_reference_of_another_rate_gives_an_error(one) -> None:

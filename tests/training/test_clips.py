@@ -56,7 +56,7 @@ def test_crops_are_cut_to_the_margin_and_resized(tmp_path: Path) -> None:
 
 
 def test_weight_sets_the_number_of_clips_and_no_clip_is_repeated_before_all_were_used(tmp_path: Path) -> None:
-    found = clips(tmp_path, *(SmallRecording(name, name) for name in "abcd"), weight=0.5)  # 12 clips, 6 an epoch
+    found = clips(tmp_path, *(SmallRecording(name, name) for name in "abcd"), weight=0.5)  # 12 clips, 6 per epoch
 
     assert len(found) == 6
     names = Counter(found.clip(epoch, i).name for epoch in range(4) for i in range(6))

@@ -276,15 +276,15 @@ def test_wrong_arguments_are_named(call, message):
 
 @pytest.mark.parametrize("scale", [1e-5, 1e5])
 def test_negative_pearson_is_independent_of_the_unit(scale):
-    wave = torch.sin(torch.arange(160) * 2 * math.pi * 1.2 / 30)[None]
-    assert float(negative_pearson(scale * wave, wave / scale)) == pytest.approx(0, abs=1e-5)
+    waveform = torch.sin(torch.arange(160) * 2 * math.pi * 1.2 / 30)[None]
+    assert float(negative_pearson(scale * waveform, waveform / scale)) == pytest.approx(0, abs=1e-5)
 
 
 def test_target_that_is_not_finite_is_refused():
-    wave = torch.sin(torch.arange(160.0) / 4)[None]
-    broken = wave.clone()
+    waveform = torch.sin(torch.arange(160.0) / 4)[None]
+    broken = waveform.clone()
     broken[0, 7] = float("nan")
     with pytest.raises(ValueError, match="target must be finite"):
-        heart_rate_kl(wave, broken, 30)
+        heart_rate_kl(waveform, broken, 30)
     with pytest.raises(ValueError, match="at least two samples"):
-        heart_rate_kl(wave[:, :1], wave[:, :1], 30)
+        heart_rate_kl(waveform[:, :1], waveform[:, :1], 30)

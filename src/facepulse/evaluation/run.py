@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from facepulse._types import Floats
 from facepulse.datasets import splits
 from facepulse.datasets.cache import PreparedRecording
+from facepulse.datasets.recording import DatasetError
 from facepulse.errors import FacepulseError, TooShortError, UsageError
 from facepulse.evaluation import metrics
 from facepulse.evaluation.predictors import Prediction, Predictor, find_predictor
@@ -64,27 +65,15 @@ def evaluate(
     predictor = find_predictor(model, recipe) if isinstance(model, str) else model
     predictor.check(settings)
 
-    wholes: list[Row] = []
-    windows: list[Row] = []
+    evaluated: list[_EvaluatedRecording] = []
     failed: list[Failure] = []
-    traces: dict[str, Trace] = {}
     for done, recording in enumerate(recordings):
         if progress is not None:
             progress(done, len(recordings))
         try:
-            segments = _predict_segments(recording, predictor)
-            longest = max(segments, key=len)
-            whole = longest.row(recording, recipe)
-            windows += [window.row(recording, recipe) for window in _windows(segments, window_s)]
+            evaluated.append(_evaluate_recording(recording, predictor, recipe, window_s))
         except FacepulseError as error:
             failed.append(Failure(recording.name, recording.subject, str(error)))
-            continue
-        except OSError as error:
-            reason = f"{recording.path}: cannot be read ({error.strerror}); prepare it again"
-            failed.append(Failure(recording.name, recording.subject, reason))
-            continue
-        wholes.append(whole)
-        traces[recording.name] = longest.trace(recipe)
     if progress is not None:
         progress(len(recordings), len(recordings))
     return Evaluation(
@@ -98,10 +87,10 @@ def evaluate(
         selection=selection,
         sha256={recording.name: recording.sha256 for recording in recordings},
         window_s=window_s,
-        recordings=tuple(wholes),
-        windows=tuple(windows),
+        recordings=tuple(each.whole for each in evaluated),
+        windows=tuple(window for each in evaluated for window in each.windows),
         failed=tuple(failed),
-        traces=traces,
+        traces={each.whole.recording: each.trace for each in evaluated},
     )
 
 
@@ -212,6 +201,26 @@ class _PredictedSegment:
             filtered(self.prediction.waveform, self.fps, protocol),
             filtered(self.reference, self.fps, protocol) if self.kind == "ppg" else None,
         )
+
+
+class _EvaluatedRecording(NamedTuple):
+    """Rows of one recording and of its windows, and the waveforms of the recording's row."""
+
+    whole: Row
+    windows: list[Row]
+    trace: Trace
+
+
+def _evaluate_recording(
+    recording: PreparedRecording, predictor: Predictor, protocol: Protocol, window_s: float
+) -> _EvaluatedRecording:
+    try:
+        segments = _predict_segments(recording, predictor)
+    except OSError as error:
+        raise DatasetError(f"{recording.path}: cannot be read ({error.strerror}); prepare it again") from error
+    longest = max(segments, key=len)
+    windows = [window.row(recording, protocol) for window in _windows(segments, window_s)]
+    return _EvaluatedRecording(longest.row(recording, protocol), windows, longest.trace(protocol))
 
 
 def _predict_segments(recording: PreparedRecording, predictor: Predictor) -> list[_PredictedSegment]:

@@ -3,7 +3,7 @@
 All losses take (B, T) waveforms, are computed clip by clip and averaged over the batch. Each clip is standardised
 first, so that unit and offset of a waveform do not matter (except for `mse`).
 
-The paper takes its frequency losses from RhythmFormer, whose code has two faults: the cross-entropy reads a normalised
+The paper takes its frequency losses from RhythmFormer, whose code has two faults: the cross-entropy takes a normalised
 spectrum as logits, so that it spans less than one nat, and the heart-rate loss is computed from an argmax outside the
 graph, so that its gradient is zero. The functions named `..._as_published` reproduce that code for comparison;
 the others, the default, implement the equations and are differentiable with respect to the prediction.

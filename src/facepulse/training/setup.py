@@ -22,12 +22,12 @@ from facepulse.training.settings import Loss, Settings
 LossFunction = Callable[[Tensor, Tensor, int], Tensor]  # of prediction (B, T), target (B, T) and epoch
 
 
-def choose_device(wanted: str) -> str:
+def choose_device(device: str) -> str:
     """Return "cpu" or "cuda" for a device setting, which may be "auto"."""
     available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
+    if device == "cuda" and not available:
         raise UsageError("there is no GPU that torch can use here: set hardware.device to cpu")
-    return "cuda" if available and wanted != "cpu" else "cpu"
+    return "cuda" if available and device != "cpu" else "cpu"
 
 
 def load_start(network: nn.Module, weights: str) -> ModelCard:
