@@ -1,4 +1,4 @@
-"""Checkpoints of rPPG-Toolbox: recognised, loaded whole, computed as its tables have it; all else gets one line."""
+"""Checkpoints of rPPG-Toolbox: recognition, loading, computation as in its layer tables, and errors of one line."""
 
 import pickle
 from pathlib import Path
@@ -12,8 +12,7 @@ torch = pytest.importorskip("torch")
 import toolbox_checkpoints  # noqa: E402
 from facepulse import load_model, measure  # noqa: E402
 from facepulse.errors import UsageError  # noqa: E402
-from facepulse.inference.model_card import ModelCard  # noqa: E402
-from facepulse.inference.registry import NETWORKS as REGISTRY  # noqa: E402
+from facepulse.inference.registry import NETWORKS  # noqa: E402
 from facepulse.inference.toolbox import LAYOUTS, load_checkpoint  # noqa: E402
 from facepulse.inference.weights import load_with_card, read_card, save_model  # noqa: E402
 from facepulse.models import PhysNet  # noqa: E402
@@ -21,7 +20,7 @@ from facepulse.rppg.protocols import PROTOCOLS  # noqa: E402
 from facepulse.rppg.spectrum import heart_rate  # noqa: E402
 from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames  # noqa: E402
 
-NETWORKS = ("deepphys", "ts-can", "efficientphys")
+every_layout = pytest.mark.parametrize("network", LAYOUTS)
 
 
 def written(path: Path, state: object) -> Path:
@@ -33,21 +32,49 @@ def wrapped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {f"module.{name}": tensor for name, tensor in state.items()}
 
 
-@pytest.mark.parametrize("size", [36, 72, 96, 128])
-@pytest.mark.parametrize("network", NETWORKS)
-def test_a_checkpoint_becomes_the_network_that_its_tensors_imply(network: str, size: int, tmp_path: Path) -> None:
-    state = toolbox_checkpoints.state(network, size)
-    loaded = load_model(written(tmp_path / f"PURE_{network.replace('-', '').upper()}.pth", wrapped(state)))
-    assert type(loaded) is REGISTRY[network].load().network
-    assert loaded.config == REGISTRY[network].load().config(size=size)
+@every_layout
+def test_checkpoint_is_recognised_and_loaded_completely_and_gets_a_card(network: str, tmp_path: Path) -> None:
+    state = toolbox_checkpoints.state(network)
+    path = written(tmp_path / f"PURE_{network.replace('-', '').upper()}.pth", wrapped(state))
+    loaded, card = load_with_card(path)
+    assert type(loaded) is NETWORKS[network].load().network
     assert not loaded.training
-    assert len(loaded.state_dict()) == len(state)
-    total = sum(tensor.double().sum() for tensor in state.values())
-    assert sum(tensor.double().sum() for tensor in loaded.state_dict().values()) == pytest.approx(total.item())
+    found = loaded.state_dict()
+    used = {name: tensor for name, tensor in state.items() if "qkv_linear" not in name}
+    assert len(found) == len(used)
+    for name, tensor in found.items():
+        assert torch.equal(tensor.flatten(), used[LAYOUTS[network].theirs(name)].flatten()), name
+
+    assert (card.name, card.network, card.margin, card.fps) == (path.stem, network, 0.25, 30.0)
+    assert card.output == ("waveform" if network == "rhythmformer" else "derivative")
+    assert card.frames % (2 * loaded.multiple) == 0
+    assert card.size == getattr(loaded.config, "size", 72)
+    assert save_model(loaded, card, tmp_path / "x.safetensors") == card
+    frames = torch.randint(0, 256, (1, 3, 2 * loaded.multiple, 36, 36), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.equal(load_model(tmp_path / "x.safetensors")(frames), loaded(frames))
+    with pytest.raises(UsageError, match=r"\.pth has no card: load_with_card makes one"):
+        read_card(path)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_it_computes_what_the_layer_tables_say(network: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [36, 72, 96, 128])
+@pytest.mark.parametrize("network", toolbox_checkpoints.FRAME_NETWORKS)
+def test_config_of_a_checkpoint_follows_from_the_shapes_of_its_tensors(network: str, size: int, tmp_path: Path) -> None:
+    state = toolbox_checkpoints.state(network, size)
+    loaded = load_model(written(tmp_path / f"PURE_{network.replace('-', '').upper()}.pth", state))
+    assert loaded.config == NETWORKS[network].load().config(size=size)
+
+
+def test_rhythmformer_has_layers_in_the_toolbox_that_no_output_depends_on() -> None:
+    shapes = toolbox_checkpoints.shapes("rhythmformer")
+    sizes = {name: torch.Size(shape).numel() for name, shape in shapes.items() if name.endswith((".weight", ".bias"))}
+    unused = sum(size for name, size in sizes.items() if "qkv_linear" in name)
+    assert unused == 74_880
+    assert sum(sizes.values()) - unused == NETWORKS["rhythmformer"].figures.parameters
+
+
+@pytest.mark.parametrize("network", toolbox_checkpoints.FRAME_NETWORKS)
+def test_network_computes_the_layer_tables(network: str, tmp_path: Path) -> None:
     state = toolbox_checkpoints.state(network, 36)
     loaded = load_model(written(tmp_path / f"{network}.pth", state))
     frames = torch.randint(0, 256, (2, 20, 3, 36, 36), generator=torch.Generator().manual_seed(1))
@@ -55,17 +82,17 @@ def test_it_computes_what_the_layer_tables_say(network: str, tmp_path: Path) -> 
         found = loaded(frames.transpose(1, 2)).double()
     for clip, one in zip(frames, found, strict=True):
         expected = toolbox_checkpoints.waveform(network, state, clip)
-        # Nearly the same input: a variance of one grey level is added where frames are standardised.
+        # Nearly the same input: standardisation adds a variance of one grey level.
         torch.testing.assert_close(one, expected, rtol=0, atol=2e-3 * expected.std().item())
 
 
-def test_wrapped_or_not_is_the_same(tmp_path: Path) -> None:
+def test_checkpoint_of_data_parallel_loads_the_same(tmp_path: Path) -> None:
     state = toolbox_checkpoints.state("efficientphys", 36)
     one, other = (load_model(written(tmp_path / "x.pth", each)) for each in (state, wrapped(state)))
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
-def test_deepphys_and_ts_can_are_told_apart_by_name_alone(tmp_path: Path) -> None:
+def test_deepphys_and_ts_can_are_distinguished_by_the_name_of_the_file(tmp_path: Path) -> None:
     path = written(tmp_path / "best.pth", toolbox_checkpoints.state("ts-can", 36))
     assert type(load_checkpoint(path, "deepphys")[0]).__name__ == "DeepPhys"
     assert type(load_checkpoint(path, "ts-can")[0]).__name__ == "TSCAN"
@@ -77,36 +104,10 @@ def test_deepphys_and_ts_can_are_told_apart_by_name_alone(tmp_path: Path) -> Non
         load_checkpoint(path, "resnet")
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_what_was_loaded_is_saved_with_a_card(network: str, tmp_path: Path) -> None:
-    loaded = load_model(written(tmp_path / f"{network}.pth", toolbox_checkpoints.state(network, 36)))
-    card = ModelCard(
-        name="x",
-        network=network,
-        config={"size": 36},
-        multiple=loaded.multiple,
-        frames=180,
-        size=36,
-        margin=0.25,
-        fps=30.0,
-        normalisation=loaded.normalisation,
-        training_data="nothing",
-        protocol="none",
-        scores={},
-        licence="Apache-2.0",
-    )
-    save_model(loaded, card, tmp_path / "x.safetensors")
-    frames = torch.randint(0, 256, (1, 3, 20, 36, 36), dtype=torch.uint8)
-    with torch.no_grad():
-        assert torch.equal(load_model(tmp_path / "x.safetensors")(frames), loaded(frames))
-    with pytest.raises(UsageError, match=r"\.pth has no card: load_with_card makes one"):
-        read_card(tmp_path / f"{network}.pth")
-
-
-PUBLISHED = {  # bpm to what section 5.1 of the survey of the toolbox read with it on a synthetic face of its own
+PUBLISHED = {  # bpm to the rate that section 5.1 of the survey of the toolbox reports for a synthetic face
     "SCAMPS": {55: 53.2, 72: 72.1, 95: 94.9, 120: 120.0},
-    "UBFC-rPPG": {72: 74.3, 95: 95.8, 120: 120.4},  # reads the second harmonic at 55
-    "PURE": {55: 58.0, 120: 120.4},  # reads the second harmonic at 72 and 95
+    "UBFC-rPPG": {72: 74.3, 95: 95.8, 120: 120.4},  # measures the second harmonic at 55
+    "PURE": {55: 58.0, 120: 120.4},  # measures the second harmonic at 72 and 95
 }
 
 
@@ -123,34 +124,21 @@ def faces() -> dict[int, np.ndarray]:
 
 
 @pytest.mark.parametrize("trained_on", PUBLISHED)
-def test_released_weights_read_what_was_read_with_them_before(shared_data: Path, faces, trained_on: str) -> None:
+def test_released_weights_measure_the_published_rates(shared_data: Path, faces, trained_on: str) -> None:
     network = load_model(shared_data / "toolbox_weights" / f"{trained_on}_PhysNet_DiffNormalized.pth")
     assert type(network) is PhysNet
     for bpm, published in PUBLISHED[trained_on].items():
         with torch.no_grad():
-            slope = network(torch.from_numpy(faces[bpm]).permute(3, 0, 1, 2)[None])[0].double().numpy()
-        # It was trained on differences of the reference, and gives those of the pulse wave.
-        read = heart_rate(np.cumsum(slope), 30, PROTOCOLS["facepulse"])
-        assert read == pytest.approx(published, abs=3), bpm
+            derivative = network(torch.from_numpy(faces[bpm]).permute(3, 0, 1, 2)[None])[0].double().numpy()
+        # It was trained on differences of the reference, and predicts the derivative of the BVP.
+        measured = heart_rate(np.cumsum(derivative), 30, PROTOCOLS["facepulse"])
+        assert measured == pytest.approx(published, abs=3), bpm
 
 
-@pytest.mark.parametrize("network", LAYOUTS)
-def test_a_checkpoint_gets_the_card_of_its_kind(network: str, tmp_path: Path) -> None:
-    state = {LAYOUTS[network].theirs(ours): tensor for ours, tensor in REGISTRY[network].build().state_dict().items()}
-    if network in NETWORKS:
-        state = toolbox_checkpoints.state(network, 72)
-    loaded, card = load_with_card(written(tmp_path / f"{network}.pth", state))
-    assert (card.name, card.network, card.margin, card.fps) == (network, network, 0.25, 30.0)
-    assert card.output == ("waveform" if network == "rhythmformer" else "derivative")
-    assert card.frames % (2 * loaded.multiple) == 0
-    assert card.size == getattr(loaded.config, "size", 72)
-    assert save_model(loaded, card, tmp_path / "x.safetensors") == card
-
-
-def test_released_weights_measure_a_real_face_from_the_file_as_it_is(shared_data: Path) -> None:
-    """Their networks give slopes, whose second harmonic is higher than the first: unsummed, 106 bpm are read."""
+def test_released_weights_measure_a_real_face(shared_data: Path) -> None:
+    """The networks predict the derivative; without integration its second harmonic, 106 bpm, would be measured."""
     face, weights = shared_data / "evm_face" / "face.mp4", shared_data / "toolbox_weights"
-    # SCAMPS' people are computer graphics: its network reads 119 by itself. The skin has a say, too.
+    # SCAMPS' people are rendered: its network alone measures 119 bpm, and 52.7 only together with the regions.
     for name in ("UBFC-rPPG", "PURE", "SCAMPS"):
         result = measure(face, method=str(weights / f"{name}_PhysNet_DiffNormalized.pth"))
         assert result.bpm == pytest.approx(52.7, abs=1.5)
@@ -201,7 +189,7 @@ class Harmful:
         (torch.zeros(3), "holds no tensors by name"),
     ],
 )
-def test_tensors_that_do_not_fit_get_one_line(tmp_path: Path, state: object, words: str) -> None:
+def test_tensors_that_do_not_fit_give_an_error_of_one_line(tmp_path: Path, state: object, words: str) -> None:
     path = written(tmp_path / "deepphys.pth", state)
     with pytest.raises(UsageError, match=words) as error:
         load_model(path)
@@ -210,7 +198,7 @@ def test_tensors_that_do_not_fit_get_one_line(tmp_path: Path, state: object, wor
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, 5000, -5000, -1])
-def test_a_truncated_file_gets_one_line(tmp_path: Path, kept: int) -> None:
+def test_truncated_file_gives_an_error_of_one_line(tmp_path: Path, kept: int) -> None:
     whole = written(tmp_path / "whole.pth", toolbox_checkpoints.state("efficientphys", 36)).read_bytes()
     path = tmp_path / "deepphys.pth"
     path.write_bytes(whole[:kept])
@@ -220,7 +208,7 @@ def test_a_truncated_file_gets_one_line(tmp_path: Path, kept: int) -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_no_file_runs_code(tmp_path: Path, capsys) -> None:
+def test_no_code_in_a_file_is_run(tmp_path: Path, capsys) -> None:
     written(tmp_path / "x.pth", {"motion_conv1.weight": Harmful()})
     (tmp_path / "y.pt").write_bytes(pickle.dumps(Harmful()))
     (tmp_path / "z.pt").write_text("this is no network\n" * 100)
@@ -230,6 +218,6 @@ def test_no_file_runs_code(tmp_path: Path, capsys) -> None:
     assert capsys.readouterr().out == ""
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no weights are called"):
         load_model(tmp_path / "x.pth")

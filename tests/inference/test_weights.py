@@ -11,14 +11,16 @@ import pytest
 import facepulse
 from facepulse.errors import UsageError
 from facepulse.inference import weights
+from facepulse.inference.engine import load_engine
 from facepulse.inference.model_card import METADATA_KEY
+from facepulse.inference.registry import DEFAULT
 from facepulse.inference.weights import digest, load_model, read_card, save_model
 
 torch = pytest.importorskip("torch")
 from safetensors.numpy import load_file, save_file  # noqa: E402
 
 
-def test_what_was_saved_is_loaded(trained, pulsating_clip) -> None:
+def test_saved_network_is_loaded_unchanged(trained, pulsating_clip) -> None:
     clip, _ = pulsating_clip(72, 64)
     frames = torch.from_numpy(clip).permute(3, 0, 1, 2)[None]
     network = facepulse.load_model(trained.weights)
@@ -29,14 +31,14 @@ def test_what_was_saved_is_loaded(trained, pulsating_clip) -> None:
     assert trained.card.sha256 == digest(load_file(trained.weights))
 
 
-def test_the_file_is_readable_by_others_and_alone(trained) -> None:
+def test_file_is_readable_by_others_and_no_other_file_is_left(trained) -> None:
     umask = os.umask(0)
     os.umask(umask)
     assert stat.S_IMODE(trained.weights.stat().st_mode) == 0o666 & ~umask
     assert {path.name for path in trained.weights.parent.iterdir()} == {"tiny.safetensors", "tiny.onnx"}
 
 
-def test_a_card_is_read_without_torch(trained) -> None:
+def test_card_is_read_without_torch(trained) -> None:
     code = (
         "import sys, facepulse, facepulse.cli, facepulse.inference.engine\n"
         "from facepulse.inference.weights import read_card\n"
@@ -61,9 +63,7 @@ def names(trained) -> list[str]:
 
 
 @pytest.mark.parametrize("change", ["missing", "shape", "type", "extra", "value"])
-def test_a_file_that_does_not_fit_is_refused_by_the_first_tensor_that_differs(
-    trained, names: list[str], tmp_path: Path, change: str
-) -> None:
+def test_error_names_the_first_tensor_that_differs(trained, names: list[str], tmp_path: Path, change: str) -> None:
     tensors = load_file(trained.weights)
     first, later = names[3], names[7]
     words = [first]
@@ -103,7 +103,7 @@ def test_a_file_that_does_not_fit_is_refused_by_the_first_tensor_that_differs(
         ({"config": {"stem_width": 5, "width": 12, "head_width": 8}}, ["stem.", "expects float32 of shape"]),
     ],
 )
-def test_a_network_that_its_card_does_not_describe_is_not_saved(trained, tmp_path: Path, changes, words) -> None:
+def test_network_that_its_card_does_not_describe_is_not_saved(trained, tmp_path: Path, changes, words) -> None:
     path = tmp_path / "x.safetensors"
     with pytest.raises(UsageError) as error:
         save_model(trained.network, replace(trained.card, **changes), path)
@@ -112,18 +112,18 @@ def test_a_network_that_its_card_does_not_describe_is_not_saved(trained, tmp_pat
 
 
 @pytest.mark.parametrize("change", [{"shift": False}, {"alpha": 0.9}, {"pooling": "ST-S-S-ST"}])
-def test_a_config_that_no_tensor_shows_must_still_be_the_networks(trained, tmp_path: Path, change) -> None:
+def test_config_that_changes_no_tensor_must_be_the_networks(trained, tmp_path: Path, change) -> None:
     card = replace(trained.card, config={**trained.card.config, **change})
     with pytest.raises(UsageError, match="but the network's is"):
         save_model(trained.network, card, tmp_path / "x.safetensors")
     assert not list(tmp_path.iterdir())
 
 
-def test_the_card_holds_the_whole_config(trained) -> None:
+def test_card_holds_the_whole_config(trained) -> None:
     assert read_card(trained.weights).config["shift"] is True
 
 
-def test_the_order_of_tensors_does_not_change_their_sha256_and_their_names_do() -> None:
+def test_sha256_depends_on_names_and_not_on_the_order_of_tensors() -> None:
     one, two = np.arange(3.0), np.arange(4.0)
     assert digest({"a": one, "b": two}) == digest({"b": two, "a": one})
     others = [{"a": two, "b": one}, {"a": one}, {"a": one.reshape(3, 1), "b": two}, {"a": one.astype("f4"), "b": two}]
@@ -154,7 +154,7 @@ def _invalid_card(trained, path: Path) -> None:
         (_invalid_card, "lacks config, fps"),
     ],
 )
-def test_bad_files_get_one_line(trained, tmp_path: Path, make, words: str) -> None:
+def test_invalid_file_gives_an_error_of_one_line(trained, tmp_path: Path, make, words: str) -> None:
     path = tmp_path / "x.safetensors"
     make(trained, path)
     with pytest.raises(UsageError, match=words) as error:
@@ -163,13 +163,13 @@ def test_bad_files_get_one_line(trained, tmp_path: Path, make, words: str) -> No
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_an_unknown_name_lists_what_there_is(monkeypatch: pytest.MonkeyPatch, trained) -> None:
+def test_unknown_name_gives_an_error_with_all_names(monkeypatch: pytest.MonkeyPatch, trained) -> None:
     monkeypatch.setattr(weights, "list_models", lambda: ["one", "two"])
     with pytest.raises(UsageError, match=r"'three'.*\(one, two\)"):
         load_model("three")
 
 
-def test_weights_beside_the_module_are_known_by_name(trained, tmp_path: Path, monkeypatch) -> None:
+def test_weights_in_the_package_have_names(trained, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(weights, "SHIPPED", tmp_path)
     (tmp_path / "tiny.safetensors").write_bytes(trained.weights.read_bytes())
     assert weights.list_models() == ["tiny"]
@@ -177,12 +177,44 @@ def test_weights_beside_the_module_are_known_by_name(trained, tmp_path: Path, mo
     assert load_model("tiny").config == trained.network.config
 
 
-def test_only_the_right_ending_is_written(trained, tmp_path: Path) -> None:
+def test_other_ending_is_refused(trained, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"ends in \.safetensors"):
         save_model(trained.network, trained.card, tmp_path / "x.pt")
 
 
-def test_without_the_extra_the_way_to_install_it_is_said(trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facepulse._optional.find_spec", lambda name: None if name == "torch" else name)
-    with pytest.raises(UsageError, match=r"needs torch: pip install 'facepulse\[train\]'"):
+@pytest.fixture
+def hide(monkeypatch: pytest.MonkeyPatch):
+    """Hide packages, as if they were not installed."""
+
+    def hidden(*packages: str) -> None:
+        monkeypatch.setattr("facepulse._optional.find_spec", lambda name: None if name in packages else name)
+
+    return hidden
+
+
+def test_missing_package_is_named_with_its_installation(trained, hide) -> None:
+    hide("torch")
+    with pytest.raises(UsageError, match=r"loading a network needs torch: pip install 'facepulse\[train\]'"):
         load_model(trained.weights)
+
+
+def test_loading_needs_torch_and_safetensors_only(trained, hide, tmp_path: Path) -> None:
+    hide("onnx", "onnxscript", "msgspec", "yaml")
+    network = load_model(trained.weights)
+    save_model(network, trained.card, tmp_path / "x.safetensors")
+    for packages, missing in ((weights.EXPORT_PACKAGES, "onnx, onnxscript"), (weights.TRAIN_PACKAGES, "msgspec, yaml")):
+        with pytest.raises(UsageError, match=f"it needs {missing}: "):
+            weights.require_train_extra("it", packages)
+    with pytest.raises(UsageError, match="the engine torch needs onnx: "):
+        load_engine(trained.onnx, "torch", "f32")
+
+
+def test_architecture_stands_for_its_default_weights() -> None:
+    assert weights.find_weights("physfsunet") == weights.find_weights(DEFAULT)
+    assert weights.shipped_name("physfsunet") == DEFAULT
+    assert DEFAULT in facepulse.list_models()
+    assert "physfsunet" not in facepulse.list_models()
+    parameters = sum(parameter.numel() for parameter in load_model("physfsunet").parameters())
+    assert weights.read_parameter_count(DEFAULT) == parameters
+    page = Path(__file__).parents[2] / "docs" / "weights.md"
+    assert f"{parameters:,} parameters" in page.read_text(encoding="utf-8")

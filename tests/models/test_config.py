@@ -16,10 +16,10 @@ from facepulse.models import PhysFSUNetConfig, PhysNetConfig
         (PhysNetConfig, {"fusion": 1}, "fusion must be of type bool, not 1"),
     ],
 )
-def test_values_of_another_type_are_refused_by_name(config, values, words) -> None:
+def test_value_of_another_type_is_refused(config, values, words) -> None:
     with pytest.raises(ValueError, match=words):
         config(**values)
 
 
-def test_whole_numbers_will_do_for_fractions() -> None:
+def test_integers_are_accepted_for_floats() -> None:
     assert PhysFSUNetConfig(alpha=1).alpha == 1

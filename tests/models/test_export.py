@@ -21,7 +21,7 @@ def exported(trained) -> onnx.ModelProto:
     return onnx.load(trained.onnx)
 
 
-def test_frames_go_in_as_they_come_and_every_axis_but_colour_is_free(exported: onnx.ModelProto) -> None:
+def test_input_is_uint8_frames_with_every_axis_but_colour_dynamic(exported: onnx.ModelProto) -> None:
     [frames], [waveform] = exported.graph.input, exported.graph.output
     assert (frames.name, waveform.name) == ("frames", "waveform")
     assert frames.type.tensor_type.elem_type == onnx.TensorProto.UINT8
@@ -30,7 +30,7 @@ def test_frames_go_in_as_they_come_and_every_axis_but_colour_is_free(exported: o
     assert axes == ["batch", "4*steps", "height", "width", 3]
 
 
-def test_the_card_and_the_tensors_are_those_of_the_weights(exported: onnx.ModelProto, trained) -> None:
+def test_exported_card_and_tensors_are_those_of_the_weights(exported: onnx.ModelProto, trained) -> None:
     metadata = {entry.key: entry.value for entry in exported.metadata_props}
     assert ModelCard.from_json(metadata[METADATA_KEY]) == trained.card
     tensors = {tensor.name: to_array(tensor) for tensor in exported.graph.initializer}
@@ -39,14 +39,14 @@ def test_the_card_and_the_tensors_are_those_of_the_weights(exported: onnx.ModelP
             assert np.array_equal(tensors[f"network.{name}"], wanted.numpy())
 
 
-def test_nothing_of_the_machine_is_in_the_file(trained) -> None:
+def test_exported_file_holds_no_paths_of_the_machine(trained) -> None:
     content = trained.onnx.read_bytes()
     assert b".py" not in content
     assert str(Path(torch.__file__).parent).encode() not in content
     assert len(content) < 2 * trained.weights.stat().st_size
 
 
-def test_the_command_says_how_well_the_engines_agree_and_nothing_else(trained, tmp_path: Path, capfd) -> None:
+def test_command_prints_the_difference_between_the_engines_only(trained, tmp_path: Path, capfd) -> None:
     target = tmp_path / "new" / "tiny.onnx"
     with pytest.raises(SystemExit) as exit_:
         cli.main(["export", str(trained.weights), str(target)])
@@ -58,7 +58,7 @@ def test_the_command_says_how_well_the_engines_agree_and_nothing_else(trained, t
     assert [path.name for path in target.parent.iterdir()] == ["tiny.onnx"]
 
 
-def test_a_file_that_openvino_reads_differently_is_not_kept(trained, tmp_path: Path, monkeypatch) -> None:
+def test_file_that_openvino_computes_differently_is_not_kept(trained, tmp_path: Path, monkeypatch) -> None:
     def write_another(module: torch.nn.Module, card: ModelCard, path: Path) -> None:
         path.write_bytes(trained.onnx.read_bytes())
         with torch.no_grad():
@@ -79,7 +79,7 @@ def test_a_file_that_openvino_reads_differently_is_not_kept(trained, tmp_path: P
         ("tiny.onnx", "x.onnx", "not a safetensors file"),
     ],
 )
-def test_bad_arguments_are_code_2_and_one_line(trained, tmp_path: Path, capsys, weights, target, words) -> None:
+def test_invalid_arguments_give_code_2_and_one_line(trained, tmp_path: Path, capsys, weights, target, words) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SystemExit) as exit_:
         cli.main(["export", str(trained.weights.with_name(weights)), str(tmp_path / target)])
@@ -90,14 +90,14 @@ def test_bad_arguments_are_code_2_and_one_line(trained, tmp_path: Path, capsys, 
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_without_torch_the_way_to_install_it_is_said(trained, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_missing_package_of_export_is_named_with_its_installation(trained, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr("facepulse._optional.find_spec", lambda name: None if name == "onnxscript" else name)
     with pytest.raises(SystemExit):
         cli.main(["export", str(trained.weights), str(tmp_path / "x.onnx")])
     assert "facepulse export needs onnxscript: pip install 'facepulse[train]'" in capsys.readouterr().err
 
 
-def test_physnet_with_every_module_of_physfsunet_is_exported_too(trained, tmp_path: Path) -> None:
+def test_physnet_with_every_module_of_physfsunet_is_exported(trained, tmp_path: Path) -> None:
     from facepulse.inference.weights import save_model
     from facepulse.models import PhysNet, PhysNetConfig
 

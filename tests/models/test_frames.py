@@ -1,4 +1,4 @@
-"""Frames as they come and as a network sees them: normalisations and refusals."""
+"""Normalisation, resizing and checks of frames."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_standardise_together_is_zero_mean_and_unit_variance_in_each_clip(frames
         np.testing.assert_allclose(clip, (expected - expected.mean()) / deviation, atol=1e-5)
 
 
-def test_standardised_difference_ends_with_a_zero_and_loses_no_frame(frames):
+def test_standardised_difference_keeps_the_length_and_ends_with_zero(frames):
     values = standardise_together(frames)
     difference = standardised_difference(frames)
     assert difference.shape == frames.shape
@@ -55,19 +55,19 @@ def test_resize_is_bilinear(height, width):
 
 
 @pytest.mark.parametrize("captured", [False, True])
-def test_frames_of_the_size_stay_as_they_are(frames, captured, monkeypatch):
+def test_frames_of_the_right_size_are_not_changed(frames, captured, monkeypatch):
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: captured)
     square = frames[..., :32]
     assert torch.equal(resize(square, 32), square.float())
 
 
-def test_standardise_drops_exposure_and_white_balance():
+def test_standardise_removes_exposure_and_white_balance():
     frames = 20 + 100 * torch.rand(1, 3, 8, 32, 32)
     gain = torch.tensor([1.5, 1.0, 0.7]).reshape(1, 3, 1, 1, 1)
     torch.testing.assert_close(standardise(frames * gain + 10), standardise(frames), atol=2e-3, rtol=0)
 
 
-def test_normalised_difference_is_the_toolbox_recipe(frames):
+def test_normalised_difference_equals_the_toolbox(frames):
     for clip, result in zip(frames.double().numpy(), normalised_difference(frames).numpy(), strict=True):
         expected = np.zeros_like(clip)
         for t in range(clip.shape[1] - 1):
@@ -80,7 +80,7 @@ def test_normalised_difference_is_the_toolbox_recipe(frames):
     "normalise", [standardise, standardise_together, standardised_difference, normalised_difference]
 )
 @pytest.mark.parametrize("level", [0, 127, 255])
-def test_a_constant_clip_is_zeros(normalise, level):
+def test_constant_clip_gives_zeros(normalise, level):
     frames = torch.full((1, 3, 8, 32, 32), level, dtype=torch.uint8)
     assert (normalise(frames) == 0).all()
 
@@ -102,11 +102,11 @@ def test_a_constant_clip_is_zeros(normalise, level):
         (torch.zeros(1, 3, 8, 32, 32, dtype=torch.complex64), "real numbers in 0..255, not torch.complex64"),
     ],
 )
-def test_bad_frames_are_refused_by_name(frames, message):
+def test_invalid_frames_are_refused(frames, message):
     with pytest.raises(ValueError, match=message):
         check_frames(frames, multiple=4)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float16, torch.float32, torch.float64, torch.bool])
-def test_frames_of_any_dtype_pass(dtype):
+def test_frames_of_any_dtype_are_accepted(dtype):
     check_frames(torch.ones(1, 3, 4, 32, 32).to(dtype), multiple=4)

@@ -1,4 +1,4 @@
-"""Each equation of the paper against loops in float64."""
+"""Equations of the paper against loops in float64."""
 
 import itertools
 
@@ -24,7 +24,7 @@ def features():
 
 
 def ready(module):
-    """The module in float64 and evaluation, with batch statistics that are not those of a new one."""
+    """The module in float64 and evaluation mode, with random batch statistics."""
     module = module.double().eval()
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm3d):
@@ -81,11 +81,11 @@ def looped_mask(mask, x):
     return out
 
 
-def test_differences_are_the_four_steps_from_t_minus_2_to_t_plus_2(features):
+def test_frame_differences_are_those_of_five_consecutive_frames(features):
     np.testing.assert_array_equal(frame_differences(features).numpy(), looped_differences(features.numpy()))
 
 
-def test_a_constant_video_has_no_differences():
+def test_constant_video_has_no_differences():
     frames = torch.rand(1, 3, 1, 4, 4).expand(-1, -1, 6, -1, -1)
     assert (frame_differences(frames) == 0).all()
     fusion = ready(DifferenceFusion(4))
@@ -107,7 +107,7 @@ def test_difference_fusion_is_equations_1_to_3(features, depth, fusion_depth):
     np.testing.assert_allclose(fusion(features).detach().numpy(), expected, rtol=1e-10)
 
 
-def test_one_branch_alone(features):
+def test_single_branches_of_the_fusion(features):
     raw, difference = ready(DifferenceFusion(2, mode="raw")), ready(DifferenceFusion(2, mode="difference"))
     x = features.numpy()
     expected = looped_conv_block(raw.stem21, looped_conv_block(raw.stem11, x))
@@ -117,12 +117,12 @@ def test_one_branch_alone(features):
 
 
 @pytest.mark.parametrize("channels", [2, 3, 6, 32])
-def test_shift_is_the_loop(channels):
+def test_shift_equals_a_loop(channels):
     x = torch.rand(2, channels, 5, 2, 3)
     np.testing.assert_array_equal(TemporalShift()(x).numpy(), looped_shift(x.numpy()))
 
 
-def test_shift_moves_exactly_one_frame_forward_backward_and_not_at_all():
+def test_shift_moves_thirds_by_one_frame_forward_backward_and_not_at_all():
     x = torch.zeros(1, 3, 7, 1, 1)
     x[:, :, 3] = 1
     shifted = TemporalShift()(x)
@@ -142,7 +142,7 @@ def test_mask_is_equation_4_and_sums_to_half_the_pixels_in_each_frame(features):
 
 @pytest.mark.parametrize("attention", ["output", "input", "off"])
 @pytest.mark.parametrize("shift", [True, False])
-def test_block_is_shifted_convolutions_times_the_mask(features, attention, shift):
+def test_block_multiplies_shifted_convolutions_by_the_mask(features, attention, shift):
     block = ready(STASBlock((3, 4, 6), shift, attention=attention, pooling=None))
     moved = looped_shift if shift else np.copy
     middle = looped_conv_block(block.conv1, moved(features.numpy()))
@@ -155,25 +155,25 @@ def test_block_is_shifted_convolutions_times_the_mask(features, attention, shift
 @pytest.mark.parametrize(
     ("pooling", "shape"), [("S", (2, 6, 5, 2, 3)), ("ST", (2, 6, 2, 2, 3)), (None, (2, 6, 5, 4, 6))]
 )
-def test_block_pools(features, pooling, shape):
+def test_block_reduces_time_and_space_by_its_pool(features, pooling, shape):
     assert STASBlock((3, 4, 6), pooling=pooling).double()(features).shape == shape
 
 
-def test_dropout_acts_in_training_alone():
+def test_dropout_acts_only_in_training():
     pool = STASBlock((3, 4, 6), dropout=0.5).pool
     ones = torch.ones(1, 6, 8, 16, 16)
     assert (pool(ones) == 0).float().mean().item() == pytest.approx(0.5, abs=0.1)
     assert (pool.eval()(ones) == 1).all()
 
 
-def test_decoder_doubles_time_at_each_stage_and_reads_one_value_a_frame():
+def test_decoder_doubles_time_at_each_stage_and_returns_one_value_per_frame():
     features, skip = torch.rand(2, 6, 5, 2, 3), torch.rand(2, 4, 10, 2, 3)
     assert UpsamplingDecoder(6, stages=0)(features).shape == (2, 5)
     assert UpsamplingDecoder(6, stages=2)(features).shape == (2, 20)
     assert UpsamplingDecoder(6, stages=1, head_width=0, skip_channels=[4])(features, [skip]).shape == (2, 10)
 
 
-def test_layers_plug_into_any_network_and_train():
+def test_layers_can_be_combined_and_trained():
     network = nn.Sequential(
         DifferenceFusion(6, in_channels=1),
         TemporalShift(),

@@ -1,4 +1,4 @@
-"""What the transformers share, against loops in float64."""
+"""Layers shared by the transformers, against loops in float64."""
 
 import itertools
 
@@ -22,16 +22,16 @@ def looped_temporal_difference(weight, x, theta):
 
 
 @pytest.mark.parametrize("theta", [0.0, 0.2, 0.7, 1.0])
-def test_temporal_difference_convolution_is_the_loop(theta):
+def test_temporal_difference_convolution_equals_a_loop(theta):
     torch.manual_seed(0)
     layer, x = TemporalDifferenceConv(3, theta).double(), torch.rand(2, 3, 4, 3, 5, dtype=torch.float64)
     expected = looped_temporal_difference(layer.conv.weight.detach().numpy(), x.numpy(), theta)
     np.testing.assert_allclose(layer(x).detach().numpy(), expected, rtol=1e-10, atol=1e-12)
 
 
-def test_a_whole_difference_does_not_see_what_stays_as_it_is():
+def test_full_difference_of_constant_frames_is_zero():
     layer = TemporalDifferenceConv(2, theta=1.0).double()
-    torch.nn.init.zeros_(layer.conv.weight.data[:, :, 1])  # what the frame itself gives is no difference
+    torch.nn.init.zeros_(layer.conv.weight.data[:, :, 1])  # the weights of the frame itself apply to no difference
     still = torch.rand(1, 2, 1, 1, 1, dtype=torch.float64).expand(-1, -1, 5, 5, 5)
     assert layer(still)[:, :, 1:-1, 1:-1, 1:-1].abs().max() < 1e-12
     assert layer(still + torch.arange(5)[:, None, None] ** 2)[:, :, 1:-1, 1:-1, 1:-1].abs().min() > 1e-3
