@@ -142,16 +142,13 @@ class Estimate:
 
     Attributes:
         candidates: every way to obtain it.
+        chosen: the candidate whose heart rate is reported.
         min_quality: 0..1, quality below which a heart rate is withheld.
     """
 
     candidates: list[Candidate]
+    chosen: Candidate
     min_quality: float
-
-    @cached_property
-    def chosen(self) -> Candidate:
-        """Candidate whose heart rate is reported."""
-        return choose(self.candidates, self.min_quality)
 
     @cached_property
     def network(self) -> Candidate | None:
@@ -203,7 +200,8 @@ def estimate(
         removed = all(is_removable(segment.times, key_times) for segment in segments)
         alone.append(regions(traces, cleaned=True, rhythm_left=not removed))
     fused = [_fuse(candidate, segments, method) for candidate in alone] if method.engine is not None else []
-    return Estimate([*fused, *alone], min_quality)
+    candidates = [*fused, *alone]
+    return Estimate(candidates, choose(candidates, min_quality), min_quality)
 
 
 def _fuse(candidate: Candidate, segments: Sequence[Segment], method: Method) -> Candidate:

@@ -136,8 +136,10 @@ class VideoTraces:
     Attributes:
         source: path of the video.
         faces: traces of each face by the identity of its track.
-        tracks: position of each face over time, by identity.
+        tracks: position of each face over time, by identity; from left to right.
         times: of all frames in seconds, (N,).
+        fps: frame rate in Hz from the timestamps, gaps left out; 0 if there are hardly any frames.
+        duration_s: length from the first frame to the end of the last.
         key_times: of the key frames in seconds, ascending.
         warnings: faults of the file that did not prevent decoding.
     """
@@ -146,18 +148,10 @@ class VideoTraces:
     faces: dict[int, FaceTraces]
     tracks: dict[int, Track]
     times: Floats
+    fps: float
+    duration_s: float
     key_times: list[float]
     warnings: list[str]
-
-    @property
-    def fps(self) -> float:
-        """Frame rate in Hz from the timestamps, gaps left out; 0 if there are hardly any frames."""
-        return frame_rate(self.times)
-
-    @property
-    def duration_s(self) -> float:
-        """Length from the first frame to the end of the last."""
-        return length_s(self.times)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +187,7 @@ def extract_traces(source: Path, detector: Detector, method: Method, progress: P
         TooShortError: the video is a single image.
     """
     faces: dict[int, FaceTraces] = {}
-    times: list[float] = []
+    seconds: list[float] = []
 
     def extend(tracked: TrackedFrames) -> None:
         for identity, boxes in tracked.boxes.items():
@@ -206,23 +200,24 @@ def extract_traces(source: Path, detector: Detector, method: Method, progress: P
     # compiled code, which releases the interpreter's lock.
     with open_video(source) as video, ThreadPoolExecutor(max_workers=1) as cropping:
         pending: Future[None] | None = None
-        for tracked in tracker.track(_record_times(video, times, progress)):
+        for tracked in tracker.track(_record_times(video, seconds, progress)):
             if pending is not None:
                 pending.result()
             pending = cropping.submit(extend, tracked)
         if pending is not None:
             pending.result()
-    for face in faces.values():
-        face.finish()
+    times = np.array(seconds)
     if len(times) < 2:
         raise TooShortError(f"{source}: this is a single image, but a pulse takes a video of at least {MINIMUM_S:g} s")
-    traces = VideoTraces(source, faces, tracker.tracks, np.array(times), video.key_times, list(video.warnings))
-    if traces.fps < MINIMUM_FPS:
+    fps, duration_s = frame_rate(times), length_s(times)
+    if fps < MINIMUM_FPS:
         raise VideoError(
-            f"{source}: {traces.fps:.1f} frames per second are too few to show a pulse: "
-            f"record at {MINIMUM_FPS:g} or more"
+            f"{source}: {fps:.1f} frames per second are too few to show a pulse: record at {MINIMUM_FPS:g} or more"
         )
-    return traces
+    tracks = {track.identity: track for track in left_to_right(tracker.tracks.values())}
+    for face in faces.values():
+        face.finish()
+    return VideoTraces(source, faces, tracks, times, fps, duration_s, video.key_times, list(video.warnings))
 
 
 def _record_times(video: Video, times: list[float], progress: Progress | None) -> Iterator[Frame]:
@@ -251,7 +246,7 @@ def select_faces(video: VideoTraces, which: Literal["largest", "all"]) -> list[M
         )
     longest_s = 0.0
     found: dict[int, MeasurableFace] = {}
-    for number, track in enumerate(left_to_right(video.tracks.values()), start=1):
+    for number, track in enumerate(video.tracks.values(), start=1):
         traces = video.faces[track.identity]
         segments = traces.segments(track.segments)
         longest_s = max([longest_s, *(segment.seconds for segment in segments)])
