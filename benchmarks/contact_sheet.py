@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from facepulse.simulate.light import draw_lighting
 from facepulse.simulate.motion import Motion
-from facepulse.simulate.recording import Recording, make_recording
+from facepulse.simulate.recording import SimulatedRecording, make_recording
 
 SIDE = 160
 LIGHTS = ("LED-low", "LED-high", "Incandescent", "Nature")
@@ -42,7 +42,7 @@ EXPRESSIONS: dict[str, dict[str, float]] = {
 }
 
 
-def portrait(recording: Recording) -> NDArray[np.uint8]:
+def portrait(recording: SimulatedRecording) -> NDArray[np.uint8]:
     """Render the face in a recording's first frame with a margin: uint8 (SIDE, SIDE, 3), BGR."""
     x, y, side, _ = recording.face_box()
     wide = 1.9 * side

@@ -35,7 +35,7 @@ from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.keyframes import remove_key_frame_rhythm
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.simulate.layouts import write_video
-from facepulse.simulate.recording import Recording, make_recording
+from facepulse.simulate.recording import SimulatedRecording, make_recording
 
 PROTOCOL = PROTOCOLS["facepulse"]
 WINDOW_S = 10.0
@@ -65,7 +65,7 @@ def rates_of_recording(index: int, *, preset: str, seed: int, seconds: float) ->
     return [rate for pulses in (True, False) for rate in rates_of(recording, index, pulses)]
 
 
-def rates_of(recording: Recording, index: int, pulses: bool) -> list[LabelledRate]:
+def rates_of(recording: SimulatedRecording, index: int, pulses: bool) -> list[LabelledRate]:
     with tempfile.TemporaryDirectory() as folder:
         path = write_video(recording, recording.frames(pulse=pulses), Path(folder))
         try:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.evaluation.metrics import Estimate, bland_altman, heart_rate_errors, macc, mean, pearson
+from facepulse.evaluation.metrics import Statistic, bland_altman, heart_rate_errors, macc, mean, pearson
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import filtered, heart_rate, snr_db
 from shared_data import SHARED_DATA
@@ -159,8 +159,8 @@ def test_errors_equal_a_calculation_by_hand():
 
 def test_too_few_entries_give_none_instead_of_nan():
     one = heart_rate_errors([60], [62])
-    assert one.mae == Estimate(2, None)
-    assert one.rmse == Estimate(2, None)
+    assert one.mae == Statistic(2, None)
+    assert one.rmse == Statistic(2, None)
     assert one.pearson is None
     assert heart_rate_errors([60, 70], [60, 71]).pearson.standard_error is None
     assert pearson([1, 1, 1], [1, 2, 3]) is None

@@ -63,7 +63,7 @@ def test_second_run_adds_only_the_missing_recordings(tmp_path: Path) -> None:
     assert names(root) == [*second.names, ABOUT]
     assert 2 <= reported[0][0] <= reported[-1][0] == pytest.approx(3)
     assert all(path.stat().st_mtime_ns == earlier for path, earlier in before.items() if path != root)
-    assert generate(root, 3, seconds=2.0) == generate_module.Summary(second.names, 0, 3)
+    assert generate(root, 3, seconds=2.0) == generate_module.GenerationSummary(second.names, 0, 3)
 
 
 def test_files_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ MINIMUM_SUBJECTS = 3  # fewer give no interval
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Statistic:
     """Value of a metric with its uncertainty.
 
     Attributes:
@@ -57,10 +57,10 @@ class HeartRateErrors:
     """
 
     n: int
-    mae: Estimate
-    rmse: Estimate
-    mape: Estimate
-    pearson: Estimate | None
+    mae: Statistic
+    rmse: Statistic
+    mape: Statistic
+    pearson: Statistic | None
 
     def __str__(self) -> str:
         """Return all metrics in one line."""
@@ -111,7 +111,7 @@ def heart_rate_errors(
     return HeartRateErrors(
         n=count,
         mae=mean(np.abs(errors), subjects),
-        rmse=Estimate(
+        rmse=Statistic(
             sqrt(squares.mean()),
             sqrt(squares.std() / sqrt(count)) if count > 1 else None,
             bootstrap_interval(squares[:, None], subjects, lambda means: np.sqrt(means[:, 0])),
@@ -121,7 +121,7 @@ def heart_rate_errors(
     )
 
 
-def mean(values: ArrayLike, subjects: Sequence[str] | None = None) -> Estimate:
+def mean(values: ArrayLike, subjects: Sequence[str] | None = None) -> Statistic:
     """Compute the mean over recordings or windows, for example of SNR (dB) or MACC.
 
     Args:
@@ -135,14 +135,14 @@ def mean(values: ArrayLike, subjects: Sequence[str] | None = None) -> Estimate:
         ValueError: `values` is empty, not one-dimensional or not finite, or the lengths differ.
     """
     array = _values(values, "values")
-    return Estimate(
+    return Statistic(
         float(array.mean()),
         float(array.std() / sqrt(len(array))) if len(array) > 1 else None,
         bootstrap_interval(array[:, None], subjects, lambda means: means[:, 0]),
     )
 
 
-def pearson(a: ArrayLike, b: ArrayLike, subjects: Sequence[str] | None = None) -> Estimate | None:
+def pearson(a: ArrayLike, b: ArrayLike, subjects: Sequence[str] | None = None) -> Statistic | None:
     """Compute Pearson's correlation coefficient r.
 
     Args:
@@ -163,7 +163,7 @@ def pearson(a: ArrayLike, b: ArrayLike, subjects: Sequence[str] | None = None) -
         return None
     r = float(np.clip(np.corrcoef(first, second)[0, 1], -1, 1))
     x, y = (first - first.mean()) / first.std(), (second - second.mean()) / second.std()
-    return Estimate(
+    return Statistic(
         r,
         sqrt((1 - r**2) / (len(first) - 2)) if len(first) > 2 else None,
         bootstrap_interval(np.column_stack([x, y, x * x, y * y, x * y]), subjects, _correlations),
@@ -232,7 +232,7 @@ def bootstrap_interval(
 
 def bootstrap_seeds(
     groups: Sequence[Floats], subjects: Sequence[str], statistic: Callable[[list[Floats]], Floats]
-) -> Estimate:
+) -> Statistic:
     """Estimate a statistic of mean values with its spread over subjects and over training seeds.
 
     As `bootstrap_interval`, but the seeds of each group are drawn with replacement as well, independently of the
@@ -257,9 +257,9 @@ def bootstrap_seeds(
         means.append(((seeds @ (values @ members)) * counts).sum(1) / entries)
     value = float(statistic([np.array([values.mean()]) for values in groups])[0])
     if len(names) < MINIMUM_SUBJECTS:
-        return Estimate(value, None)
+        return Statistic(value, None)
     resampled = statistic(means)
-    return Estimate(value, float(resampled.std()), _percentiles(resampled))
+    return Statistic(value, float(resampled.std()), _percentiles(resampled))
 
 
 def macc(a: ArrayLike, b: ArrayLike) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 
 from facepulse.datasets.recording import Attribute
 from facepulse.evaluation import metrics
-from facepulse.evaluation.metrics import CLOSE_BPM, Estimate, LimitsOfAgreement
+from facepulse.evaluation.metrics import CLOSE_BPM, LimitsOfAgreement, Statistic
 
 COVERAGES = range(100, 0, -10)  # percent
 BINS = 10  # of quality, for the reliability diagram
@@ -79,13 +79,13 @@ class Summary:
 
     n: int
     subjects: int
-    mae: Estimate
-    rmse: Estimate
-    mape: Estimate
-    pearson: Estimate | None
-    within_5_bpm: Estimate
-    snr_db: Estimate
-    macc: Estimate | None
+    mae: Statistic
+    rmse: Statistic
+    mape: Statistic
+    pearson: Statistic | None
+    within_5_bpm: Statistic
+    snr_db: Statistic
+    macc: Statistic | None
     agreement: LimitsOfAgreement | None
 
 

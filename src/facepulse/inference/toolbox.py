@@ -29,7 +29,7 @@ FPS, MARGIN, FRAME_SIZE = 30.0, 0.25, 72
 
 
 @dataclass(frozen=True)
-class Layout:
+class CheckpointLayout:
     """Names and shapes of a network's tensors in the toolbox, and its training there.
 
     Attributes:
@@ -81,13 +81,13 @@ APPEARANCE = {
     "apperance_conv4": "appearance.1.conv2",
 }
 
-LAYOUTS: dict[str, Layout] = {
-    "physnet": Layout(frames=128),
-    "deepphys": Layout(MOTION | APPEARANCE, _frame_config),
-    "ts-can": Layout(MOTION | APPEARANCE, _frame_config),
-    "efficientphys": Layout(MOTION, _frame_config),
-    "physformer": Layout(frames=160),
-    "rhythmformer": Layout(unused=".qkv_linear.", frames=160, output="waveform"),
+LAYOUTS: dict[str, CheckpointLayout] = {
+    "physnet": CheckpointLayout(frames=128),
+    "deepphys": CheckpointLayout(MOTION | APPEARANCE, _frame_config),
+    "ts-can": CheckpointLayout(MOTION | APPEARANCE, _frame_config),
+    "efficientphys": CheckpointLayout(MOTION, _frame_config),
+    "physformer": CheckpointLayout(frames=160),
+    "rhythmformer": CheckpointLayout(unused=".qkv_linear.", frames=160, output="waveform"),
 }
 """Key in `facepulse.inference.registry.NETWORKS` to the network's layout in the toolbox."""
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from facepulse._types import Floats32, Frames
 from facepulse.simulate.codec import through_codec
-from facepulse.simulate.recording import Attributes, Recording, make_recording
+from facepulse.simulate.recording import Attributes, SimulatedRecording, make_recording
 from facepulse.simulate.render import View
 
 
@@ -72,7 +72,7 @@ def training_clip(
     )
 
 
-def _crop(recording: Recording, size: int, margin: float, rng: np.random.Generator) -> View:
+def _crop(recording: SimulatedRecording, size: int, margin: float, rng: np.random.Generator) -> View:
     """View of a box around the face, with about the position and size errors of a detector."""
     x, y, side, _ = recording.face_box()
     middle = np.array([x, y]) + side / 2 + rng.normal(0.0, 0.03 * side, 2)

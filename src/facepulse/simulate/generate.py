@@ -26,16 +26,16 @@ from facepulse.simulate.layouts import LAYOUTS, Layout, store
 from facepulse.simulate.presets import PresetName
 
 if TYPE_CHECKING:
-    from facepulse.simulate.recording import Recording
+    from facepulse.simulate.recording import SimulatedRecording
 
 Split = Literal["train", "validation", "test"]
-Maker = Callable[..., "Recording"]
+Maker = Callable[..., "SimulatedRecording"]
 
 ABOUT = "simulated.json"  # at the root of each layout: marks everything there as simulated, with the settings
 
 
 @dataclass(frozen=True)
-class Settings:
+class GenerationSettings:
     """Settings that determine the content of recording number i, for any number of recordings.
 
     Attributes:
@@ -61,7 +61,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Summary:
+class GenerationSummary:
     """Recordings that are present after a run.
 
     Attributes:
@@ -86,7 +86,7 @@ def generate(
     split: Split = "train",
     jobs: int | None = None,
     progress: Callable[[float, float | None], None] | None = None,
-) -> Summary:
+) -> GenerationSummary:
     """Simulate recordings 0 to `count` - 1 into a folder; existing ones are left as they are.
 
     Args:
@@ -111,7 +111,7 @@ def generate(
     if layout not in LAYOUTS:
         raise UsageError(f"no layout has the name {layout!r}: choose one of {', '.join(LAYOUTS)}")
     make = _maker()
-    settings = Settings(layout, preset, seed, split, float(seconds))
+    settings = GenerationSettings(layout, preset, seed, split, float(seconds))
     slots = [LAYOUTS[layout].slot(index) for index in range(count)]
     with ExitStack() as stack:
         _open_root(root, settings, stack)
@@ -123,10 +123,10 @@ def generate(
             for share in _simulate(root, settings, missing, make, jobs):
                 if progress is not None:
                     progress(done + share, count)
-    return Summary(tuple(str(slot.path) for slot in slots), len(missing), count - len(missing))
+    return GenerationSummary(tuple(str(slot.path) for slot in slots), len(missing), count - len(missing))
 
 
-def _open_root(root: Path, settings: Settings, stack: ExitStack) -> None:
+def _open_root(root: Path, settings: GenerationSettings, stack: ExitStack) -> None:
     """Lock the folder until the stack is closed, check or write its settings, and remove partly written files."""
     about = root / ABOUT
     stack.enter_context(lock_folder(root))
@@ -182,7 +182,7 @@ def _maker() -> Maker:
     return make_recording
 
 
-def _simulate(root: Path, settings: Settings, missing: list[int], make: Maker, jobs: int) -> Iterator[float]:
+def _simulate(root: Path, settings: GenerationSettings, missing: list[int], make: Maker, jobs: int) -> Iterator[float]:
     """Simulate the missing recordings, and yield the number of recordings done so far a few times per second.
 
     A loky executor instead of `joblib.Parallel`, which reports only finished recordings and cannot initialise workers.
@@ -238,7 +238,7 @@ def _end_with_parent(lifeline: Connection) -> None:
         os._exit(1)
 
 
-def _simulate_one(root: Path, settings: Settings, index: int, make: Maker) -> None:
+def _simulate_one(root: Path, settings: GenerationSettings, index: int, make: Maker) -> None:
     layout = LAYOUTS[settings.layout]
     slot = layout.slot(index)
     try:

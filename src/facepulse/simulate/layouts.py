@@ -27,7 +27,7 @@ from facepulse.simulate.presets import Slot
 from facepulse.video.writer import VideoWriter
 
 if TYPE_CHECKING:
-    from facepulse.simulate.recording import Recording
+    from facepulse.simulate.recording import SimulatedRecording
 
 About = Mapping[str, Any]  # the settings of the run: preset, seed, version, ...
 
@@ -45,7 +45,7 @@ class Layout:
 
     name: str
     slot: Callable[[int], Slot]
-    write: Callable[[Recording, Iterator[Image], Path, About], None]
+    write: Callable[[SimulatedRecording, Iterator[Image], Path, About], None]
     bytes_per_pixel: float | None = None
 
     def expected_bytes(self, seconds: float) -> float | None:
@@ -57,7 +57,7 @@ class Layout:
 
 
 def store(
-    layout: Layout, recording: Recording, slot: Slot, root: Path, about: About, on_frame: Callable[[], None]
+    layout: Layout, recording: SimulatedRecording, slot: Slot, root: Path, about: About, on_frame: Callable[[], None]
 ) -> None:
     """Write a recording, which appears at its place once it is complete.
 
@@ -86,7 +86,7 @@ def _native_slot(index: int) -> Slot:
     return Slot(PurePosixPath(f"simulated-{index:05d}"), subject=index + 1)
 
 
-def write_video(recording: Recording, frames: Iterator[Image], folder: Path) -> Path:
+def write_video(recording: SimulatedRecording, frames: Iterator[Image], folder: Path) -> Path:
     """Write frames as a video with a recording's encoding and times.
 
     Args:
@@ -104,7 +104,7 @@ def write_video(recording: Recording, frames: Iterator[Image], folder: Path) -> 
     return video
 
 
-def _write_native(recording: Recording, frames: Iterator[Image], path: Path, about: About) -> None:
+def _write_native(recording: SimulatedRecording, frames: Iterator[Image], path: Path, about: About) -> None:
     path.mkdir()
     write_video(recording, frames, path)
     reference = np.stack([recording.reference_times, recording.reference_ppg, recording.reference_bpm], axis=1)
@@ -157,7 +157,7 @@ def _pure_slot(index: int) -> Slot:
     return Slot(path, subject + 1, motion=_PURE_MOTIONS[setup], width=640, height=480, fps=30.0)
 
 
-def _write_pure(recording: Recording, frames: Iterator[Image], path: Path, about: About) -> None:
+def _write_pure(recording: SimulatedRecording, frames: Iterator[Image], path: Path, about: About) -> None:
     images = path / path.name
     images.mkdir(parents=True)
     rng = np.random.default_rng([recording.seed, zlib.crc32(path.name.encode())])
@@ -200,7 +200,7 @@ def _ubfc_slot(index: int) -> Slot:
     return Slot(PurePosixPath(f"subject{subject}"), subject, width=640, height=480, fps=fps)
 
 
-def _write_ubfc(recording: Recording, frames: Iterator[Image], path: Path, about: About) -> None:
+def _write_ubfc(recording: SimulatedRecording, frames: Iterator[Image], path: Path, about: About) -> None:
     path.mkdir()
     # An AVI only counts frames; their times are in the text.
     fps = _mean_fps(recording.times)
@@ -232,7 +232,7 @@ def _mmpd_slot(index: int) -> Slot:
     return Slot(path, subject, *_MMPD_CONDITIONS[number], width=320, height=240, fps=30.0)
 
 
-def _write_mmpd(recording: Recording, frames: Iterator[Image], path: Path, about: About) -> None:
+def _write_mmpd(recording: SimulatedRecording, frames: Iterator[Image], path: Path, about: About) -> None:
     from scipy.io import savemat  # takes a third of a second and is needed for this layout alone
 
     labels = recording.attributes
@@ -300,7 +300,7 @@ def _mean_fps(times: Floats) -> float:
     return float((len(times) - 1) / (times[-1] - times[0]))
 
 
-def _at(recording: Recording, times: Floats, values: Floats) -> Floats:
+def _at(recording: SimulatedRecording, times: Floats, values: Floats) -> Floats:
     """Values of the reference, (R,), interpolated at other times, (T,)."""
     return np.asarray(np.interp(times, recording.reference_times, values))
 

@@ -54,7 +54,7 @@ class Attributes:
 
 
 @dataclass(frozen=True)
-class Recording:
+class SimulatedRecording:
     """One recording, not yet rendered.
 
     Attributes:
@@ -128,7 +128,7 @@ class Recording:
         side = 0.98 * FACE_HEIGHT_M * self.view.focal / self.view.distance * self.view.shape[0] / self.view.window[3]
         return float(centre[0] - side / 2), float(centre[1] - side / 2), float(side), float(side)
 
-    def close_up(self, face: int) -> Recording:
+    def close_up(self, face: int) -> SimulatedRecording:
         """Return the same recording with frames that end a little beyond the face, over its whole range of motion.
 
         Only the background differs, because a room is painted to fill the frame.
@@ -238,7 +238,7 @@ def make_recording(
     slot: Slot | None = None,
     seconds: float = 30.0,
     times: Floats | None = None,
-) -> Recording:
+) -> SimulatedRecording:
     """Draw a recording.
 
     Args:
@@ -270,7 +270,7 @@ def make_recording(
     encoding, drawn_times = _draw_storage(storage_rng, chosen, slot, scene.view, seconds)
     times = drawn_times if times is None else times
     lighting = draw_lighting(scene.light, light_rng, times)
-    recording = Recording(
+    recording = SimulatedRecording(
         name=name,
         subject=slot.subject,
         seed=seed,

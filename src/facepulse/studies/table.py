@@ -11,7 +11,7 @@ import numpy as np
 
 from facepulse._types import Floats
 from facepulse.evaluation import metrics
-from facepulse.evaluation.metrics import Estimate, HeartRateErrors
+from facepulse.evaluation.metrics import HeartRateErrors, Statistic
 from facepulse.studies import published, table_report
 from facepulse.studies.formats import write_files
 from facepulse.studies.plan import Experiment, Study
@@ -39,11 +39,11 @@ class TableRow:
     recordings: int
     people: int
     seed_maes: tuple[float, ...]
-    mae: Estimate | None
+    mae: Statistic | None
     rmse: float | None
     mape: float | None
     pearson: float | None
-    difference: Estimate | None
+    difference: Statistic | None
     failures: tuple[str, ...]
 
     @property
@@ -137,11 +137,11 @@ class SeedErrors:
         bpm = np.array([[abs(table[name]["error"]) for name in names] for table in tables])
         return cls(bpm, tuple(names), tuple(tables[0][name]["subject"] for name in names))
 
-    def mean(self) -> Estimate:
+    def mean(self) -> Statistic:
         """Mean error with its interval over people and seeds."""
         return metrics.bootstrap_seeds([self.bpm], self.people, lambda means: means[0])
 
-    def difference(self, other: SeedErrors) -> Estimate:
+    def difference(self, other: SeedErrors) -> Statistic:
         """Mean difference from other errors, over the recordings that both have; their seeds are independent."""
         common = [name for name in self.recordings if name in set(other.recordings)]
         own_index = [self.recordings.index(name) for name in common]

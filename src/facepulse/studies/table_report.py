@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.axes import Axes
 
 from facepulse.evaluation import html
-from facepulse.evaluation.metrics import Estimate
+from facepulse.evaluation.metrics import Statistic
 from facepulse.studies import published
 from facepulse.studies.formats import csv_table, markdown_table
 
@@ -132,7 +132,7 @@ def _draw(axes: Axes, rows: Sequence[TableRow]) -> None:
     axes.set_xlim(left=0)
 
 
-def _estimate_text(estimate: Estimate | None) -> str:
+def _estimate_text(estimate: Statistic | None) -> str:
     if estimate is None:
         return ""
     interval = "" if estimate.interval is None else " [{:.2f}, {:.2f}]".format(*estimate.interval)
@@ -143,5 +143,5 @@ def _number_text(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def _interval(estimate: Estimate | None) -> tuple[float | None, float | None]:
+def _interval(estimate: Statistic | None) -> tuple[float | None, float | None]:
     return (None, None) if estimate is None or estimate.interval is None else estimate.interval
