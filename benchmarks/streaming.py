@@ -87,23 +87,23 @@ def windows(network, frames, hop):
     return [(s, network(frames[:, :, s : s + WINDOW])) for s in range(0, frames.shape[2] - WINDOW + 1, hop)]
 
 
-def overlap_add(parts, length):
-    total, weight = torch.zeros(parts[0][1].shape[0], length), torch.zeros(length)
+def overlap_add(windows, length):
+    total, weight = torch.zeros(windows[0][1].shape[0], length), torch.zeros(length)
     taper = torch.hann_window(WINDOW + 2, periodic=False)[1:-1]
-    for start, waveform in parts:
+    for start, waveform in windows:
         total[:, start : start + WINDOW] += unit(waveform) * taper
         weight[start : start + WINDOW] += taper
     return total / weight
 
 
-def by_distance(whole, parts, edges):
+def by_distance(whole, windows, edges):
     """Correlation of windows with the long clip, by the distance of frames from the nearer end of a window."""
     distance = torch.minimum(torch.arange(WINDOW), torch.arange(WINDOW - 1, -1, -1))
     rows = []
     for low, high in itertools.pairwise(edges):
         at = (distance >= low) & (distance < high)
-        short = torch.cat([unit(waveform)[:, at].flatten() for _, waveform in parts])
-        long = torch.cat([unit(whole[:, start : start + WINDOW])[:, at].flatten() for start, _ in parts])
+        short = torch.cat([unit(waveform)[:, at].flatten() for _, waveform in windows])
+        long = torch.cat([unit(whole[:, start : start + WINDOW])[:, at].flatten() for start, _ in windows])
         rows.append((low, high - 1, float(np.corrcoef(short, long)[0, 1])))
     return rows
 
@@ -119,7 +119,7 @@ def compare(network):
     print("correlation with the true pulse, without the first and last half window")
     print(f"  long clip in one pass (equals kept states): {1 - negative_pearson(whole, pulse):.4f}")
     for name, waveform in [
-        ("long clip, inner part", whole),
+        ("long clip, inner frames", whole),
         *((f"windows every {hop} frames", overlap_add(windows(network, frames, hop), 640)) for hop in (80, 40, 20)),
     ]:
         print(f"  {name}: {1 - negative_pearson(waveform[:, inner], pulse[:, inner]):.4f}")
@@ -138,7 +138,7 @@ if __name__ == "__main__":
     with torch.no_grad():
         past, future = receptive_field()
     print(f"a frame depends on {past} frames before and {future} after it: {past + future + 1} of {WINDOW}")
-    print("frames computed per new frame (whole window, inner part exact, kept states)")
+    print("frames computed per new frame (whole window, inner frames exact, kept states)")
     for hop in (4, 16, 32, 80):
         print(f"  hop {hop:2d}: {WINDOW / hop:4.1f} {(hop + past + future) / hop:5.1f}  1.0")
     torch.manual_seed(0)

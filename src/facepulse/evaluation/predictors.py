@@ -109,7 +109,7 @@ def find_predictor(model: str, protocol: Protocol) -> Predictor:
 
 @dataclass(frozen=True)
 class _ClassicalPredictor:
-    """Common part of the predictors of classical methods."""
+    """Common base of the predictors of classical methods."""
 
     method: ClassicalMethod
 

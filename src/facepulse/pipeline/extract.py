@@ -113,7 +113,7 @@ class FaceTraces:
             self.network.forget(before_s)
 
     def segments(self, intervals: list[tuple[float, float]]) -> list[Segment]:
-        """Return the traces within intervals (start, end) in seconds, one segment for every unbroken part."""
+        """Return the traces within intervals (start, end) in seconds, one segment for every unbroken interval."""
         traced = {
             trace.segment: Segment(trace.start_s + np.arange(len(trace.rgb)) / trace.fps, trace.rgb, trace.fps)
             for trace in self.skin.segments
