@@ -19,7 +19,7 @@ ENGINES = ("openvino", "onnxruntime", "torch")
 
 
 class GreenBackend:
-    """Stands in for a network: the mean green of each frame, turned upside down, in a unit and offset of its own."""
+    """Stand-in for a network: the inverted mean green of each frame, in a unit and offset of its own."""
 
     metadata: dict[str, str] = {}  # noqa: RUF012
     precision = "f32"
@@ -47,7 +47,7 @@ def _clip(values: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("length", [65, 96, 101, 500])
-def test_a_pulse_that_is_in_every_frame_is_in_the_joined_waveform_up_to_its_ends(green: Engine, length: int) -> None:
+def test_joined_waveform_follows_the_pulse_up_to_its_ends(green: Engine, length: int) -> None:
     wave = np.cos(2 * np.pi * 1.2 * np.arange(length) / 30)
     found = green(_clip(np.rint(120 - 100 * wave)))
     assert found.shape == (length,)
@@ -55,7 +55,7 @@ def test_a_pulse_that_is_in_every_frame_is_in_the_joined_waveform_up_to_its_ends
     assert set(green.backend.lengths) == {64}
 
 
-def test_a_drifting_level_leaves_no_step_where_windows_meet(green: Engine) -> None:
+def test_drift_leaves_no_step_between_windows(green: Engine) -> None:
     time = np.arange(320)
     found = green(_clip(np.rint(100 + 0.3 * time - 8 * np.cos(2 * np.pi * 1.5 * time / 30))))
     steps = np.abs(np.diff(found))
@@ -63,31 +63,31 @@ def test_a_drifting_level_leaves_no_step_where_windows_meet(green: Engine) -> No
 
 
 @pytest.mark.parametrize(("length", "seen"), [(8, 8), (61, 64), (62, 64), (63, 64), (64, 64), (57, 60), (9, 12)])
-def test_a_short_clip_is_one_window_and_keeps_its_length(green: Engine, length: int, seen: int) -> None:
+def test_short_clip_is_one_window_and_keeps_its_length(green: Engine, length: int, seen: int) -> None:
     values = np.random.default_rng(length).integers(0, 256, length)
     found = green(_clip(values))
     assert green.backend.lengths == [seen]
     assert found == pytest.approx(-(values - values.mean()) / values.std(), abs=1e-4)
 
 
-def test_a_slope_is_summed_up_to_the_wave(green: Engine) -> None:
+def test_derivative_is_integrated(green: Engine) -> None:
     wave = np.cos(2 * np.pi * 1.2 * np.arange(300) / 30)
-    slopes = replace(green, card=SimpleNamespace(**{**vars(green.card), "output": "derivative"}))  # type: ignore[arg-type]
+    derivative = replace(green, card=SimpleNamespace(**{**vars(green.card), "output": "derivative"}))  # type: ignore[arg-type]
     frames = _clip(np.rint(120 - 100 * np.diff(wave, prepend=1.0) / np.abs(np.diff(wave)).max()))
-    found = slopes(np.stack([frames, frames]))
+    found = derivative(np.stack([frames, frames]))
     assert found.shape == (2, 300)
     assert found.std(axis=1) == pytest.approx(1.0)
     for read in found:
-        settled = filtered(read.astype(np.float64), 30, PROTOCOLS["facepulse"])  # a sum drifts
+        settled = filtered(read.astype(np.float64), 30, PROTOCOLS["facepulse"])  # an integral drifts
         assert np.corrcoef(settled[30:-30], wave[30:-30])[0, 1] > 0.98
 
 
-def test_a_batch_is_read_clip_by_clip(green: Engine) -> None:
+def test_batch_equals_its_clips(green: Engine) -> None:
     batch = np.random.default_rng(0).integers(0, 256, (3, 150, 32, 32, 3), dtype=np.uint8)
     assert green(batch) == pytest.approx(np.stack([green(clip) for clip in batch]), abs=1e-5)
 
 
-def test_a_flat_window_is_zeros_and_the_rest_is_not(green: Engine) -> None:
+def test_constant_window_gives_zeros_and_the_rest_does_not(green: Engine) -> None:
     values = np.full(192, 100)
     values[128:] += np.arange(64) % 7
     found = green(_clip(values))
@@ -96,7 +96,7 @@ def test_a_flat_window_is_zeros_and_the_rest_is_not(green: Engine) -> None:
     assert np.isfinite(green(_clip(np.full(64, 77)))).all()
 
 
-def test_frames_may_be_a_memory_map_of_which_one_window_is_read_at_a_time(green: Engine, tmp_path: Path) -> None:
+def test_memory_map_is_read_window_by_window(green: Engine, tmp_path: Path) -> None:
     frames = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (300, 32, 32, 3))
     frames[:] = np.random.default_rng(1).integers(0, 256, frames.shape, dtype=np.uint8)
     assert np.array_equal(green(np.load(tmp_path / "x.npy", mmap_mode="r")), green(np.array(frames)))
@@ -115,7 +115,7 @@ def test_frames_may_be_a_memory_map_of_which_one_window_is_read_at_a_time(green:
         (np.zeros((64, 40, 31, 3), np.uint8), "at least 32x32 pixels, not 40x31"),
     ],
 )
-def test_wrong_frames_are_named(green: Engine, frames: object, words: str) -> None:
+def test_invalid_frames_are_refused(green: Engine, frames: object, words: str) -> None:
     with pytest.raises(ValueError, match=f"^frames must .*{words}"):
         green(frames)  # type: ignore[arg-type]
 
@@ -165,13 +165,13 @@ def test_bf16_keeps_the_heart_rate(trained, pulsating_clip, engine, bpm: int) ->
     exact, coarse = (load_engine(trained.onnx, engine, precision) for precision in ("f32", "bf16"))
     assert (exact.precision, coarse.precision) == ("f32", "bf16")
     rates = [heart_rate(loaded(clip), 30.0, PROTOCOLS["facepulse"]) for loaded in (exact, coarse)]
-    assert np.corrcoef(exact(clip), wave)[0, 1] > 0.9, "there is a pulse to read"
+    assert np.corrcoef(exact(clip), wave)[0, 1] > 0.9, "the clip has a pulse"
     assert rates[0] == pytest.approx(bpm, abs=1)
     assert rates[1] == pytest.approx(rates[0], abs=0.1)
     assert not np.array_equal(exact(clip), coarse(clip))
 
 
-def test_bf16_keeps_the_heart_rate_that_released_weights_read(shared_data: Path, trained, tmp_path: Path) -> None:
+def test_bf16_keeps_the_heart_rate_of_released_weights(shared_data: Path, trained, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     import cv2
 
@@ -201,7 +201,7 @@ def _needs_bf16() -> None:
 
 
 @pytest.mark.parametrize(("native", "precisions"), [(True, ["bf16", "f32", "bf16"]), (False, ["f32", "f32", "f32"])])
-def test_auto_is_the_fastest_that_keeps_the_heart_rate(trained, monkeypatch, native, precisions) -> None:
+def test_auto_is_bf16_if_processor_and_engine_support_it(trained, monkeypatch, native, precisions) -> None:
     monkeypatch.setattr(engine_module, "computes_bf16", lambda: native)
     assert [load_engine(trained.onnx, name).precision for name in ENGINES] == precisions  # type: ignore[arg-type]
     for name in ("onnxruntime",) if native else ENGINES:
@@ -210,7 +210,7 @@ def test_auto_is_the_fastest_that_keeps_the_heart_rate(trained, monkeypatch, nat
 
 
 @pytest.mark.filterwarnings("error")
-def test_frames_that_must_not_be_written_are_read_by_every_engine(trained, pulsating_clip) -> None:
+def test_read_only_frames_are_accepted_by_every_engine(trained, pulsating_clip) -> None:
     clip, _ = pulsating_clip(72, 100)
     clip.setflags(write=False)
     waveforms = [load_engine(trained.onnx, name, "f32")(clip) for name in ENGINES]  # type: ignore[arg-type]
@@ -218,12 +218,12 @@ def test_frames_that_must_not_be_written_are_read_by_every_engine(trained, pulsa
     assert waveforms[0] == pytest.approx(waveforms[2], abs=1e-3)
 
 
-def test_an_engine_knows_its_card(trained) -> None:
+def test_engine_has_the_card_of_its_file(trained) -> None:
     for name in ENGINES:
         assert load_engine(trained.onnx, name).card == trained.card  # type: ignore[arg-type]
 
 
-def test_nothing_is_reported_to_anybody_nor_left_in_the_home_folder(trained, tmp_path: Path) -> None:
+def test_no_telemetry_and_no_file_in_the_home_folder(trained, tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from facepulse.inference.engine import load_engine\n"
@@ -257,7 +257,7 @@ def _foreign() -> bytes:
     ],
     ids=["missing", "empty", "text", "truncated", "weights", "foreign", "card"],
 )
-def test_bad_files_get_one_line(trained, tmp_path: Path, engine, make, words: str) -> None:
+def test_invalid_file_gives_an_error_of_one_line(trained, tmp_path: Path, engine, make, words: str) -> None:
     path = tmp_path / "x.onnx"
     content = make(trained)
     if content is not None:
@@ -276,7 +276,7 @@ def test_unknown_engine_and_precision(trained) -> None:
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
-def test_an_engine_that_is_not_installed(trained, monkeypatch: pytest.MonkeyPatch, engine) -> None:
+def test_engine_that_is_not_installed(trained, monkeypatch: pytest.MonkeyPatch, engine) -> None:
     monkeypatch.setitem(sys.modules, engine, None)
     monkeypatch.setattr(engine_module, "computes_bf16", lambda: False)
     with pytest.raises(UsageError, match=f"{engine} is not installed: pip install {engine}"):

@@ -36,7 +36,7 @@ def test_json_round_trip() -> None:
         ("licence", None),
         ("config", [1]),
         ("multiple", 0),
-        ("frames", 4),  # of which half would be no multiple of four
+        ("frames", 4),  # half of it is not a multiple of four
         ("frames", 160.0),
         ("frames", True),
         ("size", MINIMUM_SIZE - 1),
@@ -50,13 +50,13 @@ def test_json_round_trip() -> None:
         ("sha256", None),
     ],
 )
-def test_a_wrong_field_is_named_with_its_value(field: str, value: object) -> None:
+def test_error_names_the_field_and_its_value(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=rf"the card's {field} is .*: expected ") as error:
         replace(CARD, **{field: value})
     assert repr(value) in str(error.value)
 
 
-def test_missing_and_unknown_fields_are_named() -> None:
+def test_missing_and_unknown_fields_are_errors() -> None:
     entries = asdict(CARD)
     with pytest.raises(ValueError, match="lacks fps"):
         ModelCard.from_json(json.dumps({name: value for name, value in entries.items() if name != "fps"}))
@@ -65,6 +65,6 @@ def test_missing_and_unknown_fields_are_named() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "3"])
-def test_text_that_is_no_card(text: str) -> None:
+def test_text_that_is_not_a_card_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         ModelCard.from_json(text)

@@ -1,4 +1,4 @@
-"""Windows that overlap by half: what repeats has no seam, and how frames come in makes no difference."""
+"""Overlap-add: a periodic signal has no seam, and the division of frames into blocks makes no difference."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from facepulse.inference.overlap_add import OverlapAdd, overlap_add, standardise
 
 
 def read(frames: np.ndarray) -> np.ndarray:
-    """Stands in for a network: the mean of each frame, by itself in each window."""
+    """Stand-in for a network: the standardised mean of each frame of a window."""
     return standardised(frames.mean(axis=(2, 3, 4), dtype=np.float32))
 
 
@@ -23,7 +23,7 @@ def clip_of(values: np.ndarray) -> np.ndarray:
     length=st.integers(65, 400),
     window=st.sampled_from([32, 64]),
 )
-def test_what_repeats_in_every_window_is_joined_without_a_seam(pattern: list[int], length: int, window: int) -> None:
+def test_periodic_signal_is_joined_without_a_seam(pattern: list[int], length: int, window: int) -> None:
     values = np.resize(pattern, length)
     found = overlap_add(read, clip_of(values), window)[0]
     assert found.dtype == np.float32
@@ -32,28 +32,28 @@ def test_what_repeats_in_every_window_is_joined_without_a_seam(pattern: list[int
 
 @settings(max_examples=100, deadline=None)
 @given(
-    pieces=st.lists(st.integers(0, 90), min_size=1, max_size=12).filter(lambda pieces: sum(pieces) > 0),
+    blocks=st.lists(st.integers(0, 90), min_size=1, max_size=12).filter(lambda blocks: sum(blocks) > 0),
     window=st.sampled_from([8, 30, 64]),
 )
-def test_how_the_frames_come_in_makes_no_difference(pieces: list[int], window: int) -> None:
-    clip = clip_of(np.random.default_rng(sum(pieces)).integers(0, 256, sum(pieces)))
+def test_division_of_frames_into_blocks_makes_no_difference(blocks: list[int], window: int) -> None:
+    clip = clip_of(np.random.default_rng(sum(blocks)).integers(0, 256, sum(blocks)))
     seen: list[int] = []
 
-    def watched(frames: np.ndarray) -> np.ndarray:
+    def counted(frames: np.ndarray) -> np.ndarray:
         seen.append(frames.shape[1])
         return read(frames)
 
-    joined = OverlapAdd(watched, window)
-    for begin, length in zip(np.cumsum([0, *pieces]), pieces, strict=False):
+    joined = OverlapAdd(counted, window)
+    for begin, length in zip(np.cumsum([0, *blocks]), blocks, strict=False):
         joined.push(clip[:, begin : begin + length])
     found = joined.finish()
     assert np.array_equal(found, overlap_add(read, clip, window))
-    assert set(seen) == {min(window, sum(pieces))}
-    starts = {*range(0, sum(pieces) - window, window // 2), max(sum(pieces) - window, 0)}
+    assert set(seen) == {min(window, sum(blocks))}
+    starts = {*range(0, sum(blocks) - window, window // 2), max(sum(blocks) - window, 0)}
     assert len(seen) == len(starts), "windows overlap by half, and the last ends with the clip"
 
 
-def test_a_window_and_a_half_is_held_and_no_more() -> None:
+def test_at_most_one_and_a_half_windows_are_held() -> None:
     joined = OverlapAdd(read, 64)
     held = []
     for _ in range(300):
@@ -63,7 +63,7 @@ def test_a_window_and_a_half_is_held_and_no_more() -> None:
     assert max(held) <= 96
 
 
-def test_what_was_read_so_far_can_be_asked_for_at_any_time() -> None:
+def test_finish_can_be_called_before_the_last_frame() -> None:
     values = np.random.default_rng(0).integers(0, 256, 200)
     joined = OverlapAdd(read, 64)
     joined.push(clip_of(values[:150]))
@@ -72,18 +72,18 @@ def test_what_was_read_so_far_can_be_asked_for_at_any_time() -> None:
     assert np.array_equal(joined.finish(), overlap_add(read, clip_of(values), 64))
 
 
-def test_nothing_cannot_be_read() -> None:
+def test_no_frames_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one frame"):
         OverlapAdd(read, 64).finish()
 
 
 @settings(max_examples=60, deadline=None)
-@given(length=st.integers(1, 300), forgotten=st.lists(st.integers(0, 299), min_size=1, max_size=3))
-def test_what_is_forgotten_is_gone_and_the_rest_as_it_was(length: int, forgotten: list[int]) -> None:
+@given(length=st.integers(1, 300), discarded=st.lists(st.integers(0, 299), min_size=1, max_size=3))
+def test_discarded_samples_are_missing_and_the_rest_is_unchanged(length: int, discarded: list[int]) -> None:
     clip = clip_of(np.random.default_rng(length).integers(0, 256, length))
     joined = OverlapAdd(read, 64)
     joined.push(clip[:, : length // 2])
-    gone = [min(before, length // 2) for before in forgotten]
+    gone = [min(before, length // 2) for before in discarded]
     for before in gone:
         joined.discard(before)
     joined.push(clip[:, length // 2 :])

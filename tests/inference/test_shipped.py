@@ -1,4 +1,4 @@
-"""The weights that come with the package: whole, small, honest about themselves, and good enough to be the default."""
+"""Weights that come with the package: their files, cards and heart rates."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ def card_of(name: str) -> ModelCard:
     return engine.card
 
 
-def test_the_default_comes_with_the_package() -> None:
+def test_default_weights_come_with_the_package() -> None:
     assert DEFAULT in list_models()
     assert find_method(DEFAULT).name == DEFAULT
     assert find_method("physfsunet").name == DEFAULT
@@ -36,39 +36,39 @@ def test_the_default_comes_with_the_package() -> None:
 
 
 @every_model
-def test_both_files_are_small_and_tell_the_same(name: str) -> None:
+def test_both_files_are_small_and_have_the_same_card(name: str) -> None:
     for path in (find_weights(name), exported(name)):
         assert path.stat().st_size < 5_000_000
     assert read_card(name) == card_of(name)
 
 
 @every_model
-def test_the_card_says_what_has_to_be_known(name: str) -> None:
+def test_card_is_complete(name: str) -> None:
     card = read_card(name)
     assert card.name == name
     assert card.network in NETWORKS
     assert card.licence == "Apache-2.0"
     assert "simulated" in card.training_data
-    assert "facepulse train" in card.training_data, "the command"
+    assert "facepulse train" in card.training_data, "the command is stated"
     assert "simulated" in card.protocol
     assert card.quality_model.keys() == asdict(QualityModel(0, 0, 0, 0)).keys(), "its quality is calibrated"
     assert {"mae_bpm_calm", "mae_bpm_complex", "mae_bpm_unseen"} <= card.scores.keys()
 
 
 @every_model
-def test_every_engine_reads_the_same(name: str, pulsating_clip) -> None:
+def test_engines_give_the_same_waveform(name: str, pulsating_clip) -> None:
     torch = pytest.importorskip("torch")
     card = read_card(name)
     frames, _ = pulsating_clip(72.0, card.frames, card.size)
-    waves = [load_engine(exported(name), engine, "f32")(frames) for engine in ("openvino", "torch")]
-    np.testing.assert_allclose(waves[0], waves[1], atol=2e-3)
+    waveforms = [load_engine(exported(name), engine, "f32")(frames) for engine in ("openvino", "torch")]
+    np.testing.assert_allclose(waveforms[0], waveforms[1], atol=2e-3)
     network = load_model(name)
     with torch.inference_mode():
         direct = network(torch.from_numpy(frames[None]).permute(0, 4, 1, 2, 3))[0].numpy()
-    assert np.corrcoef(direct, waves[0])[0, 1] > 0.9999
+    assert np.corrcoef(direct, waveforms[0])[0, 1] > 0.9999
 
 
-def test_who_measures_with_it_needs_no_torch(face_video) -> None:
+def test_measuring_needs_no_torch(face_video) -> None:
     code = (
         "import sys, facepulse; m = facepulse.measure(sys.argv[1]); "
         "print([name for name in ('torch', 'safetensors', 'onnx') if name in sys.modules])"
@@ -80,15 +80,15 @@ def test_who_measures_with_it_needs_no_torch(face_video) -> None:
 
 
 @pytest.mark.parametrize("bpm", [50.0, 72.0, 110.0, 150.0])
-def test_a_painted_face_is_measured_by_default(face_video, bpm: float) -> None:
+def test_painted_face_is_measured_by_default(face_video, bpm: float) -> None:
     assert facepulse.measure(face_video(bpm, 20.0)).bpm == pytest.approx(bpm, abs=2.0)
 
 
-def test_a_photograph_has_no_pulse_by_default(face_video) -> None:
+def test_face_without_a_pulse_is_withheld_by_default(face_video) -> None:
     assert facepulse.measure(face_video(None, 20.0)).bpm is None
 
 
-def test_a_real_face_is_measured_as_it_is_and_made_worse(shared_data: Path, tmp_path: Path) -> None:
+def test_real_face_and_degraded_versions_are_measured(shared_data: Path, tmp_path: Path) -> None:
     video, found = shared_data / "evm_face" / "face.mp4", tmp_path / "found.json"
     script = ROOT / "benchmarks" / "real_face.py"
     command = [sys.executable, script, video, "--method", DEFAULT, "--json", found]
