@@ -59,7 +59,9 @@ def test_network_touches_two_places_and_keeps_the_contract(tmp_path: Path) -> No
     text = (tmp_path / registry[1]).read_text(encoding="utf-8")
     begin = "    for entry in (\n"
     assert text.count(begin) == 1
-    (tmp_path / registry[1]).write_text(text.replace(begin, begin + row.split("\n", 1)[1]), encoding="utf-8")
+    (tmp_path / registry[1]).write_text(
+        text.replace(begin, begin + row.split("\n", 1)[1].rstrip() + ",\n"), encoding="utf-8"
+    )
 
     def run(*arguments: str) -> str:
         environment = os.environ | {"PYTHONPATH": str(tmp_path / "src")}
