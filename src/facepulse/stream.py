@@ -179,7 +179,7 @@ class LiveTraces:
         """Add the next frames with the boxes of their faces, and discard what is older than needed."""
         now_s = tracked.frames[-1].time
         oldest_s = now_s - self._window_s - SETTLING_S
-        self._tracker.forget(oldest_s)
+        self._tracker.discard(oldest_s)
         self.times.extend((frame.time, frame.key) for frame in tracked.frames)
         while self.times and self.times[0][0] < oldest_s:
             self.times.popleft()
@@ -188,7 +188,7 @@ class LiveTraces:
                 self.faces[identity] = FaceTraces(self._method, tracked.frames[0].image, boxes[0])
                 self.boxes[identity] = deque()
             self.faces[identity].push(tracked.frames, boxes)
-            self.faces[identity].forget(oldest_s)
+            self.faces[identity].discard(oldest_s)
             recent = self.boxes[identity]
             recent.append((now_s, boxes[-1]))
             while recent[0][0] < oldest_s:

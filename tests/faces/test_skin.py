@@ -232,9 +232,9 @@ def test_forget_drops_clips_before_a_time_and_keeps_the_rest() -> None:
     frames = filmed(np.repeat(paint((200, 150, 120))[None], 120, axis=0))
     whole = traced(frames).segments[0]
     trace = traced(frames, [30, 60, 90])
-    trace.forget(2.5)
+    trace.discard(2.5)
     [segment] = trace.segments
     assert segment.start_s == pytest.approx(2.0), "clips are dropped whole"
     assert np.array_equal(segment.rgb, whole.rgb[60:])
-    trace.forget(100.0)
+    trace.discard(100.0)
     assert trace.segments == []

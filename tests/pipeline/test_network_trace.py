@@ -59,7 +59,7 @@ def test_discarded_samples_do_not_change_the_others() -> None:
     trace.push(FaceClip(frames_of(50, 0), 0.0, 25.0, 0))
     trace.push(FaceClip(frames_of(500, 1), 5.0, 25.0, 1))
     whole = trace.segments[1].waveform
-    trace.forget(15.0)
+    trace.discard(15.0)
     [segment] = trace.segments
     assert segment.start_s == pytest.approx(15.0)
     assert np.array_equal(segment.waveform, whole[250:])

@@ -59,7 +59,7 @@ def test_run_converges_and_its_folder_is_complete(tmp_path: Path, data: Path) ->
     messages: list[str] = []
     run = settings(tmp_path / "run", data, optimiser={"epochs": 4}, loss={"name": "negative-pearson"})
 
-    trained = train(run, say=messages.append)
+    trained = train(run, report=messages.append)
 
     lines = [json.loads(line) for line in (trained.folder / "metrics.jsonl").read_text().splitlines()]
     steps, epochs = [line for line in lines if "loss" in line], [line for line in lines if "epoch_loss" in line]

@@ -219,7 +219,7 @@ def train(
 
     chosen = read_settings(config, settings)
     with progress_bar(f"training {chosen.network.name}", "steps") as progress:
-        trained = run(chosen, progress=progress, say=report)
+        trained = run(chosen, progress=progress, report=report)
     if trained.already:
         print(f"already trained: {trained.folder}")
     score = "" if trained.mae_bpm is None else f", validation MAE {trained.mae_bpm:.2f} bpm in epoch {trained.epoch}"

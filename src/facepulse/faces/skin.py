@@ -87,7 +87,7 @@ class SkinTrace:
         sums = exact @ cells.reshape(len(cells), -1, 3).astype(np.float64)
         self._segments[clip.segment][2].append(sums / exact.sum(axis=2, keepdims=True))
 
-    def forget(self, before_s: float) -> None:
+    def discard(self, before_s: float) -> None:
         """Drop the traces of clips that ended before a time, and with them segments that ended before it."""
         kept = {}
         for segment, (start_s, fps, rows) in self._segments.items():

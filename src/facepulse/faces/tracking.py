@@ -211,7 +211,7 @@ class FaceTracker:
         if held:
             yield self._detect(held, since_s)
 
-    def forget(self, before_s: float) -> None:
+    def discard(self, before_s: float) -> None:
         """Drop tracks and segments that ended before a time, which bounds memory for endless streams."""
         self._tracks = [track for track in self._tracks if track.last_seen_s >= before_s]
         for track in self._tracks:

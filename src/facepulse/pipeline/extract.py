@@ -106,11 +106,11 @@ class FaceTraces:
             for clip in builder.finish():
                 trace.push(clip)
 
-    def forget(self, before_s: float) -> None:
+    def discard(self, before_s: float) -> None:
         """Discard the samples before a time, which bounds memory in an endless stream."""
-        self.skin.forget(before_s)
+        self.skin.discard(before_s)
         if self.network is not None:
-            self.network.forget(before_s)
+            self.network.discard(before_s)
 
     def segments(self, intervals: list[tuple[float, float]]) -> list[Segment]:
         """Return the traces within intervals (start, end) in seconds, one segment for every unbroken interval."""

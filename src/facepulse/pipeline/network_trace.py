@@ -60,7 +60,7 @@ class NetworkTrace:
         self._stream.push(clip.frames[np.newaxis])
         self._samples += len(clip.frames)
 
-    def forget(self, before_s: float) -> None:
+    def discard(self, before_s: float) -> None:
         """Discard the samples before a time, and the segments that ended before it."""
         self._finished = [each for each in self._finished if each.start_s + len(each.waveform) / each.fps > before_s]
         count = int((before_s - self._start_s) * self._engine.card.fps)

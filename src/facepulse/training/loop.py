@@ -33,7 +33,7 @@ from facepulse.training.state import TrainState
 from facepulse.training.validation import validate
 
 Progress = Callable[[float, float | None], None]
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class DivergedError(FacepulseError):
@@ -62,7 +62,7 @@ class Trained:
         return self.folder / BEST
 
 
-def train(settings: Settings, *, progress: Progress | None = None, say: Say = lambda line: None) -> Trained:
+def train(settings: Settings, *, progress: Progress | None = None, report: Report = lambda line: None) -> Trained:
     """Train a network, or resume an interrupted run with the same settings.
 
     The weights depend only on settings, data, machine and number of threads: a resumed run gives the same weights as
@@ -71,7 +71,7 @@ def train(settings: Settings, *, progress: Progress | None = None, say: Say = la
     Args:
         settings: settings of the run; `out` is its folder.
         progress: called with the number of steps done and in total.
-        say: called with a line of text at the end of each epoch.
+        report: called with a line of text at the end of each epoch.
 
     Raises:
         UsageError: the settings cannot be satisfied, the folder holds another run, or something cannot be written.
@@ -86,7 +86,7 @@ def train(settings: Settings, *, progress: Progress | None = None, say: Say = la
         if not ranks.first:
             return _Run(settings, ranks).train(lambda done, total: None, lambda line: None)
         stack.enter_context(lock_folder(Path(settings.out)))
-        return _Run(settings, ranks).train(progress or (lambda done, total: None), say)
+        return _Run(settings, ranks).train(progress or (lambda done, total: None), report)
 
 
 class _Run:
@@ -116,7 +116,7 @@ class _Run:
             )
         self.loss = make_loss(settings.loss, settings.optimiser.epochs, settings.data.fps)
 
-    def train(self, progress: Progress, say: Say) -> Trained:
+    def train(self, progress: Progress, report: Report) -> Trained:
         """Run all remaining steps."""
         settings, ranks, folder = self.settings, self.ranks, self.folder
         result, saved = folder.result, folder.check(settings, ranks.size, self.hashes)
@@ -141,7 +141,7 @@ class _Run:
                     seconds = round(time.monotonic() - begun, 4)
                     log.write({"step": state.step, "epoch": epoch, **values, "seconds": seconds})
                 if state.epoch_complete:
-                    self._end_epoch(state, epoch, log, say)
+                    self._end_epoch(state, epoch, log, report)
                 progress(state.step, total)
                 due = ranks.broadcast(time.monotonic() - saved_at > 60 * settings.hardware.checkpoint_minutes)
                 if state.epoch_complete or due:
@@ -160,7 +160,7 @@ class _Run:
         if self.ranks.first:
             self.folder.write_checkpoint({**state.to_dict(), "ranks": self.ranks.size})
 
-    def _end_epoch(self, state: TrainState, epoch: int, log: Log | None, say: Say) -> None:
+    def _end_epoch(self, state: TrainState, epoch: int, log: Log | None, report: Report) -> None:
         """Validate, write weights and log the epoch."""
         settings, folder, epochs = self.settings, self.folder, self.settings.optimiser.epochs
         self.ranks.average_statistics(self.network)
@@ -182,7 +182,7 @@ class _Run:
         if validated is not None:
             plots.waveforms(validated.traces, folder.path / "waveforms.png")
         error = "" if mae is None else f", validation MAE {mae:.2f} bpm{' (best so far)' if is_best else ''}"
-        say(f"epoch {epoch} of {epochs}: loss {loss:.4f}{error}")
+        report(f"epoch {epoch} of {epochs}: loss {loss:.4f}{error}")
 
 
 def train_step(
