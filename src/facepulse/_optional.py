@@ -12,7 +12,7 @@ def require_extra(extra: str, packages: Iterable[str], purpose: str) -> None:
     """Check that packages of an extra are installed.
 
     Args:
-        extra: name of the extra, as in `pip install 'facepulse[extra]'`.
+        extra: name of the extra, as in `pip install '.[extra]'`.
         packages: names of the packages, as they are imported.
         purpose: the task that needs them, for the error message.
 
@@ -21,4 +21,4 @@ def require_extra(extra: str, packages: Iterable[str], purpose: str) -> None:
     """
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
-        raise UsageError(f"{purpose} needs {', '.join(missing)}: pip install 'facepulse[{extra}]'")
+        raise UsageError(f"{purpose} needs {', '.join(missing)}: pip install '.[{extra}]' in the checkout of facepulse")

