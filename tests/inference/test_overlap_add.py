@@ -46,7 +46,7 @@ def test_division_of_frames_into_blocks_makes_no_difference(blocks: list[int], w
     joined = OverlapAdd(counted, window)
     for begin, length in zip(np.cumsum([0, *blocks]), blocks, strict=False):
         joined.push(clip[:, begin : begin + length])
-    found = joined.finish()
+    found = joined.waveforms()
     assert np.array_equal(found, overlap_add(read, clip, window))
     assert set(seen) == {min(window, sum(blocks))}
     starts = {*range(0, sum(blocks) - window, window // 2), max(sum(blocks) - window, 0)}
@@ -67,14 +67,14 @@ def test_finish_can_be_called_before_the_last_frame() -> None:
     values = np.random.default_rng(0).integers(0, 256, 200)
     joined = OverlapAdd(read, 64)
     joined.push(clip_of(values[:150]))
-    assert np.array_equal(joined.finish(), overlap_add(read, clip_of(values[:150]), 64))
+    assert np.array_equal(joined.waveforms(), overlap_add(read, clip_of(values[:150]), 64))
     joined.push(clip_of(values[150:]))
-    assert np.array_equal(joined.finish(), overlap_add(read, clip_of(values), 64))
+    assert np.array_equal(joined.waveforms(), overlap_add(read, clip_of(values), 64))
 
 
 def test_no_frames_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one frame"):
-        OverlapAdd(read, 64).finish()
+        OverlapAdd(read, 64).waveforms()
 
 
 @settings(max_examples=60, deadline=None)
@@ -87,4 +87,4 @@ def test_discarded_samples_are_missing_and_the_rest_is_unchanged(length: int, di
     for before in gone:
         joined.discard(before)
     joined.push(clip[:, length // 2 :])
-    assert np.array_equal(joined.finish(), overlap_add(read, clip, 64)[:, max(gone) :])
+    assert np.array_equal(joined.waveforms(), overlap_add(read, clip, 64)[:, max(gone) :])

@@ -95,7 +95,7 @@ class Engine:
     def stream(self) -> OverlapAdd:
         """Return an overlap-add that takes the frames of clips (B, T, H, W, 3) in blocks.
 
-        `to_waveform` of its result is what a call with all frames returns.
+        `to_waveform` of its `waveforms` is what a call with all frames returns.
         """
         return OverlapAdd(self._standardised, self.card.frames)
 

@@ -20,7 +20,7 @@ class OverlapAdd:
 
     Args:
         predict: maps frames (B, T, H, W, 3) to waveforms (B, T), T at most `length`.
-        length: of a window in frames, even.
+        length: frames per window, even.
     """
 
     def __init__(self, predict: Callable[[Frames], Floats32], length: int) -> None:
@@ -49,12 +49,12 @@ class OverlapAdd:
                 self._begin = max(min(self._next, last), self._begin)
 
     def discard(self, before: int) -> None:
-        """Discard the samples before an index; `finish` then begins with it."""
+        """Discard the samples before an index; `waveforms` then begins with it."""
         self._first = max(self._first, before)
         self._windows = [(start, waveform) for start, waveform in self._windows if start + self._length > self._first]
 
-    def finish(self) -> Floats32:
-        """Return the waveforms (B, T) of all frames so far without discarded samples; more frames may follow.
+    def waveforms(self) -> Floats32:
+        """Compute the waveforms (B, T) of all frames so far, without discarded samples; more frames may follow.
 
         A clip of at most one window is returned as `predict` gives it.
 
@@ -82,10 +82,22 @@ class OverlapAdd:
 
 
 def overlap_add(predict: Callable[[Frames], Floats32], clips: Frames, length: int) -> Floats32:
-    """Compute the waveforms (B, T) of whole clips (B, T, H, W, 3) by `OverlapAdd`, whose arguments these are."""
+    """Compute the waveforms of whole clips by `OverlapAdd`.
+
+    Args:
+        predict: maps frames (B, T, H, W, 3) to waveforms (B, T), T at most `length`.
+        clips: frames (B, T, H, W, 3) of clips of equal length.
+        length: frames per window, even.
+
+    Returns:
+        Waveforms (B, T).
+
+    Raises:
+        ValueError: the clips have no frames.
+    """
     joined = OverlapAdd(predict, length)
     joined.push(clips)
-    return joined.finish()
+    return joined.waveforms()
 
 
 def standardised(waveforms: Floats | Floats32) -> Floats32:

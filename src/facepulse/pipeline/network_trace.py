@@ -75,7 +75,7 @@ class NetworkTrace:
         card = self._engine.card
         # Segments of a fraction of a second are too short for a network: their waveform is constant.
         if self._samples >= 2 * card.multiple:
-            waveform = self._engine.to_waveform(self._stream.finish())[0].astype(np.float64)
+            waveform = self._engine.to_waveform(self._stream.waveforms())[0].astype(np.float64)
         else:
             waveform = np.zeros(self._samples - self._discarded)
         return WaveformSegment(self._segment, self._start_s + self._discarded / card.fps, card.fps, waveform)
