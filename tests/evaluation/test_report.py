@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from facepulse.datasets.cache import open_cache
-from facepulse.evaluation.report import terms, to_html
+from facepulse.evaluation.report import conditions, to_html
 from facepulse.evaluation.result import Evaluation, Failure
 from facepulse.evaluation.run import evaluate
 from facepulse.evaluation.summary import format_summary
@@ -30,8 +30,8 @@ def test_report_holds_tables_and_figures(evaluation: Evaluation) -> None:
     for summary in evaluation.summaries.values():
         for figure in format_summary(summary).values():
             assert figure in text
-    for term in terms(evaluation).values():
-        assert term in text
+    for condition in conditions(evaluation).values():
+        assert condition in text
     assert "Not a medical device" in text
     assert "simulated recordings" in text
     assert "11-a: 80.0 bpm, reference 95.0 bpm" in text

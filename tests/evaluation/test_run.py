@@ -13,7 +13,7 @@ from facepulse import cli
 from facepulse.datasets.cache import FRAMES, LABELS, PreparedRecording, open_cache
 from facepulse.errors import UsageError
 from facepulse.evaluation.metrics import macc
-from facepulse.evaluation.report import terms, to_text, write_report
+from facepulse.evaluation.report import conditions, to_text, write_report
 from facepulse.evaluation.result import Selection
 from facepulse.evaluation.run import choose, evaluate
 from facepulse.rppg.classical import CLASSICAL
@@ -142,7 +142,7 @@ def test_mean_of_the_devices_heart_rate_is_the_reference_without_a_ppg(one) -> N
     assert (row.reference, row.reference_bpm, row.macc) == ("bpm", 70.0, None)
     assert row.error == pytest.approx(5.0, abs=0.2)
     assert evaluation.summaries["recordings"].macc is None
-    assert terms(evaluation)["reference"] == "the mean of the heart rate that the device gave"
+    assert conditions(evaluation)["reference"] == "the mean of the heart rate that the device gave"
 
 
 @pytest.mark.parametrize("kind", [{"reference_bpm": None}, {"device_bpm": 0.0}, {"reference_bpm": 0.0}])
@@ -299,7 +299,7 @@ def test_command_prints_a_table_and_writes_four_files(run, four: Path, tmp_path:
     code, out, err = run("POS", "--data", four.parent, "--protocol", "toolbox")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == "POS on small: 4 recordings of 3 people"
+    assert lines[0] == "POS on small: 4 recordings of 3 subjects"
     assert any(line.startswith("  protocol  toolbox: detrended λ=100, band-pass 0.6-3.3 Hz") for line in lines)
     assert "  split     all, test" in lines
     assert "  ids       1-a 1-b 2-a 10-a" in lines

@@ -202,10 +202,10 @@ def bootstrap_interval(
     Source: Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8.
 
     Args:
-        features: (n, k) values per entry of whose means the statistic is a function.
-        subjects: (n,) subject of each entry; None for no interval.
-        statistic: function from the means of the features in each resample, (R, k), to the statistic, (R,); NaN if it
-            is undefined for a resample.
+        features: (n, k) k values for each entry; the statistic is a function of their means.
+        subjects: (n,) subject of each entry; if None, no interval is computed.
+        statistic: computes the statistic (R,) from the means (R, k) of the features in R resamples; NaN if it is
+            undefined in a resample.
 
     Returns:
         2.5th and 97.5th percentile over `RESAMPLES`; None for fewer than `MINIMUM_SUBJECTS`, or if the statistic is
@@ -230,7 +230,7 @@ def bootstrap_interval(
     return _percentiles(values) if len(values) else None
 
 
-def bootstrap_seeds(
+def bootstrap_subjects_and_seeds(
     groups: Sequence[Floats], subjects: Sequence[str], statistic: Callable[[list[Floats]], Floats]
 ) -> Statistic:
     """Estimate a statistic of mean values with its spread over subjects and over training seeds.
@@ -241,7 +241,7 @@ def bootstrap_seeds(
     Args:
         groups: one (S, n) array per group of trainings: a value per seed and entry. S may differ between groups.
         subjects: (n,) subject of each entry.
-        statistic: function from the mean of each group, as (R,) over resamples, to the statistic, (R,).
+        statistic: computes the statistic (R,) from the mean of each group in R resamples, one (R,) array per group.
 
     Returns:
         The statistic of the groups' means. Its standard error and interval are None for fewer than `MINIMUM_SUBJECTS`.

@@ -88,7 +88,7 @@ def find_predictor(model: str, protocol: Protocol) -> Predictor:
 
     Args:
         model: a key of `facepulse.rppg.classical.CLASSICAL`, a name of `facepulse.list_models()`, or a file of weights
-            (.safetensors) or of an exported network (.onnx).
+            (.safetensors, or .pth of rPPG-Toolbox) or of an exported network (.onnx).
         protocol: determines the input of a classical method: under `facepulse` the skin pixels of four facial regions,
             as at run time; under all others the mean RGB of the whole crop, as in the literature.
 
@@ -102,8 +102,8 @@ def find_predictor(model: str, protocol: Protocol) -> Predictor:
     if engine is not None:
         return NetworkPredictor(engine)
     raise UsageError(
-        f"no model is called {model!r}: give a classical method ({', '.join(CLASSICAL)}), a .safetensors or .onnx "
-        f"file, or the name of weights ({', '.join(list_models()) or 'none in this installation'})"
+        f"no model is called {model!r}: give a classical method ({', '.join(CLASSICAL)}), a .onnx, .safetensors or "
+        f".pth file, or the name of weights ({', '.join(list_models()) or 'none in this installation'})"
     )
 
 

@@ -28,7 +28,7 @@ FIELDS = (  # of a recording, with the decimals that are printed
 REFERENCES = {
     "ppg": "the reference PPG by the same protocol over the same samples",
     "bpm": "the mean of the heart rate that the device gave",
-    None: "nothing",
+    None: "none",
 }
 
 
@@ -57,14 +57,15 @@ def write_report(evaluation: Evaluation, folder: str | Path) -> list[Path]:
 
 def to_text(evaluation: Evaluation) -> str:
     """Format an evaluation as the summary that the command line prints."""
-    people = len({row.subject for row in evaluation.recordings})
-    lines = [f"{evaluation.model} on {evaluation.dataset}: {len(evaluation.recordings)} recordings of {people} people"]
-    entries = terms(evaluation)
+    subjects = len({row.subject for row in evaluation.recordings})
+    count = f"{len(evaluation.recordings)} recordings of {subjects} subjects"
+    lines = [f"{evaluation.model} on {evaluation.dataset}: {count}"]
+    entries = conditions(evaluation)
     if evaluation.failed:
         names = " ".join(failure.recording for failure in evaluation.failed)
         entries["failed"] = f"{len(evaluation.failed)} of {len(evaluation.sha256)}: {names}"
     for name, text in entries.items():
-        lines += wrap(text, 120, initial_indent=f"  {name:9} ", subsequent_indent=12 * " ", break_long_words=False)
+        lines += wrap(text, 120, initial_indent=f"  {name:10} ", subsequent_indent=13 * " ", break_long_words=False)
     heads, rows = _error_table(evaluation)
     if not rows:
         lines.append("  no recording has a reference: there are heart rates, but no errors")
@@ -78,7 +79,7 @@ def to_text(evaluation: Evaluation) -> str:
 def to_html(evaluation: Evaluation) -> str:
     """Format an evaluation as a self-contained HTML page."""
     title = f"{evaluation.model} on {evaluation.dataset}"
-    entries = terms(evaluation)
+    entries = conditions(evaluation)
     note = entries.pop("note", None)
     sections = [
         f"<h1>{escape(title)}</h1>",
@@ -91,27 +92,27 @@ def to_html(evaluation: Evaluation) -> str:
         *_worst_section(evaluation),
         *_failure_section(evaluation),
         *_recording_section(evaluation),
-        "<footer><p>Values are ± standard error [95 % interval, by bootstrap over people].</p></footer>",
+        "<footer><p>Values are ± standard error [95 % interval, by bootstrap over subjects].</p></footer>",
     ]
     return page(title, sections)
 
 
-def terms(evaluation: Evaluation) -> dict[str, str]:
+def conditions(evaluation: Evaluation) -> dict[str, str]:
     """Return the conditions under which the values hold, name to one line of text."""
-    made = evaluation.settings
+    settings = evaluation.settings
     entries = {
-        "reads": evaluation.description,
+        "input": evaluation.description,
         "protocol": evaluation.protocol,
-        "data": f"{evaluation.dataset}, crops of {made.size} px at margin {made.margin:g} and {made.fps:g} fps, "
-        f"boxes by {made.detector}, clocks {'aligned' if made.align else 'as they are'}",
+        "data": f"{evaluation.dataset}, crops of {settings.size} px at margin {settings.margin:g} "
+        f"and {settings.fps:g} fps, boxes by {settings.detector}, clocks {'aligned' if settings.align else 'as they are'}",
     }
     if evaluation.simulated:
         entries["note"] = "simulated recordings: they show that methods work, not how accurate they are on people"
     if (chosen := evaluation.selection) is not None:
         filters = "; ".join(f"{key}={','.join(values)}" for key, values in chosen.where.items())
         entries["split"] = f"{chosen.split}, {chosen.subset}{f', where {filters}' if filters else ''}"
-    entries["ids"] = " ".join(evaluation.sha256)
-    entries["whole"] = RECORDING_ROWS
+    entries["recordings"] = " ".join(evaluation.sha256)
+    entries["rows"] = RECORDING_ROWS
     kinds = [row.reference for row in evaluation.recordings]
     counted = [(kinds.count(kind), text) for kind, text in REFERENCES.items() if kind in kinds]
     several = "; ".join(f"{count} recordings: {text}" for count, text in counted)
@@ -126,7 +127,7 @@ def _level_name(evaluation: Evaluation, level: Level) -> str:
 def _error_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
     """Return heads and rows of the table of errors; no rows without a reference."""
     known = {level: summary for level, summary in evaluation.summaries.items() if summary is not None}
-    heads = [f"{s.n} {_level_name(evaluation, level)} of {s.subjects} people" for level, s in known.items()]
+    heads = [f"{s.n} {_level_name(evaluation, level)} of {s.subjects} subjects" for level, s in known.items()]
     columns = [format_summary(summary) for summary in known.values()]
     return heads, [[name, *(column[name] for column in columns)] for name in (columns[0] if columns else ())]
 
@@ -166,7 +167,7 @@ def _strata_section(evaluation: Evaluation) -> list[str]:
     if not rows or not any(evaluation.summaries.values()):
         return []
     both = ["MAE, bpm", "within 5 bpm, %"]
-    heads = ["attribute", "value", "people", "recordings", *both, "windows", *both]
+    heads = ["attribute", "value", "subjects", "recordings", *both, "windows", *both]
     return ["<h2>By attribute</h2>", table(heads, rows)]
 
 

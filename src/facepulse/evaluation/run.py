@@ -38,6 +38,9 @@ def evaluate(
 ) -> Evaluation:
     """Run a model on prepared recordings and compare its heart rates with their references.
 
+    A network is evaluated alone: unlike in `facepulse.measure`, its waveform is not fused with those of facial regions,
+    and its heart rates have no quality.
+
     Waveforms are predicted segment by segment, never across a gap. Estimate and reference go through the same protocol
     over the same samples, wherever the reference has no hole: a whole recording over its longest such segment, and
     windows of `window_s` that do not overlap; a remainder that is shorter by more than 0.2 s is left out. A recording

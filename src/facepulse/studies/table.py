@@ -139,7 +139,7 @@ class SeedErrors:
 
     def mean(self) -> Statistic:
         """Mean error with its interval over people and seeds."""
-        return metrics.bootstrap_seeds([self.bpm], self.people, lambda means: means[0])
+        return metrics.bootstrap_subjects_and_seeds([self.bpm], self.people, lambda means: means[0])
 
     def difference(self, other: SeedErrors) -> Statistic:
         """Mean difference from other errors, over the recordings that both have; their seeds are independent."""
@@ -148,7 +148,7 @@ class SeedErrors:
         other_index = [other.recordings.index(name) for name in common]
         people = [self.people[i] for i in own_index]
         groups = [self.bpm[:, own_index], other.bpm[:, other_index]]
-        return metrics.bootstrap_seeds(groups, people, lambda means: means[0] - means[1])
+        return metrics.bootstrap_subjects_and_seeds(groups, people, lambda means: means[0] - means[1])
 
 
 def _row(
