@@ -67,8 +67,8 @@ class ClipBuilder:
     The clock of a segment starts with its first frame and ticks every ``1 / fps`` seconds. Crops are interpolated
     linearly between frames. If frames come at twice the rate of the clock or faster, the interpolant is averaged around
     each tick with a triangular kernel that reaches one tick to either side, which prevents aliasing into the band of
-    the pulse and reduces noise. A frame that falls on a tick is used unchanged. Clips do not depend on how the frames
-    are split over calls of `push`, and only the frames around the next tick are held.
+    the pulse and reduces noise. Otherwise a frame that falls on a tick is used unchanged. Clips do not depend on how
+    the frames are split over calls of `push`, and only the frames around the next tick are held.
 
     Args:
         size: side of the crops in pixels.

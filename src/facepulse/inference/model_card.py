@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 MINIMUM_SIZE: Final = 32  # pixels, required by every network: four halvings leave 2x2 pixels to average
 
-METADATA_KEY: Final = "facepulse.card"  # of the card in the metadata of weights and exported networks
+METADATA_KEY: Final = "facepulse.card"  # key of the card in the metadata of weights and exported networks
 
 
 @dataclass(frozen=True)
@@ -19,24 +19,24 @@ class ModelCard:
     """Model card stored inside every file of weights and every exported network.
 
     Attributes:
-        name: of the weights, `architecture.tag` for those that come with the package.
-        network: key of `facepulse.inference.registry.NETWORKS`.
+        name: name of the weights, `architecture.tag` for those that come with the package.
+        network: the architecture, a key of `facepulse.inference.registry.NETWORKS`.
         config: values for the fields of the network's config; those not named keep their default.
         multiple: the length of a clip must be a multiple of this number of frames.
-        frames: length in frames of the windows on which it was trained.
+        frames: length in frames of the clips on which the network was trained, and of the windows in which it is run.
         size: side of the face crops in pixels.
         margin: widening of the face box to each side, as a fraction of its size.
         fps: clock rate of the frames in Hz.
-        normalisation: of frames of 0..255 inside the network, in words: callers do not normalise.
+        normalisation: description of how the network itself normalises frames of 0..255; callers do not normalise.
         training_data: data on which the network was trained.
-        protocol: of the scores: data, windows, a named protocol of `facepulse.rppg.protocols`.
+        protocol: conditions of the scores: data, windows, and a named protocol of `facepulse.rppg.protocols`.
         scores: metric to value, with the unit in the metric's name.
-        licence: of the weights, an SPDX identifier if there is one.
+        licence: licence of the weights, an SPDX identifier if there is one.
         quality_model: coefficients of the quality of its heart rates, the fields of
             `facepulse.rppg.quality.QualityModel`; if empty, those of the classical methods are used.
         output: "waveform", or "derivative" if the network was trained on differences of the reference, as in
             rPPG-Toolbox.
-        sha256: of the tensors, in hexadecimal; empty until they are saved.
+        sha256: hash of the tensors, in hexadecimal; empty until they are saved.
 
     Raises:
         ValueError: the value of a field is of another type or out of range.

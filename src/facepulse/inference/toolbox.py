@@ -35,8 +35,8 @@ class CheckpointLayout:
     Attributes:
         modules: name of a module in the toolbox to its name here; all others have the same name.
         config: computes, from the shapes of the tensors by name, the values that differ from the default config.
-        unused: part of the names of tensors that no output depends on in the toolbox and that are skipped; empty if
-            there are none.
+        unused: substring of the names of tensors that are skipped, because no output of the toolbox's network depends
+            on them; empty if there are none.
         frames: length of the clips on which the toolbox trains.
         output: signal that the network is trained to predict there, as in `ModelCard.output`.
     """
@@ -64,6 +64,7 @@ def _frame_config(shapes: Shapes) -> dict[str, Any]:
     return {"size": 4 * side + 8, "width": width, "hidden": hidden}
 
 
+# `apperance` is spelled as in the toolbox.
 MOTION = {
     "motion_conv1": "motion.0.conv1",
     "motion_conv2": "motion.0.conv2",
@@ -93,12 +94,12 @@ LAYOUTS: dict[str, CheckpointLayout] = {
 
 
 def load_checkpoint(path: Path, network: str | None = None) -> tuple[nn.Module, ModelCard]:
-    """Build the network of a checkpoint with its weights, and a card from what is known of the toolbox's training.
+    """Build the network of a checkpoint with its weights, and a model card that describes the toolbox's training.
 
     Args:
         path: a state dict that torch wrote, of a network alone or wrapped in `DataParallel`.
-        network: a key of `LAYOUTS`; None recognises it. DeepPhys and TS-CAN have the same tensors: of these two, the
-            one named in the file's name is built.
+        network: a key of `LAYOUTS`; if None, the network is recognised by the names of the tensors. DeepPhys and TS-CAN
+            have the same tensors: of these two, the one that the file's name contains is built.
 
     Returns:
         The network in evaluation mode, with the config that the shapes imply; and its card, without the sha256. The
@@ -137,7 +138,7 @@ def load_checkpoint(path: Path, network: str | None = None) -> tuple[nn.Module, 
 def _implied_config(
     network: str, tensors: Mapping[str, Tensor], path: Path
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return the config that the shapes of the tensors imply, and the tensors of such a network without memory."""
+    """Return the config that the shapes of the tensors imply, and the meta tensors of a network of that config."""
     import torch
 
     try:

@@ -30,15 +30,18 @@ class Batch(NamedTuple):
     names: list[str]
 
 
-def batches(clips: Mixture, settings: Settings, ranks: Ranks, step: int, steps: int) -> Iterator[Batch]:
-    """Iterate over the remaining batches of one process; all processes together see each clip of an epoch once.
+def batches(clips: Mixture, settings: Settings, ranks: Ranks, steps_done: int, epoch_steps: int) -> Iterator[Batch]:
+    """Iterate over the remaining batches of one process.
+
+    All processes together process each clip of an epoch at most once: clips that do not fill a last batch are left out
+    of that epoch.
 
     Args:
-        clips: clips of an epoch.
+        clips: training clips of all sources, which determine the order of each epoch.
         settings: settings of the run.
         ranks: processes of the run.
-        step: steps done.
-        steps: steps per epoch.
+        steps_done: steps since the beginning of the run, over all epochs.
+        epoch_steps: steps per epoch.
 
     Raises:
         FacepulseError: a clip cannot be read.
@@ -46,9 +49,9 @@ def batches(clips: Mixture, settings: Settings, ranks: Ranks, step: int, steps: 
     batch = settings.optimiser.batch
     order = [
         whole[ranks.rank * batch : (ranks.rank + 1) * batch]
-        for epoch in range(step // steps, settings.optimiser.epochs)
+        for epoch in range(steps_done // epoch_steps, settings.optimiser.epochs)
         for whole in clips.batches(epoch, batch * ranks.size)
-    ][step % steps :]
+    ][steps_done % epoch_steps :]
     loader = DataLoader(
         _ClipDataset(clips),
         batch_sampler=cast(Any, order),
