@@ -172,13 +172,11 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     torch.manual_seed(0)
     network: Any = NETWORKS[name].build()
     network(clips(network)).square().mean().backward()
-    without = {
-        each
-        for each, parameter in network.named_parameters()
-        if parameter.grad is None or not parameter.grad.isfinite().all()
-    }
-    assert without == set()
-    assert any(parameter.grad.abs().max() > 0 for parameter in network.parameters())
+    for each, parameter in network.named_parameters():
+        assert parameter.grad is not None, each
+        assert parameter.grad.isfinite().all(), each
+        # A bias before a normalisation, or of the keys of an attention, has no effect: its gradient is only rounding.
+        assert each.endswith(".bias") or parameter.grad.any(), each
 
 
 @every_network
