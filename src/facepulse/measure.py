@@ -29,20 +29,22 @@ def measure(
 
     Args:
         video: a file, or a directory of images with timestamps in their names.
-        method: a network: a name of `facepulse.list_models()`, a file that `facepulse export` wrote (.onnx) or one of
-            weights (.safetensors); or a key of `facepulse.rppg.classical.CLASSICAL`, in upper or lower case. If the
-            quality of a network is below `min_quality` and that of POS is high (0.9), POS measures instead: the
-            measurement's `method` and `warnings` say so.
+        method: a network: a name of `facepulse.list_models()`, a file that `facepulse export` wrote (.onnx), or one of
+            weights (.safetensors, or .pth of rPPG-Toolbox); or a key of `facepulse.rppg.classical.CLASSICAL`, in upper
+            or lower case. If the quality of a network is below `min_quality` and that of POS is high (0.9), POS
+            measures instead: the measurement's `method` and `warnings` say so.
         window_s: length in seconds of the windows of the heart rate over time, at least 5.
         detector: a key of `facepulse.faces.detectors.DETECTORS`.
-        min_quality: 0..1; below it a heart rate is withheld.
+        min_quality: 0..1; below it a heart rate is withheld. If that of the whole video is withheld, the heart rate of
+            a window needs a quality of 0.9 or more.
         progress: called with the seconds done and the length of the video (None if it is not known).
 
     Returns:
         The measurement; its `bpm` is None if the quality is below `min_quality`.
 
     Raises:
-        UsageError: an argument is out of its range.
+        UsageError: an argument is out of its range, no method or detector has that name, or its weights cannot be
+            loaded.
         VideoError: the video cannot be read.
         NoFaceError: it shows no face.
         TooShortError: the face is in view for less than 5 s without a break.

@@ -63,7 +63,8 @@ class Measurement:
         spectrum_bpm: frequencies of the spectrum in beats per minute, float64 (F,).
         spectrum: power at those frequencies, float64 (F,), highest value 1: the cross-spectrum of the facial regions,
             with a network summed with its spectrum.
-        warnings: notes for the user, one line each; if bpm is None the first gives the reason and the best guess.
+        warnings: notes for the user, one line each; if bpm is None, the first gives the reason and, if there
+            is one, the best guess.
         image: first frame that shows the face, uint8 RGB (H, W, 3).
     """
 

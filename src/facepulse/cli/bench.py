@@ -15,6 +15,7 @@ from cyclopts.validators import Number
 from facepulse._files import check_folder
 from facepulse.cli.console import EXIT_UNREADABLE, print_error, progress_bar, report
 from facepulse.errors import UsageError
+from facepulse.faces.detectors import DetectorName
 from facepulse.measurement import printable
 
 
@@ -81,7 +82,7 @@ def prepare(
     size: Annotated[int | None, Parameter(validator=Number(gte=32, lte=512))] = None,
     fps: Annotated[float | None, Parameter(validator=Number(gte=10, lte=120))] = None,
     margin: Annotated[float | None, Parameter(validator=Number(gte=0, lte=1))] = None,
-    detector: Literal["auto", "haar", "rfb"] | None = None,
+    detector: DetectorName | None = None,
     align: bool | None = None,
     scheduler: str | None = None,
 ) -> int:
@@ -148,6 +149,8 @@ def evaluate(
 ) -> int:
     """Evaluate a method or a network on recordings with a reference, and report its errors.
 
+    A network is evaluated alone: unlike in `measure`, it is not fused with facial regions and has no quality.
+
     Writes recordings.csv, windows.csv, result.json and report.html.
 
     Example: facepulse evaluate POS --data cache/pure --split pure-60-40
@@ -155,7 +158,7 @@ def evaluate(
     Exit codes: 0 all recordings evaluated; 2 wrong usage; 3 a recording could not be evaluated, the others were.
 
     Args:
-        model: Classical method, .safetensors or .onnx file, or name of weights that come with the package.
+        model: Classical method, .onnx, .safetensors or .pth file, or name of weights that come with the package.
         data: Folder of one dataset in the cache that `facepulse prepare` wrote.
         protocol: Computation of heart rates from waveforms, the same for estimate and reference.
         split: Split of the dataset: all, pure-60-40, ubfc-30-12, mmpd-7-1-2, ..., or one fold of several: 5-fold/2.

@@ -13,6 +13,7 @@ from facepulse._files import atomic_write, check_folder, check_writable
 from facepulse.cli.console import EXIT_WITHHELD, print_error
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.measurement import Measurement, printable
+from facepulse.pipeline.extract import LARGEST_NOTE
 
 
 @dataclass
@@ -72,7 +73,7 @@ class MeasureOutput:
         code = 0
         for result in results:
             self._summarise(str(result))
-            if not self.all_faces and any("faces: this is the largest" in note for note in result.warnings):
+            if not self.all_faces and any(LARGEST_NOTE in note for note in result.warnings):
                 self._summarise("  to measure every face: --faces all")
             self._lines.append(result.to_json(waveform=self.waveform))
             if result.bpm is None:

@@ -18,6 +18,7 @@ from facepulse._optional import require_extra
 from facepulse.cli.console import EXIT_WITHHELD, progress_bar, report
 from facepulse.cli.measure_output import MeasureOutput
 from facepulse.errors import FacepulseError, UsageError
+from facepulse.faces.detectors import DetectorName
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD, Measurement, printable
 
@@ -27,7 +28,7 @@ def measure(
     method: str = DEFAULT,
     window: Annotated[float, Parameter(validator=Number(gte=5))] = 10.0,
     faces: Literal["largest", "all"] = "largest",
-    detector: Literal["auto", "haar", "rfb"] = "auto",
+    detector: DetectorName = "auto",
     min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = QUALITY_THRESHOLD,
     json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     waveform: Annotated[bool, Parameter(negative=())] = False,
@@ -43,8 +44,9 @@ def measure(
 
     Args:
         videos: Video files, or directories of images.
-        method: Name of a method in `facepulse models`, or file of a network, .onnx or .safetensors. If the quality of a
-            network is too low and that of POS is 0.9 or more, POS replaces it, and a note says so.
+        method: Name of a method in `facepulse models`, or file of a network: .onnx, .safetensors, or .pth of
+            rPPG-Toolbox. If the quality of a network is too low and that of POS is 0.9 or more, POS replaces it, and a
+            note says so.
         window: Length in seconds of the windows of the heart rate over time.
         faces: largest: the largest face; all: every face, numbered from left to right.
         detector: Face detector: haar; rfb, for turned heads and low light; auto: haar, and rfb if haar finds no face.
@@ -86,7 +88,7 @@ def demo(
     *,
     bpm: Annotated[float, Parameter(validator=Number(gte=45, lte=180))] = 72.0,
 ) -> int:
-    """Paint a face with a known pulse, measure it, and show both heart rates and a plot.
+    """Paint a face with a known pulse, measure it, print both heart rates, and write the video and a plot.
 
     Example: facepulse demo
 
@@ -169,7 +171,7 @@ def models() -> int:
         print(f"  {name}{also}: {read_parameter_count(name):,} parameters, architecture {card.network},")
         text = f"{card.frames} frames of {card.size} px, {card.licence}; trained on {card.training_data}"
         print(*textwrap.wrap(text, 100, initial_indent=" " * 6, subsequent_indent=" " * 6), sep="\n")
-    print("\narchitectures to train, or with weights of your own: measure --method FILE, .onnx (fast) or .safetensors")
+    print("\narchitectures to train, or with your own weights: measure --method FILE, .onnx (fast), .safetensors, .pth")
     print(f"  {'':13} {'parameters':>10}  {'GMACs*':>6}  {'size':8} {'clip':14} reference")
     for name, entry in NETWORKS.items():
         figures = entry.figures

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import cv2
 import cv2.data
@@ -137,6 +137,7 @@ class AutoDetector:
         return self._haar(image) or self._rfb(image)
 
 
+DetectorName = Literal["auto", "haar", "rfb"]  # the keys of DETECTORS, for the command line
 DETECTORS: Final[dict[str, Callable[[], Detector]]] = {
     "auto": AutoDetector,
     "haar": HaarDetector,

@@ -40,14 +40,14 @@ class Evidence:
     Attributes:
         rate: heart rate and the spectra in which it was found.
         coincides: True if the rate cannot be distinguished from a multiple of the key-frame rate.
-        quality: 0..1, calibrated; reduced if the rate may be that of the key frames.
-        quality_of_spectra: 0..1, without that reduction.
+        quality: 0..1, calibrated; with a penalty if the rate may be that of the key frames.
+        quality_without_penalty: 0..1, calibrated, without that penalty.
     """
 
     rate: RateEstimate
     coincides: bool
     quality: float
-    quality_of_spectra: float
+    quality_without_penalty: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,12 +113,12 @@ class Candidate:
 def choose(candidates: Sequence[Candidate], min_quality: float) -> Candidate:
     """Choose the candidate whose heart rate is reported.
 
-    1. Among the candidates of one source: the one whose traces were cleaned of the key-frame rhythm. A heart that beats
-       in that rhythm is removed with it; so if the rate of the other candidate coincides with the key frames and its
-       quality is higher, it is chosen instead. If both qualities are below `min_quality`, neither will be shown, and
-       the qualities of their spectra are compared.
-    2. Between the sources: the network fused with the regions, unless its quality is below `min_quality` and that of
-       the regions alone is at least `min_quality` and `HIGH_QUALITY`.
+    1. Among the candidates with a network, and among those without: the one whose traces were cleaned of the key-frame
+       rhythm. A pulse at the key-frame rate is removed with the rhythm; therefore the other candidate is chosen if its
+       rate coincides with the key frames and its quality is higher. If both qualities are below `min_quality`, neither
+       heart rate is reported, and the qualities without penalty are compared.
+    2. Between these two: the network fused with the regions, unless its quality is below `min_quality` and that of the
+       regions alone is at least the larger of `min_quality` and `HIGH_QUALITY`.
     """
     chosen: Candidate | None = None
     for fused in (True, False):
@@ -128,7 +128,7 @@ def choose(candidates: Sequence[Candidate], min_quality: float) -> Candidate:
         other, best = source[0], source[-1]
         if other is not best and other.overall.coincides:
             reliable = max(best.overall.quality, other.overall.quality) >= min_quality
-            qualities = [each.overall.quality if reliable else each.overall.quality_of_spectra for each in source]
+            qualities = [each.overall.quality if reliable else each.overall.quality_without_penalty for each in source]
             best = other if qualities[0] > qualities[-1] else best
         if chosen is None or best.reported.quality >= max(min_quality, HIGH_QUALITY):
             chosen = best
@@ -179,12 +179,12 @@ def estimate(
 
     Args:
         segments: traces of the face, each at least `facepulse.pipeline.extract.MINIMUM_S` long.
-        method: a classical method, or a network verified by one.
+        method: a classical method; or a network, and the classical method whose regional waveforms are fused with it.
         video_fps: frame rate of the video in Hz, which limits the heart rates that can be measured.
         key_times: times of the key frames in seconds, ascending; empty without a codec.
         min_quality: 0..1; quality below which a heart rate is withheld.
-        newest_s: seconds at the end of the only segment that are reported; None for everything. The samples before them
-            let the waveform settle.
+        newest_s: length in seconds of the interval that is reported, at the end of the segment, which must be the only
+            one; None to report all samples. The samples before the interval let the filter settle.
     """
     begin = 0 if newest_s is None else max(len(segments[0].times) - round(newest_s * segments[0].fps), 0)
     protocol = _protocol(video_fps)

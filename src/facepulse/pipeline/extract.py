@@ -28,6 +28,7 @@ MINIMUM_FPS = 5.0  # lower frame rates cannot sample a heart rate of 120 bpm
 NOTED_ABSENCE_S = 1.0
 NOTED_GAP_S = 0.3
 LISTED_GAPS = 3
+LARGEST_NOTE = "faces: this is the largest that stays"  # part of the note that other faces were not measured
 
 
 @dataclass(frozen=True)
@@ -256,13 +257,13 @@ def select_faces(video: VideoTraces, which: Literal["largest", "all"]) -> list[M
             found[track.identity] = MeasurableFace(number, traces.image, traces.box, long_enough, notes)
     if not found:
         raise TooShortError(
-            f"{video.source}: a face is in view for {longest_s:.1f} s without a break, but counting beats takes "
+            f"{video.source}: a face is in view for {longest_s:.1f} s without a break, but a heart rate takes "
             f"{MINIMUM_S:g} s: record for longer (20 s is good)"
         )
     if which == "all" or len(found) == 1:
         return list(found.values())
     face = found[largest(video.tracks[identity] for identity in found).identity]
-    note = f"{len(found)} faces: this is the largest that stays; select all faces to measure every one"
+    note = f"{len(found)} {LARGEST_NOTE}; select all faces to measure every one"
     return [replace(face, notes=(*face.notes, note))]
 
 

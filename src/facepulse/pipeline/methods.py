@@ -1,4 +1,4 @@
-"""Methods of measurement: a classical method, or a network verified by one."""
+"""Methods of measurement: a classical method; or a network, and the classical method that is fused with it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Method:
 
     Attributes:
         classical: computes waveforms from the RGB traces of the whole face and of its regions.
-        engine: runs the network that predicts the waveform; None where the classical method alone measures. With a
-            network the classical method is computed as well, to verify it.
+        engine: runs the network that predicts the waveform; None if the classical method measures alone. With a
+            network, the regional waveforms of the classical method are fused with the network's.
     """
 
     classical: ClassicalMethod
@@ -57,7 +57,9 @@ def find_method(name: str) -> Method:
     engine = find_engine(name)
     if engine is None:
         known = ", ".join([*CLASSICAL, *list_models()])
-        raise UsageError(f"no method is called {name!r}: choose one of {known}, or give a .onnx or .safetensors file")
+        raise UsageError(
+            f"no method is called {name!r}: choose one of {known}, or give a .onnx, .safetensors or .pth file"
+        )
     method = Method(CLASSICAL["POS"], engine)
     try:
         _ = method.quality_model

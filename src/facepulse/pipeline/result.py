@@ -14,9 +14,9 @@ from facepulse.rppg.hrv import hrv
 from facepulse.rppg.keyframes import key_frame_period
 from facepulse.rppg.spectrum import snr_db
 
-SAME_BPM = 5.0  # within which two estimates are of one heart rate
-GREY_LEVELS = 1.0  # between the means of red, green and blue in a greyscale video
-SHOWN_HZ = (0.5, 4.5)  # of the spectrum
+SAME_BPM = 5.0  # two estimates that differ by no more than this are of the same heart rate
+GREY_LEVELS = 1.0  # a video is greyscale if the means of red, green and blue differ by less than this
+SHOWN_HZ = (0.5, 4.5)  # a measurement contains the spectrum in this range
 
 SOURCES = {
     True: "peak of the summed spectra of the network's waveform and four facial regions",
@@ -27,8 +27,9 @@ SOURCES = {
 def to_measurement(video: VideoTraces, face: MeasurableFace, estimate: Estimate, window_s: float) -> Measurement:
     """Put the estimate of one face into a measurement.
 
-    Beats always come from the regions alone: the error that noise causes in their times has been measured for traces,
-    not for waveforms of networks. They are left out if the regions are unreliable or have another heart rate.
+    Beats are always found in the classical method's waveform of the whole face, never in the network's: the error that
+    noise causes in the times of beats has been measured for classical waveforms only. There are no beats if the heart
+    rate without the network is unreliable or differs from the one that is reported.
 
     Args:
         video: source and timing.
@@ -74,7 +75,7 @@ def to_measurement(video: VideoTraces, face: MeasurableFace, estimate: Estimate,
 
 
 def has_beats(estimate: Estimate) -> bool:
-    """Return True if the regions, from which beats are read, show the heart rate that is reported."""
+    """Return True if the classical method, in whose waveform beats are found, gives the heart rate that is reported."""
     regions, chosen = estimate.regions, estimate.chosen
     if estimate.withheld(chosen) or estimate.withheld(regions):
         return False
@@ -82,7 +83,7 @@ def has_beats(estimate: Estimate) -> bool:
 
 
 def beats_of_segments(estimate: Estimate) -> list[Beats | None]:
-    """Find the beats in each segment; None for a segment with too few, or without reliable beats."""
+    """Find the beats in the classical waveform of each segment; None if they are too few or unreliable."""
     regions = estimate.regions
     if not has_beats(estimate):
         return [None] * len(regions.waveforms)
