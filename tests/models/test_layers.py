@@ -1,4 +1,4 @@
-"""Equations of the paper against loops in float64."""
+"""Equations of physFSUNet (arXiv 2507.07795) against loops in float64."""
 
 import itertools
 

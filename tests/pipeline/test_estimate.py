@@ -8,12 +8,14 @@ from facepulse.pipeline.estimate import choose
 
 
 def candidate(
-    name: str, quality: float, *, coincides: bool = False, of_spectra: float | None = None
+    name: str, quality: float, *, coincides: bool = False, without_penalty: float | None = None
 ) -> SimpleNamespace:
     """Create a stand-in for a `Candidate`, named by source and key-frame rhythm: 'network kept', 'regions removed'."""
     source, rhythm = name.split()
     evidence = SimpleNamespace(
-        quality=quality, quality_of_spectra=quality if of_spectra is None else of_spectra, coincides=coincides
+        quality=quality,
+        quality_without_penalty=quality if without_penalty is None else without_penalty,
+        coincides=coincides,
     )
     return SimpleNamespace(
         name=name, fused=source == "network", cleaned=rhythm == "removed", overall=evidence, reported=evidence
@@ -28,11 +30,11 @@ def candidate(
         ([candidate("regions kept", 0.95, coincides=True), candidate("regions removed", 0.2)], "regions kept"),
         ([candidate("regions kept", 0.8, coincides=True), candidate("regions removed", 0.8)], "regions removed"),
         (
-            [candidate("regions kept", 0.1, coincides=True, of_spectra=0.9), candidate("regions removed", 0.2)],
+            [candidate("regions kept", 0.1, coincides=True, without_penalty=0.9), candidate("regions removed", 0.2)],
             "regions kept",
         ),
         (
-            [candidate("regions kept", 0.1, coincides=True, of_spectra=0.9), candidate("regions removed", 0.75)],
+            [candidate("regions kept", 0.1, coincides=True, without_penalty=0.9), candidate("regions removed", 0.75)],
             "regions removed",
         ),
         ([candidate("network kept", 0.7), candidate("regions kept", 0.99)], "network kept"),

@@ -82,7 +82,7 @@ def bpm_on(page: Page) -> float | None:
 
 
 def wait_until(page: Page | BarePage, condition: str, seconds: float) -> None:
-    """Wait until JavaScript is true; the Content-Security-Policy of the page forbids the function of Playwright."""
+    """Wait until JavaScript is true; the Content-Security-Policy of the page forbids `page.wait_for_function`."""
     deadline = time.monotonic() + seconds
     while not page.evaluate(condition):
         assert time.monotonic() < deadline, f"{condition}: {page.evaluate('state.textContent')}"
@@ -217,7 +217,7 @@ def test_recording_of_a_browser_can_be_measured(serve, browse: Browse, camera, t
     assert facepulse.measure(path).bpm == pytest.approx(BPM, abs=2)
 
 
-def test_page_fits_the_screen_of_a_phone(serve, browse: Browse, camera) -> None:
+def test_page_fits_the_screen_of_a_phone_in_dark_mode(serve, browse: Browse, camera) -> None:
     with browse(*camera, viewport={"width": 360, "height": 740}, color_scheme="dark") as page:
         page.goto(serve().page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
