@@ -234,7 +234,7 @@ def test_attributes_that_are_not_valid_text_are_written_escaped(one, tmp_path: P
 def test_simulated_recordings_are_marked(four: Path, tmp_path: Path) -> None:
     assert not evaluate("POS", open_cache(four)).simulated
     simulated = evaluate("POS", open_cache(write_cache(tmp_path, FOUR[:1], dataset="simulated")))
-    assert "note      simulated recordings: they show that methods work" in to_text(simulated)
+    assert "note       simulated recordings: they show that methods work" in to_text(simulated)
     flagged = [replace(recording, details={"simulated": True}) for recording in open_cache(four)]
     assert evaluate("POS", flagged).simulated
 
@@ -326,7 +326,7 @@ def test_command_exits_with_three_if_a_recording_failed(run, tmp_path: Path) -> 
     damage(folder)
     code, out, err = run("POS", "--data", folder, "--out", tmp_path / "out")
     assert code == 3
-    assert "failed    3 of 4: 1-a 1-b 2-a" in out
+    assert "failed     3 of 4: 1-a 1-b 2-a" in out
     assert [line.startswith("facepulse: ") for line in err.splitlines()] == [True] * 3
     assert len(json.loads((tmp_path / "out" / "result.json").read_text())["failed"]) == 3
 

@@ -104,7 +104,8 @@ def conditions(evaluation: Evaluation) -> dict[str, str]:
         "input": evaluation.description,
         "protocol": evaluation.protocol,
         "data": f"{evaluation.dataset}, crops of {settings.size} px at margin {settings.margin:g} "
-        f"and {settings.fps:g} fps, boxes by {settings.detector}, clocks {'aligned' if settings.align else 'as they are'}",
+        f"and {settings.fps:g} fps, boxes by {settings.detector}, "
+        f"clocks {'aligned' if settings.align else 'as they are'}",
     }
     if evaluation.simulated:
         entries["note"] = "simulated recordings: they show that methods work, not how accurate they are on people"
