@@ -300,10 +300,10 @@ def test_command_prints_a_table_and_writes_four_files(run, four: Path, tmp_path:
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == "POS on small: 4 recordings of 3 subjects"
-    assert any(line.startswith("  protocol  toolbox: detrended λ=100, band-pass 0.6-3.3 Hz") for line in lines)
-    assert "  split     all, test" in lines
-    assert "  ids       1-a 1-b 2-a 10-a" in lines
-    assert "  data      small, crops of 36 px at margin 0 and 30 fps, boxes by haar, clocks aligned" in lines
+    assert any(line.startswith("  protocol   toolbox: detrended λ=100, band-pass 0.6-3.3 Hz") for line in lines)
+    assert "  split      all, test" in lines
+    assert "  recordings 1-a 1-b 2-a 10-a" in lines
+    assert "  data       small, crops of 36 px at margin 0 and 30 fps, boxes by haar, clocks aligned" in lines
     assert any(line.startswith("  MAE, bpm        0.0") and "[" in line for line in lines)
     folder = tmp_path / "evaluations" / "POS-small-all-toolbox"
     assert sorted(path.name for path in folder.iterdir()) == FILES
