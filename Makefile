@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
+# One thread per test process: the processes already use all cores, and torch's threads would wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadscope
 
 .PHONY: demo test test-fast check benchmark wheel clean
 
@@ -10,11 +12,11 @@ demo: $(BIN)/facepulse
 
 # All tests.
 test: $(VENV)/.dev check
-	$(BIN)/python -m pytest --numprocesses auto --dist loadscope
+	$(PYTEST)
 
 # The edit loop: tests that take no more than a second or two each.
 test-fast: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses auto --dist loadscope -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -35,6 +35,7 @@ def run(capsys: pytest.CaptureFixture[str]):
     return call
 
 
+@pytest.mark.slow
 def test_summary_of_a_measurement(run, face: Path) -> None:
     code, out, err = run("measure", face)
     assert code == 0
@@ -46,6 +47,7 @@ def test_summary_of_a_measurement(run, face: Path) -> None:
     assert any(line.startswith("  protocol facepulse: ") for line in rest)
 
 
+@pytest.mark.slow
 def test_json_has_the_documented_fields(run, face: Path) -> None:
     code, out, err = run("measure", face, "--json", "-")
     assert code == 0
@@ -59,6 +61,7 @@ def test_json_has_the_documented_fields(run, face: Path) -> None:
     assert "waveform" not in result
 
 
+@pytest.mark.slow
 def test_waveform_in_json_and_csv(run, face: Path, tmp_path: Path) -> None:
     code, _, _ = run("measure", face, "--json", tmp_path / "r.json", "--waveform", "--csv", tmp_path / "new" / "csv")
     assert code == 0
@@ -71,6 +74,7 @@ def test_waveform_in_json_and_csv(run, face: Path, tmp_path: Path) -> None:
     assert [float(row["bpm"]) for row in windows] == [window["bpm"] for window in result["windows"]]
 
 
+@pytest.mark.slow
 def test_plot_of_the_measurement(run, face: Path, tmp_path: Path) -> None:
     code, out, _ = run("measure", face, "--plot", tmp_path)
     assert code == 0
@@ -82,6 +86,7 @@ def test_plot_of_the_measurement(run, face: Path, tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 def test_all_videos_are_measured_and_the_highest_code_is_returned(run, face: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty.mp4"
     empty.touch()
@@ -94,6 +99,7 @@ def test_all_videos_are_measured_and_the_highest_code_is_returned(run, face: Pat
     assert len([line for line in err.splitlines() if line.startswith("facepulse: ")]) == 2
 
 
+@pytest.mark.slow
 def test_files_of_videos_with_the_same_name_are_distinct(run, face: Path, tmp_path: Path) -> None:
     for folder in "ab":
         (tmp_path / folder).mkdir()
@@ -112,6 +118,7 @@ def two_faces(face_video) -> Path:
     return face_video(seconds=12.0, faces=faces, width=480, height=320, name="Zwei Gesichter – 顔.mp4")
 
 
+@pytest.mark.slow
 def test_all_faces_are_measured(run, two_faces: Path, tmp_path: Path) -> None:
     path = two_faces
     code, out, _ = run("measure", path, "--faces", "all", "--json", "-", "--plot", tmp_path)
@@ -121,6 +128,7 @@ def test_all_faces_are_measured(run, two_faces: Path, tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == [f"{path.stem}.face1.png", f"{path.stem}.face2.png"]
 
 
+@pytest.mark.slow
 def test_measuring_the_largest_of_two_faces_names_the_option_for_all(run, two_faces: Path) -> None:
     code, out, err = run("measure", two_faces, "--json", "-")
     assert code == 0
@@ -128,6 +136,7 @@ def test_measuring_the_largest_of_two_faces_names_the_option_for_all(run, two_fa
     assert json.loads(out)["face"] in (1, 2)
 
 
+@pytest.mark.slow
 def test_withheld_heart_rate_is_code_6_and_null(run, face_video) -> None:
     code, out, err = run("measure", face_video(None, 20.0), "--json", "-")
     assert code == 6
@@ -206,6 +215,7 @@ def test_mp4_with_sound_only_is_not_a_video(run, tmp_path: Path) -> None:
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_failed_output_does_not_stop_the_other_videos(run, face: Path, tmp_path: Path) -> None:
     long = tmp_path / ("n" * 245 + ".mp4")
     long.write_bytes(face.read_bytes())
@@ -216,6 +226,7 @@ def test_failed_output_does_not_stop_the_other_videos(run, face: Path, tmp_path:
     assert (tmp_path / "csv" / f"{face.stem}.windows.csv").exists()
 
 
+@pytest.mark.slow
 def test_link_to_itself_does_not_stop_the_other_videos(run, face: Path, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     code, out, err = run("measure", tmp_path / "loop", face)
@@ -231,6 +242,7 @@ def test_file_in_place_of_a_folder_is_refused(run, face: Path, tmp_path: Path) -
     assert not (tmp_path / "plot.png").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
 def test_file_names_and_terminals_of_any_encoding(face: Path, tmp_path: Path) -> None:
     video = os.path.join(os.fsencode(tmp_path), b"caf\xe9.mp4")
@@ -244,6 +256,7 @@ def test_file_names_and_terminals_of_any_encoding(face: Path, tmp_path: Path) ->
     assert len(list((tmp_path / "plots").iterdir())) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_full_disk_is_reported_in_one_line(face: Path) -> None:
     with open("/dev/full", "w") as full:
@@ -283,6 +296,7 @@ def test_unwritable_output_is_refused_before_measuring(run, face: Path, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
 @pytest.mark.parametrize("what", ["video", "output"])
 def test_missing_permission_has_one_line_and_its_code(face: Path, tmp_path: Path, what: str) -> None:
@@ -333,6 +347,7 @@ def test_models_lists_methods_and_networks_with_their_papers(run) -> None:
     assert max(map(len, out.splitlines())) <= 120
 
 
+@pytest.mark.slow
 def test_a_network_measures_from_the_command_line(run, face: Path, trained) -> None:
     code, out, err = run("measure", face, "--method", trained.onnx, "--min-quality", "0")
     assert code == 0
@@ -342,6 +357,7 @@ def test_a_network_measures_from_the_command_line(run, face: Path, trained) -> N
     assert err.splitlines() == ["facepulse: there is no file nothing.onnx: give an exported network"]
 
 
+@pytest.mark.slow
 def test_demo_shows_both_heart_rates_and_a_plot(run, tmp_path: Path) -> None:
     code, out, _ = run("demo", tmp_path / "demo", "--bpm", "66")
     assert code == 0
@@ -351,6 +367,7 @@ def test_demo_shows_both_heart_rates_and_a_plot(run, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["face.mp4", "face.png"]
 
 
+@pytest.mark.slow
 def test_interrupted_run_keeps_its_results_and_leaves_no_partial_files(face: Path, tmp_path: Path) -> None:
     code = (
         "import os, signal, sys, facepulse\n"

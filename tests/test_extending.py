@@ -86,6 +86,7 @@ def test_network_touches_two_places_and_keeps_the_contract(tmp_path: Path) -> No
     assert changed == {path[1], registry[1]} | generated
 
 
+@pytest.mark.slow
 def test_dataset_finds_and_reads_its_recordings(face_video, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     register("A dataset", DATASETS, "lab", monkeypatch)
     shutil.copyfile(face_video(72.0, 6.0), tmp_path / "ada.mp4")

@@ -161,5 +161,5 @@ def test_lock_in_a_folder_without_write_permission_is_refused(tmp_path: Path) ->
 
 def test_missing_filelock_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("facepulse._optional.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"needs filelock: pip install 'facepulse\[bench\]'"):
+    with pytest.raises(UsageError, match=r"needs filelock: pip install '.\[bench\]'"):
         lock_folder(tmp_path).__enter__()

@@ -39,6 +39,7 @@ STRONG = BASE | {"face": {"strength": 0.08}}  # enough for a network trained for
 measure, measure_faces = (partial(each, method="POS") for each in (facepulse.measure, facepulse.measure_faces))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "tolerance"), [("POS", 1.5), ("CHROM", 3.0), ("GREEN", 3.0)])
 def test_heart_rate_of_a_real_face(shared_data: Path, method: str, tolerance: float) -> None:
     result = measure(shared_data / "evm_face" / "face.mp4", method=method)
@@ -46,6 +47,7 @@ def test_heart_rate_of_a_real_face(shared_data: Path, method: str, tolerance: fl
     assert result.quality > 0.9
 
 
+@pytest.mark.slow
 def test_heart_rate_windows_and_beats_of_a_painted_face(face_video) -> None:
     result = measure(face_video(**BASE))
     assert result.bpm == pytest.approx(72.0, abs=1.0)
@@ -56,11 +58,13 @@ def test_heart_rate_windows_and_beats_of_a_painted_face(face_video) -> None:
     assert len(result.beats_s) == pytest.approx(24, abs=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["GREEN", "ICA", "CHROM", "POS", "LGI", "PBV", "OMIT"])
 def test_every_classical_method_measures_a_painted_face(face_video, method: str) -> None:
     assert measure(face_video(**BASE), method=method).bpm == pytest.approx(72.0, abs=1.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bpm", [45.0, 110.0, 150.0, 180.0, 220.0])
 def test_fast_and_slow_heart_rates_are_not_halved_or_doubled_in_h264(face_video, bpm: float) -> None:
     result = measure(face_video(bpm))
@@ -68,6 +72,7 @@ def test_fast_and_slow_heart_rates_are_not_halved_or_doubled_in_h264(face_video,
     assert all(window.bpm is None or abs(window.bpm - bpm) < 4 for window in result.windows)
 
 
+@pytest.mark.slow
 def test_constant_intervals_have_low_rmssd(face_video) -> None:
     result = measure(face_video(seconds=24.0, face={"strength": 0.04}, codec="ffv1", name="metronome.mkv"))
     assert result.hrv is not None
@@ -75,6 +80,7 @@ def test_constant_intervals_have_low_rmssd(face_video) -> None:
     assert result.hrv.rmssd_ms < 15.0
 
 
+@pytest.mark.slow
 def test_rmssd_that_is_mostly_noise_is_withheld(face_video) -> None:
     hrv = measure(face_video(**BASE)).hrv
     assert hrv is not None
@@ -83,6 +89,7 @@ def test_rmssd_that_is_mostly_noise_is_withheld(face_video) -> None:
     assert "noise floor" in hrv.withheld["rmssd_ms"]
 
 
+@pytest.mark.slow
 def test_same_file_gives_the_same_result_in_this_and_in_a_new_process(face_video) -> None:
     path = face_video(**BASE)
     other = measure(face_video(110.0))
@@ -97,6 +104,7 @@ def test_same_file_gives_the_same_result_in_this_and_in_a_new_process(face_video
 # --- time -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_dropped_frames_and_jitter_do_not_change_the_heart_rate(face_video) -> None:
     reference = measure(face_video(**BASE)).bpm
     rng = np.random.default_rng(1)
@@ -106,6 +114,7 @@ def test_dropped_frames_and_jitter_do_not_change_the_heart_rate(face_video) -> N
     assert variable.bpm == pytest.approx(reference, abs=0.5)
 
 
+@pytest.mark.slow
 def test_rotated_video_is_measured_upright(face_video, tmp_path: Path) -> None:
     path = face_video(**BASE)
     turned = tmp_path / "turned.mp4"
@@ -123,6 +132,7 @@ B_FRAMES = pytest.mark.xfail(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fps", "b_frames"),
     [pytest.param(8.0, "3", marks=B_FRAMES), (8.0, "0"), (10.0, "3"), (24.0, "3"), (60.0, "3")],
@@ -133,11 +143,13 @@ def test_heart_rate_does_not_depend_on_the_frame_rate(face_video, fps: float, b_
     assert result.bpm == pytest.approx(72.0, abs=1.0)
 
 
+@pytest.mark.slow
 def test_heart_rate_at_240_fps(face_video) -> None:
     result = measure(face_video(seconds=6.0, fps=240.0, face={"strength": 0.03}))
     assert result.bpm == pytest.approx(72.0, abs=3.0)
 
 
+@pytest.mark.slow
 def test_short_gap_between_frames_is_interpolated_and_reported(face_video) -> None:
     times = np.arange(600) / 30
     result = measure(face_video(**BASE, times=times[(times < 9.0) | (times > 9.7)]))
@@ -146,6 +158,7 @@ def test_short_gap_between_frames_is_interpolated_and_reported(face_video) -> No
     assert any(warning.startswith("no frames from 8.9") for warning in result.warnings)
 
 
+@pytest.mark.slow
 def test_long_gap_between_frames_starts_a_new_segment(face_video) -> None:
     times = np.arange(600) / 30
     result = measure(face_video(**BASE, times=times[(times < 8.0) | (times > 12.0)]))
@@ -154,6 +167,7 @@ def test_long_gap_between_frames_starts_a_new_segment(face_video) -> None:
     assert np.diff(result.times_s).max() > 3.5
 
 
+@pytest.mark.slow
 def test_gap_of_minutes_does_not_lower_the_frame_rate(face_video) -> None:
     times = np.arange(600) / 30
     result = measure(face_video(**BASE, times=np.where(times < 10, times, times + 150), name="gap.mkv"))
@@ -173,6 +187,7 @@ def two_faces(face_video) -> Path:
     return face_video(seconds=15.0, faces=[right, left], width=480, height=320, name="two faces.mp4")
 
 
+@pytest.mark.slow
 def test_two_faces_are_numbered_from_left_to_right(two_faces: Path) -> None:
     left, right = measure_faces(two_faces, which="all")
     assert (left.face, right.face) == (1, 2)
@@ -180,6 +195,7 @@ def test_two_faces_are_numbered_from_left_to_right(two_faces: Path) -> None:
     assert right.bpm == pytest.approx(96, abs=2)
 
 
+@pytest.mark.slow
 def test_largest_of_two_faces_is_measured_and_the_other_noted(two_faces: Path) -> None:
     result = measure(two_faces)
     assert any(warning.startswith("2 faces: this is the largest") for warning in result.warnings)
@@ -187,6 +203,7 @@ def test_largest_of_two_faces_is_measured_and_the_other_noted(two_faces: Path) -
     assert result.bpm == pytest.approx(96, abs=2)
 
 
+@pytest.mark.slow
 def test_face_in_view_for_too_short_does_not_prevent_measuring_another(face_video) -> None:
     stays = PaintedFace(metronome(66, 10), centre=(0.27, 0.5), height=0.6, strength=0.03)
     leaves = PaintedFace(metronome(96, 10), centre=(0.73, 0.5), height=0.75, visible_s=(0.0, 4.0))
@@ -195,6 +212,7 @@ def test_face_in_view_for_too_short_does_not_prevent_measuring_another(face_vide
     assert [result.face for result in measure_faces(path, which="all")] == [1]
 
 
+@pytest.mark.slow
 def test_absence_of_a_face_is_reported_with_its_times(face_video) -> None:
     result = measure(face_video(seconds=16.0, face={"visible_s": (0.0, 9.0)}))
     assert result.bpm == pytest.approx(72.0, abs=1.5)
@@ -204,6 +222,7 @@ def test_absence_of_a_face_is_reported_with_its_times(face_video) -> None:
     assert float(absence.split()[5]) == pytest.approx(16.0, abs=0.1)
 
 
+@pytest.mark.slow
 def test_face_in_30_percent_of_the_frames_is_measured_there(face_video) -> None:
     result = measure(face_video(seconds=24.0, face={"visible_s": (10.0, 17.2)}))
     assert result.bpm == pytest.approx(72.0, abs=3.0)
@@ -212,6 +231,7 @@ def test_face_in_30_percent_of_the_frames_is_measured_there(face_video) -> None:
     assert sum(warning.startswith("no face from") for warning in result.warnings) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tone", ["light", "medium", "dark"])
 def test_heart_rate_for_every_skin_tone(face_video, tone: str) -> None:
     assert measure(face_video(face={"tone": tone})).bpm == pytest.approx(72.0, abs=1.5)
@@ -222,6 +242,7 @@ def test_heart_rate_for_every_skin_tone(face_video, tone: str) -> None:
 STILL = {"sway": 0.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -261,6 +282,7 @@ def test_heart_rate_is_withheld_without_a_pulse(face_video, name: str, options: 
     assert all(window.bpm is None for window in result.windows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channel", [0, 1, 2], ids=["red", "green", "blue"])
 def test_heart_rate_of_a_pulsating_coloured_lamp_is_withheld(tmp_path: Path, channel: int) -> None:
     times = np.arange(360) / 30
@@ -273,6 +295,7 @@ def test_heart_rate_of_a_pulsating_coloured_lamp_is_withheld(tmp_path: Path, cha
         assert measure(path, method=method).bpm is None
 
 
+@pytest.mark.slow
 def test_heart_rate_of_head_motion_from_steps_is_withheld(tmp_path: Path) -> None:
     """Frames bounce by a pixel 108 times per minute and sway at half that rate; once 216 bpm at quality 0.90."""
     times = np.arange(450) / 30
@@ -291,22 +314,26 @@ def test_heart_rate_of_head_motion_from_steps_is_withheld(tmp_path: Path) -> Non
         assert measure(path, method=method).bpm is None
 
 
+@pytest.mark.slow
 def test_strong_pulse_at_the_key_frame_rate_is_measured(face_video) -> None:
     result = measure(face_video(60.0, 20.0, key_interval=30, face={"strength": 0.04}))
     assert result.bpm == pytest.approx(60.0, abs=1.0)
 
 
+@pytest.mark.slow
 def test_weak_pulse_at_the_key_frame_rate_is_withheld_with_the_reason(face_video) -> None:
     result = measure(face_video(60.0, 20.0, key_interval=30, face={"strength": 0.012}))
     assert result.bpm is None
     assert "a multiple of the codec's key-frame rate (1.00 s apart)" in result.warnings[0]
 
 
+@pytest.mark.slow
 def test_pulse_beside_the_key_frame_rate_is_measured(face_video) -> None:
     result = measure(face_video(75.0, 20.0, key_interval=30))
     assert result.bpm == pytest.approx(75.0, abs=1.0)
 
 
+@pytest.mark.slow
 def test_minimum_quality_is_that_of_the_argument(face_video) -> None:
     path = face_video(None, 20.0)
     uncertain = measure(path, min_quality=0.0)
@@ -328,6 +355,7 @@ def _write(path: Path, frames, fps: float = 30.0, **options) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_video_without_a_face_is_refused(tmp_path: Path) -> None:
     frames = list(paint_frames([], np.arange(180) / 30, width=320, height=240))
     with pytest.raises(NoFaceError, match="no face was found in 6"):
@@ -345,21 +373,25 @@ def test_single_image_is_refused(tmp_path: Path) -> None:
         measure(_write(tmp_path / "one.mp4", [frame]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [1.0, 4.5])
 def test_face_for_less_than_five_seconds_is_refused(face_video, seconds: float) -> None:
     with pytest.raises(TooShortError, match="record for longer"):
         measure(face_video(seconds=seconds))
 
 
+@pytest.mark.slow
 def test_five_seconds_are_enough(face_video) -> None:
     assert measure(face_video(seconds=5.0, face={"strength": 0.04})).bpm == pytest.approx(72.0, abs=4.0)
 
 
+@pytest.mark.slow
 def test_low_frame_rate_is_refused(face_video) -> None:
     with pytest.raises(VideoError, match="frames per second are too few"):
         measure(face_video(seconds=10.0, fps=3.0))
 
 
+@pytest.mark.slow
 def test_heart_rate_of_a_repeated_frame_is_withheld(face_video, tmp_path: Path) -> None:
     with open_video(face_video()) as video:
         first = next(iter(video)).image
@@ -368,6 +400,7 @@ def test_heart_rate_of_a_repeated_frame_is_withheld(face_video, tmp_path: Path) 
     assert result.quality < 0.1
 
 
+@pytest.mark.slow
 def test_greyscale_video_recommends_the_method_that_needs_no_colour(face_video) -> None:
     path = face_video(codec="ffv1", pixel_format="gray", name="grey.mkv", face={"strength": 0.04})
     result = measure(path)
@@ -376,6 +409,7 @@ def test_greyscale_video_recommends_the_method_that_needs_no_colour(face_video) 
     assert measure(path, method="green").bpm == pytest.approx(72.0, abs=1.5)
 
 
+@pytest.mark.slow
 def test_4k_video_is_scaled_down_and_measured(tmp_path: Path) -> None:
     face = PaintedFace(metronome(72, 6), height=0.8, strength=0.03)
     small = paint_frames([face], np.arange(90) / 15, width=960, height=540)
@@ -386,11 +420,13 @@ def test_4k_video_is_scaled_down_and_measured(tmp_path: Path) -> None:
     assert max(result.image.shape) == 1280
 
 
+@pytest.mark.slow
 def test_video_of_odd_size_is_measured(face_video) -> None:
     path = face_video(width=321, height=241, codec="ffv1", pixel_format="yuv444p", name="odd.mkv")
     assert measure(path).bpm == pytest.approx(72.0, abs=1.5)
 
 
+@pytest.mark.slow
 def test_ten_bit_video_is_measured(face_video) -> None:
     path = face_video(
         codec="libx265", pixel_format="yuv420p10le", options={"crf": "14", "x265-params": "log-level=0"}, name="hdr.mp4"
@@ -398,6 +434,7 @@ def test_ten_bit_video_is_measured(face_video) -> None:
     assert measure(path).bpm == pytest.approx(72.0, abs=1.5)
 
 
+@pytest.mark.slow
 def test_truncated_file_is_measured_as_far_as_it_decodes(face_video, tmp_path: Path) -> None:
     whole = face_video(**BASE, container_options={"movflags": "faststart"}).read_bytes()
     path = tmp_path / "truncated.mp4"
@@ -407,6 +444,7 @@ def test_truncated_file_is_measured_as_far_as_it_decodes(face_video, tmp_path: P
     assert any(warning.startswith("truncated:") for warning in result.warnings)
 
 
+@pytest.mark.slow
 def test_directory_of_images_with_timestamps_is_measured(tmp_path: Path) -> None:
     times = np.arange(240) / 30
     face = PaintedFace(metronome(84, 8), height=0.8, strength=0.03)
@@ -437,6 +475,7 @@ def test_import_does_not_load_heavy_packages() -> None:
     assert loaded.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_network_predicts_from_its_own_crops_and_is_verified_by_the_regions(face_video, trained) -> None:
     video = face_video(**STRONG)
     result = measure(video, method=str(trained.onnx))
@@ -454,6 +493,7 @@ def test_network_predicts_from_its_own_crops_and_is_verified_by_the_regions(face
     assert result.hrv == regions.hrv
 
 
+@pytest.mark.slow
 def test_network_with_another_clock_size_and_margin_measures(face_video, trained, tmp_path: Path) -> None:
     card = replace(trained.card, fps=25.0, size=40, margin=0.2)
     save_model(trained.network, card, other := tmp_path / "other.safetensors")
@@ -462,6 +502,7 @@ def test_network_with_another_clock_size_and_margin_measures(face_video, trained
     assert np.diff(result.times_s) == pytest.approx(1 / 25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network_bpm", [112.5, None])
 @pytest.mark.parametrize("regions_bpm", [72.0, None])
 def test_heart_rate_of_the_network_alone_is_withheld_and_the_regions_measure_instead(
@@ -510,12 +551,14 @@ def test_heart_rate_of_the_network_alone_is_withheld_and_the_regions_measure_ins
         assert "best guess is 112.5 bpm" in result.warnings[0]
 
 
+@pytest.mark.slow
 def test_network_without_a_pulse_in_the_video_is_withheld(face_video, trained) -> None:
     result = measure(face_video(None, 20.0), method=str(trained.onnx))
     assert result.bpm is None
     assert result.quality < 0.4
 
 
+@pytest.mark.slow
 def test_frames_for_a_network_are_discarded_as_a_long_video_is_read(trained) -> None:
     image, box = np.full((48, 48, 3), 90, np.uint8), Box(4, 4, 40, 40)
     face = FaceTraces(find_method(str(trained.onnx)), image, box)

@@ -62,6 +62,7 @@ def test_summary_contains_heart_rate_quality_and_warnings(measurement: Measureme
     assert "no reliable pulse" in str(replace(measurement, bpm=None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 @pytest.mark.parametrize("bpm", [72.0, None])
 def test_plot_is_written_in_every_format(

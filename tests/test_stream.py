@@ -34,6 +34,7 @@ def measured(readings: list[LiveReading]) -> list[LiveReading]:
     return [reading for reading in readings if reading.state == "measured"]
 
 
+@pytest.mark.slow
 def test_one_reading_per_second_and_the_first_heart_rate_within_six(frames) -> None:
     readings = list(stream(frames))
     steps = [after.time_s - before.time_s for before, after in pairwise(readings)]
@@ -51,6 +52,7 @@ def test_one_reading_per_second_and_the_first_heart_rate_within_six(frames) -> N
     assert last.waveform.std() == pytest.approx(1.0, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["POS", "CHROM"])
 def test_stream_and_file_have_the_same_heart_rate_in_the_same_window(face_video, method: str) -> None:
     video = face_video(BPM, 24.0)
@@ -65,6 +67,7 @@ def test_stream_and_file_have_the_same_heart_rate_in_the_same_window(face_video,
     assert shared >= 3
 
 
+@pytest.mark.slow
 def test_real_face_has_the_same_heart_rate_in_a_stream_as_in_a_file(shared_data) -> None:
     face = shared_data / "evm_face" / "face.mp4"
     found = measured(list(stream(face)))
@@ -72,6 +75,7 @@ def test_real_face_has_the_same_heart_rate_in_a_stream_as_in_a_file(shared_data)
     assert found[-1].bpm == pytest.approx(facepulse.measure(face).bpm, abs=1.0)
 
 
+@pytest.mark.slow
 def test_late_missing_repeated_and_untimed_frames_do_not_change_the_heart_rate(frames) -> None:
     rng = np.random.default_rng(0)
 
@@ -92,6 +96,7 @@ def test_late_missing_repeated_and_untimed_frames_do_not_change_the_heart_rate(f
     assert [reading.bpm for reading in found] == [pytest.approx(BPM, abs=3)] * len(found)
 
 
+@pytest.mark.slow
 def test_lost_face_is_reported_and_measured_anew_when_it_returns(frames) -> None:
     wall = np.full_like(frames[0].image, 110)
     hidden = [replace(frame, image=wall) if 9 <= frame.time < 14 else frame for frame in frames]
@@ -107,6 +112,7 @@ def test_lost_face_is_reported_and_measured_anew_when_it_returns(frames) -> None
     assert readings[-1].window_s < 10.1
 
 
+@pytest.mark.slow
 def test_pause_of_the_source_starts_a_new_window(frames) -> None:
     paused = [frame if frame.time < 10 else replace(frame, time=frame.time + 30) for frame in frames]
     readings = list(stream(paused))
@@ -115,6 +121,7 @@ def test_pause_of_the_source_starts_a_new_window(frames) -> None:
     assert readings[-1].bpm == pytest.approx(BPM, abs=2)
 
 
+@pytest.mark.slow
 def test_heart_rate_is_withheld_without_a_pulse(face_video) -> None:
     readings = list(stream(face_video(None, 20.0)))
     assert {reading.bpm for reading in readings} == {None}
@@ -123,6 +130,7 @@ def test_heart_rate_is_withheld_without_a_pulse(face_video) -> None:
     assert all(reading.advice for reading in unsure)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_stream(frames, trained) -> None:
     def endless(turns: int) -> Iterator[Frame]:
         for turn in range(turns):
@@ -147,6 +155,7 @@ def test_memory_does_not_grow_with_the_stream(frames, trained) -> None:
     assert after_four[:2] == [2, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause_s", [3.0, 20.0])
 def test_network_measures_after_a_pause(frames, trained, pause_s: float) -> None:
     paused = [frame if frame.time < 9 else replace(frame, time=frame.time + pause_s) for frame in frames]
@@ -154,6 +163,7 @@ def test_network_measures_after_a_pause(frames, trained, pause_s: float) -> None
     assert readings[-1].window_s == pytest.approx(10.0)
 
 
+@pytest.mark.slow
 def test_low_frame_rate_gives_no_heart_rate_and_advice(frames) -> None:
     for every in (8, 25):  # 3.75 and 1.2 frames per second
         readings = list(stream(frames[::every]))
@@ -161,12 +171,14 @@ def test_low_frame_rate_gives_no_heart_rate_and_advice(frames) -> None:
         assert readings[-1].advice == (FEW_FRAMES,)
 
 
+@pytest.mark.slow
 def test_photograph_in_a_video_with_key_frames_gives_no_heart_rate(face_video) -> None:
     options = {"options": {"x264-params": "keyint=30:scenecut=0:asm=avx2"}, "name": "photograph.mp4"}
     readings = list(stream(face_video(None, 20.0, **options)))
     assert {reading.bpm for reading in readings} == {None}
 
 
+@pytest.mark.slow
 def test_network_measures_a_stream(face_video, trained) -> None:
     video = face_video(72.0, 20.0, face={"strength": 0.08})
     found = measured(list(stream(video, method=str(trained.onnx))))
@@ -175,6 +187,7 @@ def test_network_measures_a_stream(face_video, trained) -> None:
     assert {reading.method for reading in found} == {"tiny"}
 
 
+@pytest.mark.slow
 def test_classical_method_replaces_a_network_of_low_quality(face_video, trained, monkeypatch) -> None:
     torch = pytest.importorskip("torch")
 

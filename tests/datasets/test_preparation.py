@@ -125,6 +125,7 @@ def test_second_run_changes_nothing(prepared, root, tmp_path):
     assert files(prepared) == before
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes_as_one(prepared, root, tmp_path):
     prepare("folder", root, tmp_path, settings=TINY, jobs=2)
     assert files(tmp_path) == files(prepared)
@@ -216,6 +217,7 @@ def _alive(group: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_failed_recordings_are_reported_and_the_others_prepared(root, tmp_path, capsys):
     for name in BPM:
         for suffix in (".mp4", ".csv"):
@@ -247,6 +249,7 @@ def test_failed_recordings_are_reported_and_the_others_prepared(root, tmp_path, 
     assert [failed.recording for failed in summary.failed] == ["bob/nobody"]
 
 
+@pytest.mark.slow
 def test_changed_file_is_prepared_again(tmp_path):
     write_video(tmp_path / "videos" / "one.mp4", 66.0)
     prepare("folder", tmp_path / "videos", tmp_path / "cache", settings=TINY, jobs=1)
@@ -258,6 +261,7 @@ def test_changed_file_is_prepared_again(tmp_path):
     assert before.sha256 != after.sha256
 
 
+@pytest.mark.slow
 def test_full_disk_is_a_usage_error_and_finished_recordings_are_kept(root, prepared, tmp_path, monkeypatch):
     written = 0
 
@@ -299,6 +303,7 @@ def test_cache_keeps_its_settings(prepared, root):
         prepare("folder", root, prepared, settings={"size": 72})
 
 
+@pytest.mark.slow
 def test_cache_of_another_format_is_an_error(root, tmp_path):
     prepare("folder", root, tmp_path, settings=TINY, jobs=1)
     settings = tmp_path / "folder" / "cache.json"
@@ -327,6 +332,7 @@ def test_two_runs_do_not_write_to_the_same_cache(root, tmp_path):
         prepare("folder", root, tmp_path)
 
 
+@pytest.mark.slow
 def test_verify_detects_damaged_arrays(root, tmp_path):
     prepare("folder", root, tmp_path, settings=TINY, jobs=1)
     [first, *_] = open_cache(tmp_path)
@@ -348,6 +354,7 @@ def prepare_only_recording(tmp_path: Path, **changes) -> cache_module.PreparedRe
     return cache_module.read_recording(tmp_path / "out", CacheSettings(size=36, detector="haar"))
 
 
+@pytest.mark.slow
 def test_late_and_drifting_reference_is_aligned_to_a_video_with_dropped_frames_within_a_frame(tmp_path):
     seconds = 40.0
     beats = irregular(70.0, seconds, 4)
@@ -376,6 +383,7 @@ def test_late_and_drifting_reference_is_aligned_to_a_video_with_dropped_frames_w
     assert any(note.startswith("clocks: the reference is") for note in recording.notes)
 
 
+@pytest.mark.slow
 def test_gap_in_the_video_makes_two_segments_that_keep_their_times(tmp_path):
     seconds = 16.0
     beats = irregular(70.0, seconds)
@@ -393,6 +401,7 @@ def test_gap_in_the_video_makes_two_segments_that_keep_their_times(tmp_path):
     np.testing.assert_allclose(recording.ppg, pulse_waveform(recording.times, beats), atol=0.02)
 
 
+@pytest.mark.slow
 def test_reference_without_overlap_with_the_video_is_an_error(tmp_path):
     write_video(tmp_path / "videos" / "one.mp4", 66.0)
     away = Signal(np.arange(100.0, 110.0, 0.01), np.zeros(1000))
@@ -400,6 +409,7 @@ def test_reference_without_overlap_with_the_video_is_an_error(tmp_path):
         prepare_only_recording(tmp_path, read_labels=partial(Labels, ppg=away))
 
 
+@pytest.mark.slow
 def test_labels_are_nan_outside_of_the_reference_and_this_is_noted(tmp_path):
     write_video(tmp_path / "videos" / "one.mp4", 66.0)
     short = Signal(np.arange(0.0, 5.0, 0.01), np.sin(np.arange(500)))
@@ -410,6 +420,7 @@ def test_labels_are_nan_outside_of_the_reference_and_this_is_noted(tmp_path):
     assert recording.attributes == {"light": "LED"}
 
 
+@pytest.mark.slow
 def test_recording_without_reference_has_no_labels(tmp_path):
     write_video(tmp_path / "videos" / "one.mp4", 66.0)
     recording = prepare_only_recording(tmp_path, read_labels=Labels)

@@ -100,6 +100,7 @@ def test_errors_under_the_protocol_of_the_paper(subjects):
     assert values == pytest.approx((1.5302, 4.6569, 1.6030, 0.9653), abs=5e-5)
 
 
+@pytest.mark.slow
 @needs_ubfc
 @pytest.mark.parametrize(
     ("name", "seconds", "tails", "n", "values"),
@@ -187,6 +188,7 @@ def test_interval_over_subjects_has_the_nominal_coverage():
     assert 0.89 < np.mean(covered) < 0.97
 
 
+@pytest.mark.slow
 def test_interval_over_entries_is_too_narrow():
     rng = np.random.default_rng(0)
     covered = []
@@ -211,6 +213,7 @@ def test_repeated_recordings_of_the_same_people_do_not_shrink_the_interval():
         assert getattr(thrice, figure).standard_error < getattr(once, figure).standard_error
 
 
+@pytest.mark.slow
 def test_intervals_equal_a_plain_bootstrap_and_are_reproducible():
     rng = np.random.default_rng(2)
     reference = rng.uniform(50, 120, 40)

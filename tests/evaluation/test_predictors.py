@@ -21,6 +21,7 @@ RUN_TIME, LITERATURE = PROTOCOLS["facepulse"], PROTOCOLS["toolbox"]
 SETTINGS = CacheSettings(size=48, fps=30.0, margin=0.25)
 
 
+@pytest.mark.slow
 def test_classical_method_gives_the_same_result_on_crops_as_measure_on_the_video(face_video) -> None:
     video = face_video(84.0, 12.0)
     measured = facepulse.measure(video, method="POS", min_quality=0.0)
@@ -72,6 +73,7 @@ def networks(trained) -> list[NetworkPredictor]:
     return found
 
 
+@pytest.mark.slow
 def test_weights_and_their_export_predict_the_same_waveform(networks, trained, pulsating_clip) -> None:
     frames, _ = pulsating_clip(75, 200, 32)
     settings = CacheSettings(size=32, margin=0.0)
@@ -81,6 +83,7 @@ def test_weights_and_their_export_predict_the_same_waveform(networks, trained, p
     assert onnx.heart_rate(30.0, RUN_TIME) == (pytest.approx(75, abs=2), None)
 
 
+@pytest.mark.slow
 def test_crops_are_cut_and_resized_to_the_margin_and_size_of_the_network(networks, pulsating_clip) -> None:
     crops, _ = pulsating_clip(75, 100, 72)
     inside = np.stack([cv2.resize(f, (32, 32), interpolation=cv2.INTER_AREA) for f in crops[:, 12:60, 12:60]])

@@ -24,6 +24,7 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     )
 
 
+@pytest.mark.slow
 def test_report_holds_tables_and_figures(evaluation: Evaluation) -> None:
     page = Page(to_html(evaluation))
     text = " ".join(page.text)
@@ -53,6 +54,7 @@ def test_report_loads_nothing(evaluation: Evaluation) -> None:
     assert "url(http" not in text
 
 
+@pytest.mark.slow
 def test_names_are_escaped(evaluation: Evaluation) -> None:
     rows = tuple(replace(row, recording=EVIL, subject=EVIL) for row in evaluation.recordings)
     windows = tuple(replace(row, recording=EVIL, subject=EVIL) for row in evaluation.windows)
@@ -82,6 +84,7 @@ def test_report_without_references_has_no_errors_and_of_failures_only_their_reas
     assert "gone" in Page(to_html(failed)).text
 
 
+@pytest.mark.slow
 def test_plot_shows_the_estimate_only_if_the_reference_is_a_heart_rate(tmp_path: Path) -> None:
     page = Page(
         to_html(evaluate("POS", open_cache(write_cache(tmp_path, [SmallRecording("1", "1", device_bpm=60.0)]))))

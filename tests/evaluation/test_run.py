@@ -53,6 +53,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     return call
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_known_heart_rate_is_estimated_under_every_protocol(four: Path, protocol: str) -> None:
     evaluation = evaluate("POS", open_cache(four), protocol=protocol)
@@ -98,6 +99,7 @@ def test_reference_of_another_rate_gives_an_error(one) -> None:
     assert row.snr_db < 0 < row.own_snr_db
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["weights", "onnx"])
 def test_networks_are_evaluated_from_weights_and_exported(four: Path, trained, kind: str) -> None:
     evaluation = evaluate(str(getattr(trained, kind)), open_cache(four)[:3])
@@ -113,6 +115,7 @@ def ends(rows) -> list[tuple[float, float]]:
     return [(round(row.start_s, 6), round(row.end_s, 6)) for row in rows]
 
 
+@pytest.mark.slow
 def test_windows_are_adjacent_and_never_cross_a_gap(one) -> None:
     evaluation = one(seconds=(14.0, 4.0, 23.0))
     # The segments begin at 0, 14 + 3 and 14 + 4 + 2 x 3 s; the second is too short for a heart rate.
@@ -121,6 +124,7 @@ def test_windows_are_adjacent_and_never_cross_a_gap(one) -> None:
     assert len(evaluation.traces["only"].times) == 23 * 30
 
 
+@pytest.mark.slow
 def test_samples_without_a_reference_are_left_out(one) -> None:
     evaluation = one(seconds=(30.0,), reference_gap_s=(12.0, 13.0))
     assert ends(evaluation.windows) == [(0, 10), (13, 23)]
@@ -179,6 +183,7 @@ def test_failures_are_named_with_their_reason_and_the_rest_is_evaluated(tmp_path
     assert "4 of 5: 1-a 1-b 2-a short" in to_text(evaluation)
 
 
+@pytest.mark.slow
 def test_strata_are_of_attributes_with_two_to_twelve_values(tmp_path: Path) -> None:
     recordings = [
         SmallRecording(
@@ -192,12 +197,14 @@ def test_strata_are_of_attributes_with_two_to_twelve_values(tmp_path: Path) -> N
     assert strata["light"]["A"]["windows"].subjects == 7
 
 
+@pytest.mark.slow
 def test_progress_is_called_for_every_recording(four: Path) -> None:
     calls: list[tuple[float, float | None]] = []
     evaluate("POS", open_cache(four), progress=lambda done, total: calls.append((done, total)))
     assert calls == [(n, 4) for n in range(5)]
 
 
+@pytest.mark.slow
 def test_files_are_reproducible_and_complete(four: Path, tmp_path: Path) -> None:
     recordings, selection = choose(open_cache(four), "all", "test", {})
     evaluation = evaluate("POS", recordings, selection=selection)
@@ -225,12 +232,14 @@ def test_files_are_reproducible_and_complete(four: Path, tmp_path: Path) -> None
     assert table[0]["reference"] == "ppg"
 
 
+@pytest.mark.slow
 def test_attributes_that_are_not_valid_text_are_written_escaped(one, tmp_path: Path) -> None:
     evaluation = one(attributes={"light": "caf\udce9", "pulse": "=1+1"})
     write_report(evaluation, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "result.json").read_text())["recordings"][0]["attributes"]["light"]
 
 
+@pytest.mark.slow
 def test_simulated_recordings_are_marked(four: Path, tmp_path: Path) -> None:
     assert not evaluate("POS", open_cache(four)).simulated
     simulated = evaluate("POS", open_cache(write_cache(tmp_path, FOUR[:1], dataset="simulated")))
@@ -295,6 +304,7 @@ def test_impossible_choice_is_named(four: Path, split: str, subset: str, where, 
         choose(open_cache(four), split, subset, where)
 
 
+@pytest.mark.slow
 def test_command_prints_a_table_and_writes_four_files(run, four: Path, tmp_path: Path) -> None:
     code, out, err = run("POS", "--data", four.parent, "--protocol", "toolbox")
     assert (code, err) == (0, "")
@@ -310,6 +320,7 @@ def test_command_prints_a_table_and_writes_four_files(run, four: Path, tmp_path:
     assert f"  wrote {folder.relative_to(tmp_path)}/report.html" in lines
 
 
+@pytest.mark.slow
 def test_command_takes_filters_folds_and_a_folder(run, four: Path, tmp_path: Path) -> None:
     arguments = ("--where", "light=bright,dim", "--where", "skin_color=5", "--window", "6", "--out", tmp_path / "here")
     assert run("chrom", "--data", four, *arguments)[0] == 0
@@ -321,6 +332,7 @@ def test_command_takes_filters_folds_and_a_folder(run, four: Path, tmp_path: Pat
     assert (tmp_path / "evaluations" / "POS-small-leave-one-out_3-train-facepulse").is_dir()
 
 
+@pytest.mark.slow
 def test_command_exits_with_three_if_a_recording_failed(run, tmp_path: Path) -> None:
     folder = write_cache(tmp_path / "cache")
     damage(folder)
@@ -363,6 +375,7 @@ def test_systole_of_the_small_cache_points_up() -> None:
     assert waveform(60.0, np.array([0.25]))[0] > 0.9
 
 
+@pytest.mark.slow
 def test_window_is_kept_if_its_last_frame_is_missing(tmp_path):
     write_cache(tmp_path, [SmallRecording("a", "1", seconds=(599 / 30,)), SmallRecording("b", "2", seconds=(19.5,))])
     windows = evaluate("POS", open_cache(tmp_path), window_s=10.0).windows

@@ -216,6 +216,7 @@ def test_no_frames_give_no_clips() -> None:
     assert builder.finish() == []
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(data=st.data(), source_fps=st.sampled_from([8.0, 24.0, 29.97, 30.0, 60.0, 240.0]), seed=st.integers(0, 99))
 def test_clips_do_not_depend_on_chunking(data: st.DataObject, source_fps: float, seed: int) -> None:

@@ -105,6 +105,7 @@ def test_face_in_a_portrait_frame_is_found(faces: list[Image]) -> None:
         assert tall[0].box.centre == pytest.approx((180, 560), abs=25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DETECTORS)
 def test_no_face_in_noise_clouds_gradients_or_darkness(name: str) -> None:
     detect = DETECTORS[name]()
@@ -125,6 +126,7 @@ def test_no_face_in_noise_clouds_gradients_or_darkness(name: str) -> None:
         assert detect(image.astype(np.uint8)) == [], f"image {number}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DETECTORS)
 @pytest.mark.parametrize(("seed", "blur"), [(6, 15), (20, 7), (57, 25), (8, 15), (58, 25)])
 def test_clouds_that_resemble_a_face_score_below_the_threshold(name: str, seed: int, blur: int) -> None:

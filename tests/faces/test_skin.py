@@ -202,6 +202,7 @@ def test_new_segment_starts_with_a_new_average() -> None:
     np.testing.assert_array_equal(skin.segments[1].rgb, traced(light).segments[0].rgb)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not EVM_FACE.exists(), reason=f"the sample video is not there: {EVM_FACE}")
 def test_real_face_from_frames_to_rate() -> None:
     """A fixed box, crops, skin and methods give the known rate of the video, in the face and in its regions."""

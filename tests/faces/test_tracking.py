@@ -298,6 +298,7 @@ def test_median_box_ignores_an_outlying_detection() -> None:
 # --- a real face
 
 
+@pytest.mark.slow
 def test_real_face_has_a_box_that_hardly_moves_in_every_frame() -> None:
     if not REAL_FACE.is_file():
         pytest.skip("the sample video ../shared/data/evm_face/face.mp4 is not here")

@@ -135,26 +135,9 @@ def _agree(onnx: Path, network: Callable[..., object], sizes: list[tuple[int, in
                 assert difference < 1e-4, (name, height, width, length)
 
 
+@pytest.mark.slow
 def test_all_engines_agree_with_torch_in_float32(trained) -> None:
     _agree(trained.onnx, trained.network, [(32, 32), (50, 41), (72, 72)], [16, 64])
-
-
-def test_all_engines_agree_on_the_default_network(trained, tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    from facepulse.inference.weights import save_model
-    from facepulse.models import PhysFSUNet
-    from facepulse.models.export import export
-
-    torch.manual_seed(0)
-    network = PhysFSUNet()
-    for module in network.modules():  # take the statistics of one batch, as if it had been trained
-        if isinstance(module, torch.nn.BatchNorm3d):
-            module.momentum = 1.0
-    with torch.no_grad():
-        network(torch.randint(0, 256, (2, 3, 32, 36, 36)))
-    save_model(network.eval(), replace(trained.card, config={}), tmp_path / "x.safetensors")
-    export(tmp_path / "x.safetensors", tmp_path / "x.onnx")
-    _agree(tmp_path / "x.onnx", network, [(36, 36)], [64])
 
 
 @pytest.mark.parametrize("engine", ["openvino", "torch"])

@@ -79,15 +79,18 @@ def test_measuring_needs_no_torch(face_video) -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bpm", [50.0, 72.0, 110.0, 150.0])
 def test_painted_face_is_measured_by_default(face_video, bpm: float) -> None:
     assert facepulse.measure(face_video(bpm, 20.0)).bpm == pytest.approx(bpm, abs=2.0)
 
 
+@pytest.mark.slow
 def test_face_without_a_pulse_is_withheld_by_default(face_video) -> None:
     assert facepulse.measure(face_video(None, 20.0)).bpm is None
 
 
+@pytest.mark.slow
 def test_real_face_and_degraded_versions_are_measured(shared_data: Path, tmp_path: Path) -> None:
     video, found = shared_data / "evm_face" / "face.mp4", tmp_path / "found.json"
     script = ROOT / "benchmarks" / "real_face.py"

@@ -32,6 +32,7 @@ def wrapped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {f"module.{name}": tensor for name, tensor in state.items()}
 
 
+@pytest.mark.slow
 @every_layout
 def test_checkpoint_is_recognised_and_loaded_completely_and_gets_a_card(network: str, tmp_path: Path) -> None:
     state = toolbox_checkpoints.state(network)
@@ -57,6 +58,7 @@ def test_checkpoint_is_recognised_and_loaded_completely_and_gets_a_card(network:
         read_card(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [36, 72, 96, 128])
 @pytest.mark.parametrize("network", toolbox_checkpoints.FRAME_NETWORKS)
 def test_config_of_a_checkpoint_follows_from_the_shapes_of_its_tensors(network: str, size: int, tmp_path: Path) -> None:
@@ -73,6 +75,7 @@ def test_rhythmformer_has_layers_in_the_toolbox_that_no_output_depends_on() -> N
     assert sum(sizes.values()) - unused == NETWORKS["rhythmformer"].figures.parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", toolbox_checkpoints.FRAME_NETWORKS)
 def test_network_computes_the_layer_tables(network: str, tmp_path: Path) -> None:
     state = toolbox_checkpoints.state(network, 36)
@@ -92,6 +95,7 @@ def test_checkpoint_of_data_parallel_loads_the_same(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
+@pytest.mark.slow
 def test_deepphys_and_ts_can_are_distinguished_by_the_name_of_the_file(tmp_path: Path) -> None:
     path = written(tmp_path / "best.pth", toolbox_checkpoints.state("ts-can", 36))
     assert type(load_checkpoint(path, "deepphys")[0]).__name__ == "DeepPhys"
@@ -123,6 +127,7 @@ def faces() -> dict[int, np.ndarray]:
     return clips
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trained_on", PUBLISHED)
 def test_released_weights_measure_the_published_rates(shared_data: Path, faces, trained_on: str) -> None:
     network = load_model(shared_data / "toolbox_weights" / f"{trained_on}_PhysNet_DiffNormalized.pth")
@@ -135,6 +140,7 @@ def test_released_weights_measure_the_published_rates(shared_data: Path, faces, 
         assert measured == pytest.approx(published, abs=3), bpm
 
 
+@pytest.mark.slow
 def test_released_weights_measure_a_real_face(shared_data: Path) -> None:
     """The networks predict the derivative; without integration its second harmonic, 106 bpm, would be measured."""
     face, weights = shared_data / "evm_face" / "face.mp4", shared_data / "toolbox_weights"
@@ -160,6 +166,7 @@ class Harmful:
         return print, ("run",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("state", "words"),
     [

@@ -20,6 +20,7 @@ torch = pytest.importorskip("torch")
 from safetensors.numpy import load_file, save_file  # noqa: E402
 
 
+@pytest.mark.slow
 def test_saved_network_is_loaded_unchanged(trained, pulsating_clip) -> None:
     clip, _ = pulsating_clip(72, 64)
     frames = torch.from_numpy(clip).permute(3, 0, 1, 2)[None]
@@ -194,7 +195,7 @@ def hide(monkeypatch: pytest.MonkeyPatch):
 
 def test_missing_package_is_named_with_its_installation(trained, hide) -> None:
     hide("torch")
-    with pytest.raises(UsageError, match=r"loading a network needs torch: pip install 'facepulse\[train\]'"):
+    with pytest.raises(UsageError, match=r"loading a network needs torch: pip install '.\[train\]'"):
         load_model(trained.weights)
 
 

@@ -46,6 +46,7 @@ def test_exported_file_holds_no_paths_of_the_machine(trained) -> None:
     assert len(content) < 2 * trained.weights.stat().st_size
 
 
+@pytest.mark.slow
 def test_command_prints_the_difference_between_the_engines_only(trained, tmp_path: Path, capfd) -> None:
     target = tmp_path / "new" / "tiny.onnx"
     with pytest.raises(SystemExit) as exit_:
@@ -100,6 +101,7 @@ def test_missing_package_of_export_is_named_with_its_installation(trained, tmp_p
     )
 
 
+@pytest.mark.slow
 def test_physnet_with_every_module_of_physfsunet_is_exported(trained, tmp_path: Path) -> None:
     from facepulse.inference.weights import save_model
     from facepulse.models import PhysNet, PhysNetConfig

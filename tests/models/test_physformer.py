@@ -53,6 +53,7 @@ def test_dropout_acts_only_in_training():
     assert torch.equal(block(tubes), block(tubes))
 
 
+@pytest.mark.slow
 def test_160_frames_give_40x4x4_tubes():
     network, lengths = PhysFormer(PhysFormerConfig(width=8, heads=2, depth=1)).eval(), []
     network.transformer1.register_forward_hook(lambda _, given, __: lengths.append(given[0].shape))

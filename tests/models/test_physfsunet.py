@@ -47,6 +47,7 @@ def test_parameters_and_multiply_accumulates_of_the_designs():
     assert macs(PhysFSUNet(), 1, 3, 160, 128, 128) == pytest.approx(1e9 * figures.gmacs, rel=5e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [

@@ -35,6 +35,7 @@ def test_each_module_is_an_option_of_the_config(config, extra):
         assert not torch.allclose(plain.eval()(frames), network.eval()(frames))  # the same weights, another network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bpm", [55, 72, 95, 120])
 def test_released_weights_measure_a_face_with_a_pulse(shared_data, bpm):
     network = PhysNet().eval()

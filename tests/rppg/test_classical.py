@@ -266,6 +266,7 @@ def test_methods_are_found_in_upper_and_lower_case() -> None:
         find_classical("deep")
 
 
+@pytest.mark.slow
 def test_listing_methods_does_not_load_scipy() -> None:
     code = "import sys, facepulse.rppg.classical; assert 'scipy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -17,6 +17,7 @@ WELLTORY = SHARED_DATA / "welltory_ppg" / "data"
 needs_welltory = pytest.mark.skipif(not WELLTORY.is_dir(), reason=f"sample data {WELLTORY} is absent")
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     bpm=st.floats(50, 180),

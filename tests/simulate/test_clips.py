@@ -49,6 +49,7 @@ def test_shape_type_and_ground_truth():
     assert (spread > 10).all(), "an image, not a plain field"
 
 
+@pytest.mark.slow
 def test_bytes_are_the_same_in_a_fresh_process_and_no_file_is_written(tmp_path: Path):
     clip = training_clip("complex", 4, 9, frames=12, size=48)
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
@@ -60,6 +61,7 @@ def test_bytes_are_the_same_in_a_fresh_process_and_no_file_is_written(tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_index_seed_and_split_each_give_another_clip():
     first = training_clip("calm", 4, 9, frames=3, size=48)
     others = [

@@ -98,6 +98,7 @@ def digest() -> str:
     return hashlib.sha256(b"".join(decoded)).hexdigest()
 
 
+@pytest.mark.slow
 def test_bytes_are_the_same_again_and_in_a_fresh_process():
     command = [sys.executable, "-c", "from test_codec import digest; print(digest())"]
     fresh = subprocess.run(

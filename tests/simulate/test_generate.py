@@ -40,6 +40,7 @@ def names(root: Path) -> list[str]:
 # --- a run and its continuation
 
 
+@pytest.mark.slow
 def test_second_run_adds_only_the_missing_recordings(tmp_path: Path) -> None:
     reported: list[tuple[float, float | None]] = []
     root = tmp_path / "new" / "folder"
@@ -66,6 +67,7 @@ def test_second_run_adds_only_the_missing_recordings(tmp_path: Path) -> None:
     assert generate(root, 3, seconds=2.0) == generate_module.GenerationSummary(second.names, 0, 3)
 
 
+@pytest.mark.slow
 def test_files_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     for jobs in (1, 2):
         generate(tmp_path / str(jobs), 4, seconds=1.0, layout="mmpd", jobs=jobs)
@@ -128,6 +130,7 @@ def test_insufficient_space_is_reported_before_the_work(tmp_path: Path, monkeypa
     assert generate(tmp_path, 4, layout="ubfc-rppg", seconds=30.0).written == 3, "only missing recordings need space"
 
 
+@pytest.mark.slow
 def test_full_disk_is_reported_in_one_line_and_complete_recordings_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

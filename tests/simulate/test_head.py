@@ -82,6 +82,7 @@ def test_heads_have_human_size_and_symmetry(split, number):
     assert asymmetry.max() < 0.012
 
 
+@pytest.mark.slow
 def test_mean_height_of_heads_is_human():
     heights = np.array([height(head_mesh(draw_identity("train", number, TYPES))) for number in range(40)])
     assert heights.mean() == pytest.approx(0.225, abs=0.01)

@@ -165,6 +165,7 @@ def test_respiration_is_irregular_and_speeds_the_heart_in_inspiration() -> None:
     assert np.ptp(peaks_hz) > 0.08
 
 
+@pytest.mark.slow
 def test_variability_falls_with_the_rate_and_after_exercise() -> None:
     medians = {bpm: np.median([rmssd_ms(heart(seed, 60.0, bpm)) for seed in range(9)]) for bpm in (50.0, 70.0, 100.0)}
     assert medians[50.0] > 1.4 * medians[70.0] > 1.4 * 1.4 * medians[100.0]
@@ -254,6 +255,7 @@ SHAPE = ("rise", "width", "skewness", "second_db", "third_db")
 RESPIRATION = ("breath_amplitude", "breath_baseline", "amplitude_variation")
 
 
+@pytest.mark.slow
 def test_finger_waveforms_resemble_those_of_physiokit(benchmark: ModuleType) -> None:
     # Without the variation of amplitudes: hands moved in three of four sessions.
     real = benchmark.describe_all(benchmark.physiokit(DATA, "finger", minutes=1))
@@ -262,6 +264,7 @@ def test_finger_waveforms_resemble_those_of_physiokit(benchmark: ModuleType) -> 
     alike(benchmark, real, simulated, (*SHAPE, "rmssd_ms", "sdnn_ms", "breath_baseline"))
 
 
+@pytest.mark.slow
 def test_finger_waveforms_resemble_those_of_ubfc(benchmark: ModuleType) -> None:
     # Without variability: the intervals are nearly white (lag-one correlation 0.16, PhysioKit 0.60), which at 100 bpm
     # is jitter of the sensor clock and not heart rate variability.
@@ -270,6 +273,7 @@ def test_finger_waveforms_resemble_those_of_ubfc(benchmark: ModuleType) -> None:
     alike(benchmark, real, benchmark.simulated(real[::2], 30.0, "finger"), (*SHAPE, *RESPIRATION))
 
 
+@pytest.mark.slow
 def test_face_waveforms_have_at_most_the_harmonics_of_the_ear(benchmark: ModuleType) -> None:
     ears = benchmark.describe_all(benchmark.physiokit(DATA, "ear", minutes=1))
     faces = benchmark.simulated(ears, 60.0, "face")

@@ -137,6 +137,7 @@ def test_passers_by_dip_the_main_light_smoothly():
     assert counts.max() <= 8
 
 
+@pytest.mark.slow
 def test_screens_and_coloured_lights_are_rare_and_absent_from_calm_light():
     counts = {kind: Counter() for kind in LIGHTINGS}
     for kind, count in counts.items():
@@ -149,6 +150,7 @@ def test_screens_and_coloured_lights_are_rare_and_absent_from_calm_light():
         assert 0.05 * 250 <= counts[kind]["screen"] <= 0.4 * 250
 
 
+@pytest.mark.slow
 def test_screens_change_with_cuts_and_coloured_lights_change_in_the_band_of_the_pulse():
     screens, colours = [], []
     for seed in range(400):

@@ -36,6 +36,7 @@ def peaks_hz(curve, low_hz, high_hz, times=FILM):
     return hz[band][np.argmax(power[band])]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(kind=kinds, seed=seeds, vigour=st.floats(0.3, 1.5), data=st.data())
 def test_motion_does_not_depend_on_the_frame_times(kind, seed, vigour, data):
@@ -47,6 +48,7 @@ def test_motion_does_not_depend_on_the_frame_times(kind, seed, vigour, data):
         np.testing.assert_allclose(curve, many[name][np.searchsorted(more, times)], atol=1e-8, err_msg=name)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(kind=kinds, seed=seeds)
 def test_motion_is_smooth_and_within_anatomical_limits(kind, seed):
@@ -116,6 +118,7 @@ def test_regular_beats_move_the_head_at_their_rate_and_its_harmonics_only():
     assert power[away < 0.05].sum() > 0.99 * power.sum()
 
 
+@pytest.mark.slow
 def test_sway_is_millimetres_and_falls_with_frequency():
     sizes, slow, fast = [], [], []
     for seed in range(20):
@@ -182,6 +185,7 @@ def test_pure_translations_have_their_mean_speed(kind, speed):
         np.testing.assert_allclose(moving.rotation, still.rotation)
 
 
+@pytest.mark.slow
 def test_mouth_opens_and_closes_at_the_rate_of_speech():
     for seed in range(8):
         drawn = motion("Talking", seed)
@@ -197,6 +201,7 @@ def test_mouth_opens_and_closes_at_the_rate_of_speech():
     assert all(action in ACTIONS for viseme in VISEMES for action in viseme)
 
 
+@pytest.mark.slow
 def test_walking_bounces_per_step_and_sways_per_stride():
     steps = []
     for seed in range(15):
@@ -219,6 +224,7 @@ def test_nodding_changes_pitch_and_not_yaw():
     assert 0.3 < peaks_hz(pitch, 0.1, 3) < 1.5
 
 
+@pytest.mark.slow
 def test_blinks_have_their_rate_and_duration():
     rates, talking, lasts = [], [], []
     for seed in range(16):

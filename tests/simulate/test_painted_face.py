@@ -29,6 +29,7 @@ def test_face_detector_finds_the_face_at_its_place(tone: str) -> None:
     assert (x, y) == (pytest.approx(0.4 * 640, abs=12), pytest.approx(0.55 * 480, abs=25))
 
 
+@pytest.mark.slow
 def test_pulse_of_the_skin_has_its_strength_and_direction_and_the_wall_has_none() -> None:
     times = np.arange(60) / 30
     face = PaintedFace(metronome(60, 2), strength=0.02, sway=0)

@@ -54,6 +54,7 @@ def digest(recording):
 # --- reproducibility
 
 
+@pytest.mark.slow
 def test_bytes_are_the_same_in_any_order_and_in_a_fresh_process():
     first = digest(small("complex", 3, 5, split="validation"))
     others = [
@@ -81,6 +82,7 @@ def test_people_depend_on_split_and_seed():
     assert len({make_recording("calm", 0, index, times=FEW).name for index in range(5)}) == 5
 
 
+@pytest.mark.slow
 def test_heart_rate_is_higher_during_walking_and_talking():
     def bpm(index, motion):
         slot = Slot(PurePosixPath("a"), 3, motion=motion, exercise=False)
@@ -119,6 +121,7 @@ def test_unknown_presets_and_splits_are_refused(wrong):
 # --- attributes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_attributes_match_the_recording_in_the_terms_of_mmpd(name):
     preset = PRESETS[name]
@@ -237,6 +240,7 @@ def moment(recording, figure, index):
     return pose, [source.level[index] for source in sources], [source.direction[index] for source in sources]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [0, 1])
 def test_frames_without_the_pulse_differ_only_in_the_skin(index):
     recording = small("calm", 2, index, rows=72, columns=96, times=np.arange(20) / 30)
@@ -278,6 +282,7 @@ def iou(a, b):
     return shared / (a[2] * a[3] + b[2] * b[3] - shared)
 
 
+@pytest.mark.slow
 def test_face_box_is_that_of_a_detector_and_contains_the_nose():
     detect = DETECTORS["haar"]()
     found = []
@@ -326,6 +331,7 @@ def shift_of(before, after, left, top, width, height, reach=30):
     return np.array(cv2.minMaxLoc(alike)[3]) - reach
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("axis", "moved"), [(0, (-1, 0)), (1, (0, 1))], ids=["yaw", "pitch"])
 def test_shaken_camera_moves_face_and_room_alike(axis, moved):
     recording = make_recording("calm", 0, 1, times=FEW[:2])
@@ -340,6 +346,7 @@ def test_shaken_camera_moves_face_and_room_alike(axis, moved):
         assert shift_of(before, after, *place) == pytest.approx(expected, abs=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", range(6))
 def test_close_up_ends_a_little_beyond_the_face_and_is_the_same_otherwise(index):
     slot = LAYOUTS["close-up"].slot(index)

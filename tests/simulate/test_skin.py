@@ -120,6 +120,7 @@ def walk(melanin, wavelength_nm, photons, rng):
     return returned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("melanin", "wavelength_nm"), [(0.02, 450), (0.02, 550), (0.02, 620), (0.15, 550)])
 def test_reflectance_equals_that_of_a_random_walk_of_photons(melanin, wavelength_nm):
     photons = 8000
@@ -196,6 +197,7 @@ def test_camera_reproduces_white_and_the_colour_of_skin(sensor):
         assert np.abs(shown.clip(0) ** gamma - true**gamma).max() < (0.04 if light == "daylight" else 0.05)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.floats(0.002, 0.4), st.floats(0.2, 3.5), st.sampled_from(sorted(SPECTRA)))
 def test_table_equals_the_full_model(melanin, blood, light):

@@ -58,6 +58,7 @@ def run(out: Path, names: list[str], *, optimiser: dict[str, float] | None = Non
     return list(study(Workspace(out / "data", out), names, recipe=recipe, jobs=1, **arguments))
 
 
+@pytest.mark.slow
 def test_table_is_filled_and_a_second_run_reuses_its_trainings(prepared: Path) -> None:
     reports: list[str] = []
     [table] = run(prepared, ["ablation-tsm"], seeds=2, report=reports.append)
@@ -92,6 +93,7 @@ def test_table_is_filled_and_a_second_run_reuses_its_trainings(prepared: Path) -
     assert again.to_markdown() == table.to_markdown()
 
 
+@pytest.mark.slow
 def test_tables_share_their_trainings(prepared: Path) -> None:
     reports: list[str] = []
     fusion, attention = run(prepared, ["ablation-fusion", "ablation-attention"], seeds=1, report=reports.append)
@@ -101,6 +103,7 @@ def test_tables_share_their_trainings(prepared: Path) -> None:
     assert len(trained) == 4  # fusion, raw, differences, no attention
 
 
+@pytest.mark.slow
 def test_table_contains_classical_methods_and_networks(prepared: Path) -> None:
     write_cache(
         prepared / "cache",
@@ -118,6 +121,7 @@ def test_table_contains_classical_methods_and_networks(prepared: Path) -> None:
     root.rmdir()
 
 
+@pytest.mark.slow
 def test_row_without_a_result_has_the_reason(prepared: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").symlink_to(prepared / "cache")
 
@@ -130,6 +134,7 @@ def test_row_without_a_result_has_the_reason(prepared: Path, tmp_path: Path) -> 
     assert "Failed" in table.to_html()
 
 
+@pytest.mark.slow
 def test_attention_is_drawn_and_cost_contains_errors_of_earlier_studies(prepared: Path) -> None:
     figure, costs = run(prepared, ["attention", "cost"], seeds=1, networks=["physfsunet"])
 

@@ -134,6 +134,7 @@ def test_pulse_is_preserved_by_each_change(clip, field):
         assert 0.4 < relative_pulse(new) / relative_pulse(clip) < 2.5
 
 
+@pytest.mark.slow
 def test_pulse_is_preserved_by_all_changes_together_without_occlusion(clip):
     for seed in range(4):
         bare = Augmentation(**STRONG | {"occlusion": 0}).apply(clip, random(seed))
@@ -161,6 +162,7 @@ def test_still_frames_remain_still(seed):
     assert (new == new[0]).all()
 
 
+@pytest.mark.slow
 def test_compression_adds_no_rhythm():
     """Key frames would add one; a clip without a pulse has no power at any heart rate after compression."""
     noise = random(0).normal(0, 1.5, (240, 48, 48, 3))
@@ -279,6 +281,7 @@ def test_noise_is_normal():
     assert (NORMAL**4).mean() == pytest.approx(3, abs=0.15)
 
 
+@pytest.mark.slow
 def test_compression_applies_a_codec_with_a_small_error(clip):
     for seed in range(4):
         new = Augmentation(compression=1).apply(clip, random(seed))
@@ -290,6 +293,7 @@ def test_compression_applies_a_codec_with_a_small_error(clip):
         assert 0.3 < error.std() < 8
 
 
+@pytest.mark.slow
 @given(SEEDS, st.integers(1, 120))
 @settings(deadline=None, max_examples=60)
 def test_occluder_covers_a_part_for_a_short_time(seed, count):
@@ -304,6 +308,7 @@ def test_occluder_covers_a_part_for_a_short_time(seed, count):
     assert share.max() < 0.4
 
 
+@pytest.mark.slow
 def test_occluder_enters_rests_and_leaves():
     """Its area in the frame grows, stays constant and shrinks."""
     frames = np.full((300, 64, 64, 3), 3, np.uint8)

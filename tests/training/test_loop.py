@@ -55,6 +55,7 @@ def stopped_after(steps: int) -> Any:
     return progress
 
 
+@pytest.mark.slow
 def test_run_converges_and_its_folder_is_complete(tmp_path: Path, data: Path) -> None:
     messages: list[str] = []
     run = settings(tmp_path / "run", data, optimiser={"epochs": 4}, loss={"name": "negative-pearson"})
@@ -86,6 +87,7 @@ def test_run_converges_and_its_folder_is_complete(tmp_path: Path, data: Path) ->
     assert {path.name for path in trained.folder.iterdir()} >= {"loss.png", "waveforms.png", "checkpoint.pt"}
 
 
+@pytest.mark.slow
 def test_complete_run_is_not_trained_again(tmp_path: Path, data: Path) -> None:
     run = settings(tmp_path / "run", data, optimiser={"epochs": 1})
     first = train(run)
@@ -98,6 +100,7 @@ def test_complete_run_is_not_trained_again(tmp_path: Path, data: Path) -> None:
     assert weights_of(second.folder) == weights
 
 
+@pytest.mark.slow
 def test_run_resumed_after_any_step_has_the_same_weights_and_metrics(tmp_path: Path, data: Path) -> None:
     whole = train(settings(tmp_path / "whole", data))
     run = settings(tmp_path / "stopped", data, hardware={"checkpoint_minutes": 0})
@@ -148,6 +151,7 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
+@pytest.mark.slow
 def test_recomputation_gives_the_same_weights(tmp_path: Path, data: Path) -> None:
     plain = train(settings(tmp_path / "plain", data, optimiser={"epochs": 1}))
 
@@ -175,12 +179,14 @@ def test_workers_give_the_same_weights(tmp_path: Path, data: Path) -> None:
     assert weights_of(tmp_path / "run") == weights_of(plain.folder)
 
 
+@pytest.mark.slow
 def test_mixed_precision_keeps_float32_weights(tmp_path: Path, data: Path) -> None:
     trained = train(settings(tmp_path / "run", data, optimiser={"epochs": 2}, hardware={"precision": "bf16"}))
 
     assert all(tensor.dtype == torch.float32 for tensor in load_model(trained.weights).parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [{"name": "mse"}, {"name": "negative-pearson"}, {"heart_rate": False}])
 def test_every_loss_changes_the_weights(tmp_path: Path, data: Path, loss: dict) -> None:
     plain = train(settings(tmp_path / "plain", data, optimiser={"epochs": 1}))
@@ -190,6 +196,7 @@ def test_every_loss_changes_the_weights(tmp_path: Path, data: Path, loss: dict) 
     assert weights_of(other.folder) != weights_of(plain.folder)
 
 
+@pytest.mark.slow
 def test_metrics_are_written_for_tensorboard_if_set(tmp_path: Path, data: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -201,6 +208,7 @@ def test_metrics_are_written_for_tensorboard_if_set(tmp_path: Path, data: Path) 
     assert len(events.Scalars("validation_mae_bpm")) == 1
 
 
+@pytest.mark.slow
 def test_other_network_is_trained_by_its_name(tmp_path: Path, data: Path) -> None:
     trained = train(
         settings(
@@ -211,6 +219,7 @@ def test_other_network_is_trained_by_its_name(tmp_path: Path, data: Path) -> Non
     assert read_card(trained.weights).network == "physnet"
 
 
+@pytest.mark.slow
 def test_run_can_start_from_trained_weights(tmp_path: Path, data: Path) -> None:
     first = train(settings(tmp_path / "first", data))
     config = {"stem_width": 2, "width": 4, "head_width": 4}
@@ -227,6 +236,7 @@ def test_run_can_start_from_trained_weights(tmp_path: Path, data: Path) -> None:
     assert not list((tmp_path / "wider").glob("[!.]*"))
 
 
+@pytest.mark.slow
 def test_without_validation_the_last_weights_are_the_best(tmp_path: Path, data: Path) -> None:
     trained = train(settings(tmp_path / "run", data, data={"validation": []}, optimiser={"epochs": 1}))
 
@@ -248,6 +258,7 @@ def test_clips_can_come_from_the_simulator_and_be_mixed(tmp_path: Path, data: Pa
     assert "simulated in memory: preset calm, seed 3, 2 clips per epoch" in read_card(trained.weights).training_data
 
 
+@pytest.mark.slow
 def test_diverged_run_stops_names_the_clips_and_keeps_the_weights(tmp_path: Path, data: Path) -> None:
     run = settings(tmp_path / "run", data, optimiser={"lr": 1e30, "epochs": 4, "clip_norm": 0}, loss={"name": "mse"})
 
@@ -261,6 +272,7 @@ def test_diverged_run_stops_names_the_clips_and_keeps_the_weights(tmp_path: Path
         train(run)
 
 
+@pytest.mark.slow
 def test_other_run_in_the_folder_is_not_overwritten(tmp_path: Path, data: Path) -> None:
     train(settings(tmp_path / "run", data, optimiser={"epochs": 1}))
 
@@ -323,6 +335,7 @@ def test_empty_subset_of_a_split_is_named(tmp_path: Path) -> None:
         train(settings(tmp_path / "run", folder))
 
 
+@pytest.mark.slow
 def test_full_disk_ends_the_run_with_one_line(tmp_path: Path, data: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(entries(tmp_path / "run", data, optimiser={"epochs": 1})))

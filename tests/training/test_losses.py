@@ -133,6 +133,7 @@ REFERENCES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFERENCES)
 def test_loss_equals_its_equation(waveforms, name):
     prediction, target = waveforms
@@ -147,6 +148,7 @@ def test_loss_equals_its_equation(waveforms, name):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in LOSSES if name != "kl_as_published"])
 def test_gradient_equals_finite_differences(waveforms, name):
     prediction, target = waveforms

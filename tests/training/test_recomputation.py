@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 
 from facepulse.models import PhysFSUNet, PhysFSUNetConfig
@@ -21,6 +22,7 @@ def stored(network: torch.nn.Module, frames: torch.Tensor) -> int:
     return sum(kept.values())
 
 
+@pytest.mark.slow
 def test_gradients_and_statistics_are_equal_and_less_is_stored() -> None:
     torch.manual_seed(0)
     plain = PhysFSUNet(PhysFSUNetConfig(stem_width=4, width=8, head_width=4, dropout=0.0))

@@ -190,6 +190,7 @@ def test_rotated_frames_are_upright(tmp_path, name, rotation):
     assert np.abs(reference[..., ::-1].astype(int) - upright).mean() < 3
 
 
+@pytest.mark.slow
 def test_4k_is_scaled_down(tmp_path):
     image = gradient(3840, 2160)
     path = write(tmp_path / "v.mp4", [image] * 3, np.arange(3) / 30)

@@ -53,6 +53,7 @@ def test_capture_times_do_not_depend_on_a_slow_consumer(camera: str) -> None:
     assert np.diff(times).max() < 0.08, "not a tenth of a second and then a burst"
 
 
+@pytest.mark.slow
 def test_lost_camera_is_named(camera: str) -> None:
     frames = []
     with pytest.raises(VideoError, match="delivers no more frames: plug it in again"):

@@ -26,6 +26,7 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.kill()
 
 
+@pytest.mark.slow
 def test_address_is_printed_and_interruption_ends_without_output() -> None:
     with running() as (process, line):
         address = line.split()[4]
@@ -37,11 +38,13 @@ def test_address_is_printed_and_interruption_ends_without_output() -> None:
         assert (process.returncode, out, err) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_address_for_other_computers_has_a_token() -> None:
     with running("--host", "0.0.0.0") as (_, line):
         assert "/?token=" in line.split()[4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -97,6 +97,7 @@ def wait_for_bpm(page: Page, seconds: float) -> float:
     return bpm
 
 
+@pytest.mark.slow
 def test_heart_rate_is_shown_within_fifteen_seconds(serve, browse: Browse, camera, tmp_path: Path) -> None:
     warm_up(stream)
     served = serve()
@@ -144,6 +145,7 @@ def test_heart_rate_is_shown_within_fifteen_seconds(serve, browse: Browse, camer
         assert page.evaluate("window.sent.length") <= 2 * FPS + 5
 
 
+@pytest.mark.slow
 def test_denied_camera_is_reported(serve, browse: Browse) -> None:
     with browse(*FAKE, "--deny-permission-prompts") as page:
         page.goto(serve().page)
@@ -152,6 +154,7 @@ def test_denied_camera_is_reported(serve, browse: Browse) -> None:
         expect(page.get_by_role("button", name="Start")).to_be_enabled()
 
 
+@pytest.mark.slow
 def test_missing_face_is_reported_with_advice(serve, browse: Browse) -> None:
     with browse(*ALLOWED) as page:  # the default test pattern of chromium
         page.goto(serve().page)
@@ -161,6 +164,7 @@ def test_missing_face_is_reported_with_advice(serve, browse: Browse) -> None:
         assert bpm_on(page) is None
 
 
+@pytest.mark.slow
 def test_hidden_page_pauses_and_continues(serve, camera, tmp_path: Path) -> None:
     assert CHROMIUM is not None
     with bare_page(CHROMIUM, camera, tmp_path) as page:
@@ -180,6 +184,7 @@ def test_hidden_page_pauses_and_continues(serve, camera, tmp_path: Path) -> None
         assert page.evaluate("latest.bpm") == pytest.approx(BPM, abs=3)
 
 
+@pytest.mark.slow
 def test_page_reconnects_to_a_restarted_server(serve, browse: Browse, camera) -> None:
     served = serve()
     with browse(*camera) as page:
@@ -194,6 +199,7 @@ def test_page_reconnects_to_a_restarted_server(serve, browse: Browse, camera) ->
         assert wait_for_bpm(page, 20) == pytest.approx(BPM, abs=3)
 
 
+@pytest.mark.slow
 def test_recording_of_a_browser_can_be_measured(serve, browse: Browse, camera, tmp_path: Path) -> None:
     """WebM of a live source has a variable frame rate and no duration in its header."""
     with browse(*camera) as page:

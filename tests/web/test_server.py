@@ -63,6 +63,7 @@ def test_page_loads_nothing_from_other_hosts() -> None:
         assert not re.search(r"https?://|[\"'(=]\s*//", text), name
 
 
+@pytest.mark.slow
 def test_frames_give_readings(serve, painted) -> None:
     warm_up(stream)
     with serve().socket() as socket:
@@ -171,6 +172,7 @@ def test_failed_processing_closes_the_client(serve, painted) -> None:
         assert closed(socket) == (1011, "processing failed: reload the page")
 
 
+@pytest.mark.slow
 def test_thousand_invalid_messages_do_not_disturb_another_client(serve, painted) -> None:
     served = serve(stream)
     found: list[dict] = []
