@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing import Pipe
+from multiprocessing import Pipe, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Thread
@@ -201,6 +201,8 @@ def _simulate(root: Path, settings: GenerationSettings, missing: list[int], make
         # loky replaces a worker whose memory has grown, and would warn about it.
         warnings.filterwarnings("ignore", message="A worker stopped", category=UserWarning)
         try:
+            # Starting multiprocessing's resource tracker unblocks the signals (CPython 3.11), so it is started before.
+            resource_tracker.ensure_running()
             with _signals_blocked():
                 running = {executor.submit(_simulate_one, root, settings, index, make) for index in missing}
             while running:
