@@ -46,6 +46,7 @@ from facepulse.rppg.quality import CLASSICAL_QUALITY, QualityModel, calibrated_q
 from facepulse.rppg.regions import RateEstimate, estimate_rate
 from facepulse.simulate.layouts import LAYOUTS, write_video
 from facepulse.simulate.recording import make_recording
+from facepulse.video.reader import open_video
 
 PROTOCOL = PROTOCOLS["facepulse"]
 LENGTHS_S = (5.0, 10.0, 1e9)
@@ -86,7 +87,7 @@ def rates_of_recording(
         with tempfile.TemporaryDirectory() as folder:
             path = write_video(recording, recording.frames(pulse=pulses), Path(folder))
             try:
-                traces = extract_traces(path, DETECTORS["auto"](), method)
+                traces = extract_traces(open_video(path), DETECTORS["auto"](), method)
                 [face] = select_faces(traces, "largest")
             except FacepulseError:
                 continue

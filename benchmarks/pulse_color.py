@@ -36,6 +36,7 @@ from facepulse.rppg.keyframes import remove_key_frame_rhythm
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.simulate.layouts import write_video
 from facepulse.simulate.recording import SimulatedRecording, make_recording
+from facepulse.video.reader import open_video
 
 PROTOCOL = PROTOCOLS["facepulse"]
 WINDOW_S = 10.0
@@ -69,7 +70,7 @@ def rates_of(recording: SimulatedRecording, index: int, pulses: bool) -> list[La
     with tempfile.TemporaryDirectory() as folder:
         path = write_video(recording, recording.frames(pulse=pulses), Path(folder))
         try:
-            traces = extract_traces(path, DETECTORS["auto"](), Method(CLASSICAL["POS"]))
+            traces = extract_traces(open_video(path), DETECTORS["auto"](), Method(CLASSICAL["POS"]))
             [face] = select_faces(traces, "largest")
         except FacepulseError:
             return []

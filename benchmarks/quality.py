@@ -33,6 +33,7 @@ from facepulse.rppg.keyframes import coincides_with_key_frames, remove_key_frame
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.pulse_color import with_color_test
 from facepulse.simulate.painted_face import PaintedFace, metronome, render
+from facepulse.video.reader import open_video
 
 SECONDS = 20.0
 LENGTHS_S = (5.0, 10.0, SECONDS)
@@ -74,7 +75,7 @@ def rates_of_video(seed: int) -> list[LabelledRate]:
         path = Path(folder) / ("video.avi" if "codec" in codec else "video.mp4")
         noise = float(rng.uniform(0.0, 3.0))
         render(path, [face], seconds=SECONDS, width=width, height=height, noise=noise, seed=seed, **codec)
-        traces = extract_traces(path, DETECTORS["auto"](), Method(CLASSICAL["POS"]))
+        traces = extract_traces(open_video(path), DETECTORS["auto"](), Method(CLASSICAL["POS"]))
     rates = []
     for track in traces.tracks.values():
         for segment in traces.faces[track.identity].skin.segments:

@@ -49,7 +49,7 @@ def track(path: Path) -> None:
 
 
 def extract_rgb(path: Path) -> None:
-    extract_traces(path, DETECTORS["auto"](), Method(CLASSICAL["POS"]))
+    extract_traces(open_video(path), DETECTORS["auto"](), Method(CLASSICAL["POS"]))
 
 
 def stages(method: str) -> dict[str, Callable[[Path], object]]:
@@ -61,7 +61,7 @@ def stages(method: str) -> dict[str, Callable[[Path], object]]:
         "+ crop, RGB traces": extract_rgb,
     }
     if chosen.engine is not None:
-        found["+ crop again, network"] = lambda path: extract_traces(path, DETECTORS["auto"](), chosen)
+        found["+ crop again, network"] = lambda path: extract_traces(open_video(path), DETECTORS["auto"](), chosen)
     return {**found, "+ pulse, quality, beats (all)": partial(measure, method=method)}
 
 

@@ -515,7 +515,7 @@ def test_heart_rate_of_the_network_alone_is_withheld_and_the_regions_measure_ins
     torch = pytest.importorskip("torch")
     method = Method(CLASSICAL["POS"], torch_engine(predict, trained.card))
     video = face_video(**STRONG | {"bpm": regions_bpm})
-    traces = extract_traces(video, DETECTORS["auto"](), method)
+    traces = extract_traces(open_video(video), DETECTORS["auto"](), method)
     [face] = select_faces(traces, "largest")
 
     def measured(min_quality: float) -> Measurement:

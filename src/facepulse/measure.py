@@ -14,6 +14,7 @@ from facepulse.faces.detectors import get_detector
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD, Measurement
 from facepulse.pipeline.extract import MINIMUM_S, Progress, extract_traces, select_faces
+from facepulse.video.reader import open_video
 
 
 def measure(
@@ -83,7 +84,7 @@ def measure_faces(
 
     # Frames -> boxes -> clips -> RGB traces and the network's waveform.
     with _imported_meanwhile("facepulse.pipeline.result"):
-        traces = extract_traces(Path(video), found_detector, found_method, progress)
+        traces = extract_traces(open_video(video), found_detector, found_method, progress)
     faces = select_faces(traces, which)
 
     # Traces -> heart rate and quality -> measurement.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,7 +14,7 @@ from facepulse.errors import NoFaceError, TooShortError, VideoError
 from facepulse.faces.crops import ClipBuilder
 from facepulse.faces.skin import SkinTrace
 from facepulse.faces.tracking import Box, Detector, FaceTracker, Track, TrackedFrames, largest, left_to_right
-from facepulse.video.reader import MAX_TIME_GAP_S, Frame, Video, frame_rate, length_s, open_video
+from facepulse.video.reader import MAX_TIME_GAP_S, Frame, Video, frame_rate, length_s
 
 if TYPE_CHECKING:
     from facepulse.pipeline.methods import Method
@@ -135,7 +134,7 @@ class VideoTraces:
     """Traces of all faces of a video, with its timing.
 
     Attributes:
-        source: path of the video.
+        source: name of the video in messages and results.
         faces: traces of each face by the identity of its track.
         tracks: position of each face over time, by identity; from left to right.
         times: of all frames in seconds, (N,).
@@ -145,7 +144,7 @@ class VideoTraces:
         warnings: faults of the file that did not prevent decoding.
     """
 
-    source: Path
+    source: str
     faces: dict[int, FaceTraces]
     tracks: dict[int, Track]
     times: Floats
@@ -174,17 +173,17 @@ class MeasurableFace:
     notes: tuple[str, ...]
 
 
-def extract_traces(source: Path, detector: Detector, method: Method, progress: Progress | None = None) -> VideoTraces:
-    """Decode a video, track its faces and extract their traces, in one pass with bounded memory.
+def extract_traces(video: Video, detector: Detector, method: Method, progress: Progress | None = None) -> VideoTraces:
+    """Go through a video, track its faces and extract their traces, in one pass with bounded memory.
 
     Args:
-        source: a file, or a directory of images.
+        video: frames, which are all taken; the video is closed.
         detector: finds the faces.
         method: determines the crops, and whether a network runs on them.
         progress: called with the seconds done and the length of the video (None if it is not known).
 
     Raises:
-        VideoError: the video cannot be read, or its frame rate is too low.
+        VideoError: a frame cannot be read, or the frame rate is too low.
         TooShortError: the video is a single image.
     """
     faces: dict[int, FaceTraces] = {}
@@ -199,7 +198,7 @@ def extract_traces(source: Path, detector: Detector, method: Method, progress: P
     tracker = FaceTracker(detector)
     # While one group of frames is cropped, the next is decoded and searched for faces: both spend their time in
     # compiled code, which releases the interpreter's lock.
-    with open_video(source) as video, ThreadPoolExecutor(max_workers=1) as cropping:
+    with video, ThreadPoolExecutor(max_workers=1) as cropping:
         pending: Future[None] | None = None
         for tracked in tracker.track(_record_times(video, seconds, progress)):
             if pending is not None:
@@ -209,16 +208,18 @@ def extract_traces(source: Path, detector: Detector, method: Method, progress: P
             pending.result()
     times = np.array(seconds)
     if len(times) < 2:
-        raise TooShortError(f"{source}: this is a single image, but a pulse takes a video of at least {MINIMUM_S:g} s")
+        raise TooShortError(
+            f"{video.name}: this is a single image, but a pulse takes a video of at least {MINIMUM_S:g} s"
+        )
     fps, duration_s = frame_rate(times), length_s(times)
     if fps < MINIMUM_FPS:
         raise VideoError(
-            f"{source}: {fps:.1f} frames per second are too few to show a pulse: record at {MINIMUM_FPS:g} or more"
+            f"{video.name}: {fps:.1f} frames per second are too few to show a pulse: record at {MINIMUM_FPS:g} or more"
         )
     tracks = {track.identity: track for track in left_to_right(tracker.tracks.values())}
     for face in faces.values():
         face.finish()
-    return VideoTraces(source, faces, tracks, times, fps, duration_s, video.key_times, list(video.warnings))
+    return VideoTraces(video.name, faces, tracks, times, fps, duration_s, video.key_times, list(video.warnings))
 
 
 def _record_times(video: Video, times: list[float], progress: Progress | None) -> Iterator[Frame]:

@@ -48,7 +48,7 @@ def to_measurement(video: VideoTraces, face: MeasurableFace, estimate: Estimate,
     window_quality = max(estimate.min_quality, HIGH_QUALITY) if withheld else estimate.min_quality
     longest_beats = beats[longest]
     return Measurement(
-        source=str(video.source),
+        source=video.source,
         method=chosen.method.name,
         protocol=f"{chosen.protocol}, {SOURCES[chosen.fused]}",
         bpm=None if withheld else overall.rate.bpm,

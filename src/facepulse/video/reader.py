@@ -85,6 +85,11 @@ class Video:
         self._frames = self._in_order(first)
 
     @property
+    def name(self) -> str:
+        """Name of the source in messages and results."""
+        return str(self.path)
+
+    @property
     def key_times(self) -> list[float]:
         """Times in seconds of the key frames so far; empty if every frame so far is a key frame."""
         return [] if len(self._key_times) == self._yielded else list(self._key_times)
