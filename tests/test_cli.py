@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import wave
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+import facepulse
 from facepulse import cli
 from facepulse.inference.registry import DEFAULT, NETWORKS
 from facepulse.inference.weights import read_parameter_count
@@ -339,6 +341,8 @@ def test_help_describes_the_json(run) -> None:
 
 def test_models_lists_methods_and_networks_with_their_papers(run) -> None:
     _, out, _ = run("models")
+    listed = [line.split()[0].rstrip(",:") for line in out.splitlines() if re.match(r"  \w", line)]
+    assert listed == facepulse.list_models()
     methods, networks = (part.splitlines()[1:] for part in (out.split("\n\n")[0], out.split("\n\n")[-1]))
     assert [line.split()[0] for line in methods] == ["GREEN", "ICA", "CHROM", "POS", "LGI", "PBV", "OMIT"]
     assert [line.split()[0] for line in networks[1:-1]] == list(NETWORKS)

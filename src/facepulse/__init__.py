@@ -14,7 +14,8 @@ from facepulse.stream import LiveReading, stream
 from facepulse.video.reader import Frame
 
 if TYPE_CHECKING:
-    from facepulse.inference.weights import list_models, load_model
+    from facepulse.inference.listing import list_models
+    from facepulse.inference.weights import load_model
 
 __version__ = "0.1.0"
 
@@ -37,9 +38,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the functions of weights on first use: measuring does not need them."""
-    if name in ("list_models", "load_model"):
-        from facepulse.inference import weights
+    """Import the functions of models on first use: measuring does not need them."""
+    if name == "list_models":
+        from facepulse.inference.listing import list_models
 
-        return getattr(weights, name)
+        return list_models
+    if name == "load_model":
+        from facepulse.inference.weights import load_model
+
+        return load_model
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,8 +13,8 @@ class FacepulseError(Exception):
     exit_code: ClassVar[int] = 1
 
 
-class UsageError(FacepulseError):
-    """An argument is invalid: an unknown method, a path that cannot be written."""
+class UsageError(FacepulseError, ValueError):
+    """An argument is invalid: an unknown method, a path that cannot be written. It is a `ValueError`, too."""
 
     exit_code: ClassVar[int] = 2
 

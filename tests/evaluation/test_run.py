@@ -368,7 +368,7 @@ def test_folder_that_is_no_cache_is_one_line(run, tmp_path: Path) -> None:
 
 
 def test_command_accepts_every_protocol() -> None:
-    assert set(get_args(get_type_hints(cli.bench.evaluate)["protocol"])) == set(PROTOCOLS)
+    assert set(get_args(get_type_hints(cli.evaluate)["protocol"])) == set(PROTOCOLS)
 
 
 def test_systole_of_the_small_cache_points_up() -> None:

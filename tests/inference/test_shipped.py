@@ -13,13 +13,13 @@ import facepulse
 from facepulse.inference.engine import find_engine, load_engine
 from facepulse.inference.model_card import ModelCard
 from facepulse.inference.registry import DEFAULT, NETWORKS
-from facepulse.inference.weights import exported, find_weights, list_models, load_model, read_card
+from facepulse.inference.weights import exported, find_weights, load_model, read_card, shipped_weights
 from facepulse.pipeline.methods import find_method
 from facepulse.rppg.quality import QualityModel
 
 ROOT = Path(__file__).parents[2]
 
-every_model = pytest.mark.parametrize("name", list_models())
+every_model = pytest.mark.parametrize("name", shipped_weights())
 
 
 def card_of(name: str) -> ModelCard:
@@ -29,7 +29,7 @@ def card_of(name: str) -> ModelCard:
 
 
 def test_default_weights_come_with_the_package() -> None:
-    assert DEFAULT in list_models()
+    assert DEFAULT in shipped_weights()
     assert find_method(DEFAULT).name == DEFAULT
     assert find_method("physfsunet").name == DEFAULT
     assert read_card("physfsunet") == read_card(DEFAULT)

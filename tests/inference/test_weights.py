@@ -165,7 +165,7 @@ def test_invalid_file_gives_an_error_of_one_line(trained, tmp_path: Path, make, 
 
 
 def test_unknown_name_gives_an_error_with_all_names(monkeypatch: pytest.MonkeyPatch, trained) -> None:
-    monkeypatch.setattr(weights, "list_models", lambda: ["one", "two"])
+    monkeypatch.setattr(weights, "shipped_weights", lambda: ["one", "two"])
     with pytest.raises(UsageError, match=r"'three'.*\(one, two\)"):
         load_model("three")
 
@@ -173,7 +173,7 @@ def test_unknown_name_gives_an_error_with_all_names(monkeypatch: pytest.MonkeyPa
 def test_weights_in_the_package_have_names(trained, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(weights, "SHIPPED", tmp_path)
     (tmp_path / "tiny.safetensors").write_bytes(trained.weights.read_bytes())
-    assert weights.list_models() == ["tiny"]
+    assert weights.shipped_weights() == ["tiny"]
     assert read_card("tiny") == trained.card
     assert load_model("tiny").config == trained.network.config
 
@@ -213,8 +213,8 @@ def test_loading_needs_torch_and_safetensors_only(trained, hide, tmp_path: Path)
 def test_architecture_stands_for_its_default_weights() -> None:
     assert weights.find_weights("physfsunet") == weights.find_weights(DEFAULT)
     assert weights.shipped_name("physfsunet") == DEFAULT
-    assert DEFAULT in facepulse.list_models()
-    assert "physfsunet" not in facepulse.list_models()
+    assert DEFAULT in weights.shipped_weights()
+    assert "physfsunet" not in weights.shipped_weights()
     parameters = sum(parameter.numel() for parameter in load_model("physfsunet").parameters())
     assert weights.read_parameter_count(DEFAULT) == parameters
     page = Path(__file__).parents[2] / "docs" / "weights.md"

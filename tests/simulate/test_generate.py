@@ -317,7 +317,7 @@ def test_command_writes_the_requested_recordings(tmp_path: Path, capsys: pytest.
 
 
 def test_command_offers_all_layouts() -> None:
-    [choices] = [get_args(hint) for name, hint in get_type_hints(cli.bench.simulate).items() if name == "layout"]
+    [choices] = [get_args(hint) for name, hint in get_type_hints(cli.simulate).items() if name == "layout"]
     assert set(choices) == set(LAYOUTS)
 
 

@@ -1,4 +1,4 @@
-"""Command line interface: one function per command."""
+"""Command line interface: one file per command."""
 
 from __future__ import annotations
 
@@ -11,8 +11,17 @@ from io import TextIOWrapper
 from cyclopts import App, CycloptsError
 
 import facepulse
-from facepulse.cli import bench, run_time
 from facepulse.cli.console import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, print_error
+from facepulse.cli.demo import demo
+from facepulse.cli.evaluate import evaluate
+from facepulse.cli.export import export
+from facepulse.cli.live import live
+from facepulse.cli.measure import measure
+from facepulse.cli.models import models
+from facepulse.cli.prepare import prepare
+from facepulse.cli.simulate import simulate
+from facepulse.cli.study import study
+from facepulse.cli.train import train
 from facepulse.errors import FacepulseError
 
 app = App(
@@ -22,8 +31,8 @@ app = App(
     suppress_keyboard_interrupt=False,  # `main` reports it
 )
 COMMANDS: tuple[Callable[..., int], ...] = (
-    *(run_time.measure, run_time.live, run_time.demo, run_time.models),
-    *(bench.simulate, bench.prepare, bench.train, bench.evaluate, bench.study, bench.export),
+    *(measure, live, demo, models),
+    *(simulate, prepare, train, evaluate, study, export),
 )
 for command in COMMANDS:
     app.command(command)

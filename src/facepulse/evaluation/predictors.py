@@ -16,7 +16,7 @@ from facepulse.errors import UsageError
 from facepulse.faces.crops import FaceClip
 from facepulse.faces.skin import SkinTrace
 from facepulse.inference.engine import Engine, find_engine
-from facepulse.inference.weights import list_models
+from facepulse.inference.weights import shipped_weights
 from facepulse.pipeline.estimate import region_waveforms
 from facepulse.rppg.classical import CLASSICAL, ClassicalMethod, find_classical
 from facepulse.rppg.protocols import Protocol
@@ -87,8 +87,8 @@ def find_predictor(model: str, protocol: Protocol) -> Predictor:
     """Find the predictor of a name or path.
 
     Args:
-        model: a key of `facepulse.rppg.classical.CLASSICAL`, a name of `facepulse.list_models()`, or a file of weights
-            (.safetensors, or .pth of rPPG-Toolbox) or of an exported network (.onnx).
+        model: a key of `facepulse.rppg.classical.CLASSICAL`, a name of `facepulse.list_models("weights")`, or a file of
+            weights (.safetensors, or .pth of rPPG-Toolbox) or of an exported network (.onnx).
         protocol: determines the input of a classical method: under `facepulse` the skin pixels of four facial regions,
             as at run time; under all others the mean RGB of the whole crop, as in the literature.
 
@@ -103,7 +103,7 @@ def find_predictor(model: str, protocol: Protocol) -> Predictor:
         return NetworkPredictor(engine)
     raise UsageError(
         f"no model is called {model!r}: give a classical method ({', '.join(CLASSICAL)}), a .onnx, .safetensors or "
-        f".pth file, or the name of weights ({', '.join(list_models()) or 'none in this installation'})"
+        f".pth file, or the name of weights ({', '.join(shipped_weights()) or 'none in this installation'})"
     )
 
 

@@ -38,23 +38,23 @@ TRAIN_PACKAGES = (*LOAD_PACKAGES, "msgspec", "yaml")
 MAXIMUM_HEADER = 100_000_000  # bytes, as the format allows
 
 
-def list_models() -> list[str]:
+def shipped_weights() -> list[str]:
     """List the names of the weights that come with the package, `architecture.tag`, for `load_model`."""
     return sorted(path.stem for path in SHIPPED.glob(f"*{SUFFIX}"))
 
 
 def shipped_name(name: str) -> str | None:
-    """Return the name of `list_models()` for a name, or for an architecture's name that of its default weights.
+    """Return the name of `shipped_weights()` for a name, or for an architecture's name that of its default weights.
 
     Returns:
         None if no weights that come with the package have this name.
     """
     name = ALIASES.get(name, name)
-    return name if name in list_models() else None
+    return name if name in shipped_weights() else None
 
 
 def exported(name: str) -> Path:
-    """Return the path of the ONNX file of one of `list_models()`."""
+    """Return the path of the ONNX file of one of `shipped_weights()`."""
     return SHIPPED / f"{name}.onnx"
 
 
@@ -68,7 +68,7 @@ def find_weights(name_or_path: str | Path) -> Path:
         return SHIPPED / f"{name}{SUFFIX}"
     if os.path.isfile(name_or_path):  # unlike Path.is_file, also returns False for a name that is too long
         return Path(name_or_path)
-    known = ", ".join(list_models()) or "none in this installation"
+    known = ", ".join(shipped_weights()) or "none in this installation"
     raise UsageError(f"no weights are called {str(name_or_path)!r}: give a {SUFFIX} file, or a name ({known})")
 
 
@@ -76,8 +76,9 @@ def load_model(name_or_path: str | Path) -> nn.Module:
     """Build a trained network from its weights.
 
     Args:
-        name_or_path: one of `list_models()`, an architecture's name for its default weights, a file that `save_model`
-            wrote, or a checkpoint of rPPG-Toolbox (.pth) for one of the networks of `facepulse.inference.toolbox`.
+        name_or_path: a name of `facepulse.list_models("weights")`, an architecture's name for its default weights, a
+            file that `save_model` wrote, or a checkpoint of rPPG-Toolbox (.pth) for one of the networks of
+            `facepulse.inference.toolbox`.
 
     Returns:
         The network on the CPU, in evaluation mode: frames of 0..255 (B, 3, T, H, W) in, waveforms (B, T) out.
@@ -153,8 +154,8 @@ def read_card(name_or_path: str | Path) -> ModelCard:
     """Read the card of a file of weights, without torch and without reading the tensors.
 
     Args:
-        name_or_path: one of `list_models()`, an architecture's name for its default weights, or a file that
-            `save_model` wrote.
+        name_or_path: a name of `facepulse.list_models("weights")`, an architecture's name for its default weights, or a
+            file that `save_model` wrote.
 
     Raises:
         UsageError: there are no such weights, or they have no card.

@@ -48,8 +48,8 @@ def export(weights: str | Path, path: str | Path) -> float:
     file, too.
 
     Args:
-        weights: a name of `facepulse.list_models()`, an architecture's name for its default weights, a file that
-            `facepulse.inference.weights.save_model` wrote, or a checkpoint of rPPG-Toolbox (.pth).
+        weights: a name of `facepulse.list_models("weights")`, an architecture's name for its default weights, a file
+            that `facepulse.inference.weights.save_model` wrote, or a checkpoint of rPPG-Toolbox (.pth).
         path: ends in .onnx.
 
     Returns:

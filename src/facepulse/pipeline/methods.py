@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from facepulse.errors import UsageError
 from facepulse.inference.engine import Engine, find_engine
-from facepulse.inference.weights import list_models
+from facepulse.inference.weights import shipped_weights
 from facepulse.rppg.classical import CLASSICAL, ClassicalMethod, find_classical
 from facepulse.rppg.quality import CLASSICAL_QUALITY, QualityModel
 
@@ -46,8 +46,8 @@ def find_method(name: str) -> Method:
 
     Args:
         name: a key of `facepulse.rppg.classical.CLASSICAL`, in upper or lower case; a name of
-            `facepulse.list_models()`; a file that `facepulse export` wrote (.onnx), or one of weights (.safetensors, or
-            .pth of rPPG-Toolbox).
+            `facepulse.list_models("weights")`; a file that `facepulse export` wrote (.onnx), or one of weights
+            (.safetensors, or .pth of rPPG-Toolbox).
 
     Raises:
         UsageError: it is none of these, the file cannot be loaded, or its card's `quality_model` has other fields.
@@ -56,7 +56,7 @@ def find_method(name: str) -> Method:
         return Method(find_classical(name))
     engine = find_engine(name)
     if engine is None:
-        known = ", ".join([*CLASSICAL, *list_models()])
+        known = ", ".join([*CLASSICAL, *shipped_weights()])
         raise UsageError(
             f"no method is called {name!r}: choose one of {known}, or give a .onnx, .safetensors or .pth file"
         )

@@ -138,7 +138,7 @@ def _open_root(root: Path, settings: GenerationSettings, stack: ExitStack) -> No
             raise UsageError(f"{root} holds other files: give a new or an empty folder")
     except OSError as error:
         raise UsageError(f"cannot write into {root} ({error.strerror}): give a folder that you may write to") from error
-    except ValueError:
+    except (json.JSONDecodeError, UnicodeDecodeError):
         raise UsageError(f"{about} is damaged: give another folder, or remove this one") from None
     requested = settings.about()
     if present is None:

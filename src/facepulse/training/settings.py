@@ -37,8 +37,8 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     Attributes:
         name: key of `facepulse.inference.registry.NETWORKS`.
         config: values for fields of its config; the others keep their default.
-        start: initial weights, of the same network and config: a file, or a name of `facepulse.list_models()`. Without
-            any the initial weights are random.
+        start: initial weights, of the same network and config: a file, or a name of `facepulse.list_models("weights")`.
+            Without any the initial weights are random.
     """
 
     name: str = "physfsunet"

@@ -1,0 +1,52 @@
+"""The command live."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+import facepulse
+from facepulse._optional import require_extra
+from facepulse.cli.console import report
+from facepulse.inference.registry import DEFAULT
+from facepulse.measurement import QUALITY_THRESHOLD
+
+
+def live(
+    *,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8737,
+    host: str = "127.0.0.1",
+    method: str = DEFAULT,
+    min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = QUALITY_THRESHOLD,
+    camera: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
+    browser: bool = True,
+) -> int:
+    """Show your pulse live, on a page in the browser or, with --camera, on the terminal.
+
+    Frames stay on this computer and are discarded after processing.
+
+    Example: facepulse live
+
+    Args:
+        port: Port of the page; 0 selects a free one.
+        host: Address to listen on. If other computers can reach it, the page requires a token.
+        method: Method, as in `measure`.
+        min_quality: Withhold heart rates with a quality (0 to 1) below this.
+        camera: Number of a camera, from 0: print one line per second to the terminal instead of serving a page.
+        browser: Open the page in the browser.
+    """
+    read = partial(facepulse.stream, method=method, min_quality=min_quality)
+    with suppress(KeyboardInterrupt):  # the usual way to stop it
+        if camera is not None:
+            for reading in read(camera):
+                print(reading, flush=True)
+            return 0
+        require_extra("web", ["fastapi", "uvicorn", "websockets"], "the live page")
+        from facepulse.web.server import serve
+
+        serve(read, host=host, port=port, open_browser=browser, report=report)
+    return 0
