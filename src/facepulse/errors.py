@@ -31,7 +31,10 @@ class NoFaceError(FacepulseError):
     exit_code: ClassVar[int] = 4
 
 
-class TooShortError(FacepulseError):
-    """A face was found, but for too short a time to count beats."""
+class TooShortError(FacepulseError, ValueError):
+    """Too short to count beats: a face in view for too short a time, or a waveform or trace of too few samples.
+
+    It is a `ValueError`, too.
+    """
 
     exit_code: ClassVar[int] = 5

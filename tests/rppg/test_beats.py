@@ -45,7 +45,7 @@ def test_jitter_estimates_the_true_error_of_beats(bpm, snr):
 def test_short_and_invalid_waveforms() -> None:
     assert find_beats(np.zeros(30), 30, 60) is None
     assert find_beats(np.zeros(900), 30, 60) is None
-    with pytest.raises(ValueError, match="bpm must be above zero"):
+    with pytest.raises(ValueError, match="bpm must be a number above zero"):
         find_beats(np.ones(900), 30, 0)
     with pytest.raises(ValueError, match=r"shape \(30, 3\)"):
         find_beats(np.ones((30, 3)), 30, 60)

@@ -5,9 +5,10 @@ from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import fftconvolve, find_peaks, resample_poly
 
 from facepulse._types import Floats
+from facepulse.errors import UsageError
+from facepulse.rppg.arguments import as_positive, as_waveform
 from facepulse.rppg.spectrum import MINIMUM_SAMPLES, bandpass, detrend
 
 CLOCK_HZ = 240.0  # beats are placed on a clock at least this fine, and between its samples by a parabola
@@ -50,14 +51,14 @@ def find_beats(waveform: npt.ArrayLike, fps: float, bpm: float) -> Beats | None:
         The beats, or None if fewer than four can be placed.
 
     Raises:
-        ValueError: the waveform is not one-dimensional or not finite, bpm is not positive, or fps is too low for it.
+        UsageError: the waveform is not a finite array (T,), fps or bpm is not above zero, or there are fewer than two
+            samples a beat.
     """
-    samples = np.asarray(waveform, dtype=np.float64)
-    if samples.ndim != 1 or not np.isfinite(samples).all():
-        raise ValueError(f"waveform must be finite and one-dimensional (T,), got shape {samples.shape}")
-    if not bpm > 0:
-        raise ValueError(f"bpm must be above zero, not {bpm:g}")
-    rate_hz = bpm / 60
+    from scipy.signal import resample_poly
+
+    samples, fps, rate_hz = as_waveform(waveform), as_positive(fps, "fps"), as_positive(bpm, "bpm") / 60
+    if rate_hz >= fps / 2:
+        raise UsageError(f"bpm must be below {30 * fps:g} at {fps:g} fps, two samples a beat, not {bpm:g}")
     if len(samples) < max(MINIMUM_SAMPLES, 4 * fps / rate_hz):
         return None
     factor = int(np.ceil(CLOCK_HZ / fps))
@@ -99,6 +100,8 @@ def _match(fine: Floats, cycles: Floats, period: float) -> _Matched | None:
         cycles: narrow-band waveform on the same clock, one cycle per beat.
         period: of a beat, in samples.
     """
+    from scipy.signal import fftconvolve, find_peaks
+
     margin = int(0.5 * period)  # the filters lack context at the edges and distort the beats there
     half = int(HALF_WINDOW * period)
     window = np.arange(-half, half + 1)

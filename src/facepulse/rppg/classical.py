@@ -12,7 +12,10 @@ Returns:
     method uses changes (a black or constant trace, or a grey one for a method that needs colour).
 
 Raises:
-    ValueError: `rgb` is not (T, 3), not finite, or shorter than 1.6 s.
+    UsageError: `rgb` is not a finite array (T, 3) or was detrended before, or fps is not above zero.
+    TooShortError: `rgb` is shorter than 1.6 s.
+
+Both errors are `ValueError`s.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facepulse._types import Floats
-from facepulse.errors import UsageError
+from facepulse.errors import TooShortError, UsageError
+from facepulse.rppg.arguments import as_array, as_positive
+from facepulse.rppg.spectrum import bandpass, detrend
 
 WINDOW_S = 1.6  # of CHROM and POS: covers a beat at 40 bpm, and is short relative to changes of light and pose
 
@@ -55,8 +60,6 @@ def ica(rgb: npt.ArrayLike, fps: float) -> Floats:
     noncontact, multiparameter physiological measurements using a webcam", IEEE Trans. Biomed. Eng. 58 (2011): detrended
     channels, highest peak of the normalised spectrum. Its sign, which ICA does not determine, is set opposite to green.
     """
-    from facepulse.rppg.spectrum import detrend  # scipy: most methods, and listing them, do without it
-
     channels = _normalised(_checked(rgb, fps))
     if not _has_color(channels):
         return np.zeros(len(channels))
@@ -82,8 +85,6 @@ def chrom(rgb: npt.ArrayLike, fps: float) -> Floats:
     not ring at window edges, and windows begin at every sample instead of every half window, which would add a rhythm
     of 75 per minute.
     """
-    from facepulse.rppg.spectrum import bandpass  # as in `ica`
-
     channels = _normalised(_checked(rgb, fps))
     length = _window_length(fps)
     passed = bandpass(channels, fps, *PULSE_BAND_HZ, order=3)
@@ -208,15 +209,17 @@ def _joint_diagonaliser(matrices: Floats) -> Floats:
 
 
 def _checked(rgb: npt.ArrayLike, fps: float) -> Floats:
-    channels = np.asarray(rgb, dtype=np.float64)
-    if channels.ndim != 2 or channels.shape[1] != 3:
-        raise ValueError(f"rgb must be (T, 3), got {channels.shape}")
-    if not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps must be a positive number of Hz, got {fps}")
-    if len(channels) < _window_length(fps):
-        raise ValueError(f"rgb must last {WINDOW_S} s ({_window_length(fps)} rows at {fps:g} fps), got {len(channels)}")
-    if not np.isfinite(channels).all():
-        raise ValueError("rgb must be finite: leave out frames without a value")
+    """Check the arguments of a method, and return the trace as float64."""
+    channels = as_array(rgb, "rgb", "(T, 3)", 2)
+    if channels.shape[1] != 3:
+        hint = ": transpose it" if len(channels) == 3 else ""
+        raise UsageError(f"rgb must be (T, 3), not of shape {channels.shape}{hint}")
+    needed = _window_length(as_positive(fps, "fps"))
+    if len(channels) < needed:
+        raise TooShortError(f"rgb must last {WINDOW_S} s ({needed} rows at {fps:g} fps), got {len(channels)}")
+    # Relative changes are the input of every method, and a trace without its level has none.
+    if (channels.mean(axis=0) < ROUNDING * np.ptp(channels, axis=0)).any():
+        raise UsageError("rgb must have its level: give it as measured, before detrending, centring or filtering it")
     return channels
 
 
@@ -305,7 +308,7 @@ class ClassicalMethod:
     fps: float = 30.0
 
     def waveform(self, rgb: npt.ArrayLike, fps: float) -> Floats:
-        """Compute the BVP (T,) of an RGB trace (T, 3) sampled at `fps` Hz; raises ValueError as `function` does."""
+        """Compute the BVP (T,) of an RGB trace (T, 3) sampled at `fps` Hz; raises what `function` raises."""
         return self.function(rgb, fps)
 
 

@@ -9,9 +9,9 @@ from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import median_filter
 
 from facepulse._types import Floats
+from facepulse.errors import UsageError
 from facepulse.rppg.beats import CLOCK_HZ, Beats
 
 MINIMUM_S = {"bpm": 5.0, "rmssd_ms": 20.0, "sdnn_ms": 20.0, "pnn50": 30.0, "lf_hf": 55.0}
@@ -76,7 +76,12 @@ def hrv(beats: Beats) -> Hrv | None:
 
     Returns:
         The statistics, or None below 5 s or three accepted intervals.
+
+    Raises:
+        UsageError: `beats` are not `Beats`; None is what `find_beats` returns if it finds fewer than four.
     """
+    if not isinstance(beats, Beats):
+        raise UsageError(f"beats must be Beats as from find_beats, not {type(beats).__name__}")
     intervals_ms = 1e3 * np.diff(beats.times_s)
     accepted = _accepted(intervals_ms, beats.accepted)
     if beats.duration_s < MINIMUM_S["bpm"] or accepted.sum() < 3:
@@ -153,6 +158,8 @@ def _reason_to_withhold(
 
 def _accepted(intervals_ms: Floats, beats: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Accepted intervals: between accepted beats and near the running median of such intervals."""
+    from scipy.ndimage import median_filter
+
     sound = beats[1:] & beats[:-1]
     if not sound.any():
         return sound

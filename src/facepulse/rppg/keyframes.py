@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from facepulse._types import Floats
+from facepulse.errors import UsageError
+from facepulse.rppg.arguments import as_array, as_positive, as_times
 
 # Two periods are enough to suspect a rhythm; it takes a few more to separate it from a pulse. The multiples of a rhythm
 # slower than the longest period are so dense that removing them would remove everything.
@@ -26,11 +29,14 @@ def key_frame_period(key_times: Sequence[float]) -> float | None:
 
     Args:
         key_times: times of the key frames in seconds, ascending.
+
+    Raises:
+        UsageError: the times are not finite and ascending.
     """
     if len(key_times) < SUSPECT_PERIODS + 1:
         return None
-    period = float(np.median(np.diff(key_times)))
-    return period if period <= LONGEST_PERIOD_S else None
+    period = float(np.median(np.diff(as_times(key_times, "key_times"))))
+    return period if 0 < period <= LONGEST_PERIOD_S else None
 
 
 def is_removable(times: Floats, key_times: Sequence[float]) -> bool:
@@ -44,7 +50,7 @@ def is_removable(times: Floats, key_times: Sequence[float]) -> bool:
     return period is not None and float(times[-1] - times[0]) >= MINIMUM_PERIODS * period
 
 
-def remove_key_frame_rhythm(rgb: Floats, times: Floats, key_times: Sequence[float]) -> Floats:
+def remove_key_frame_rhythm(rgb: npt.ArrayLike, times: npt.ArrayLike, key_times: Sequence[float]) -> Floats:
     """Remove from traces whatever repeats from key frame to key frame.
 
     The phase runs from 0 to 1 between two key frames, however far apart they are; the sines and cosines of its
@@ -52,13 +58,20 @@ def remove_key_frame_rhythm(rgb: Floats, times: Floats, key_times: Sequence[floa
     over the whole trace.
 
     Args:
-        rgb: traces, (T, ...).
-        times: seconds, (T,).
-        key_times: times of the key frames in seconds, ascending.
+        rgb: one trace (T, 3), or those of several regions (T, K, 3).
+        times: of the rows of `rgb` in seconds, (T,).
+        key_times: times of the video's key frames in seconds, ascending, as `ffprobe -skip_frame nokey` lists them.
 
     Returns:
-        Traces of the same shape; the same array if the rhythm cannot be removed.
+        Float64 traces of the same shape; unchanged if the rhythm cannot be removed: there are fewer than three key
+        frames, they are more than 3 s apart, or the trace is shorter than four of their periods.
+
+    Raises:
+        UsageError: `rgb` and `times` are not finite, of the same length and ascending, or `key_times` is not ascending.
     """
+    rgb, times = as_array(rgb, "rgb", "(T, 3) or (T, K, 3)", 2, 3), as_times(times, "times")
+    if len(rgb) != len(times):
+        raise UsageError(f"rgb and times must have the same length, not {len(rgb)} and {len(times)}")
     period = key_frame_period(key_times)
     if period is None or not is_removable(times, key_times):
         return rgb
@@ -84,7 +97,11 @@ def coincides_with_key_frames(bpm: float, key_times: Sequence[float], seconds: f
         bpm: heart rate.
         key_times: times of the key frames in seconds, ascending.
         seconds: length of the trace that it was estimated from, which sets the frequency resolution.
+
+    Raises:
+        UsageError: bpm or seconds is not above zero, or the times are not finite and ascending.
     """
+    bpm, seconds = as_positive(bpm, "bpm"), as_positive(seconds, "seconds")
     period = key_frame_period(key_times)
     if period is None:
         return False

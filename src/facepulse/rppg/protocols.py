@@ -5,7 +5,12 @@ number, and reference and estimate always go through the same one.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from facepulse.errors import UsageError
+from facepulse.rppg.arguments import as_positive
+
+Estimator = Literal["periodogram", "welch", "harmonic"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,9 @@ class Protocol:
         estimator: `periodogram` and `welch` take the highest bin of the filtered waveform's spectrum; `harmonic`
             weights every peak of the unfiltered one by its second harmonic and interpolates between the bins.
         constant_cutoff: λ is scaled with fps squared, so that detrending has the same cut-off at every fps.
+
+    Raises:
+        UsageError: an unknown estimator, an empty band or search range, or a number that is not above zero.
     """
 
     name: str
@@ -28,8 +36,18 @@ class Protocol:
     high_hz: float
     search_bpm: tuple[float, float]
     regularization: float
-    estimator: Literal["periodogram", "welch", "harmonic"]
+    estimator: Estimator
     constant_cutoff: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values: a wrong one would give wrong numbers without an error."""
+        low_bpm, high_bpm = self.search_bpm
+        for name, low, high in (("band", self.low_hz, self.high_hz), ("search range", low_bpm, high_bpm)):
+            if not as_positive(low, f"lower edge of the {name}") < as_positive(high, f"upper edge of the {name}"):
+                raise UsageError(f"the {name} {low:g} to {high:g} of protocol {self.name!r} is empty")
+        as_positive(self.regularization, "regularization")
+        if self.estimator not in get_args(Estimator):
+            raise UsageError(f"estimator {self.estimator!r} is unknown: choose one of {', '.join(get_args(Estimator))}")
 
     def regularization_at(self, fps: float) -> float:
         """Return λ of the detrending at a sampling rate in Hz."""
@@ -58,3 +76,16 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol("facepulse", 40 / 60, 240 / 60, (40, 240), 600, "harmonic", constant_cutoff=True),
     )
 }
+
+
+def find_protocol(protocol: Protocol | str) -> Protocol:
+    """Find a protocol by its name; a `Protocol` is returned as it is.
+
+    Raises:
+        UsageError: no protocol has this name.
+    """
+    if isinstance(protocol, Protocol):
+        return protocol
+    if isinstance(protocol, str) and protocol in PROTOCOLS:
+        return PROTOCOLS[protocol]
+    raise UsageError(f"no protocol is called {protocol!r}: choose one of {', '.join(PROTOCOLS)}")

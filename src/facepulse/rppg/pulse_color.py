@@ -14,11 +14,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
 from facepulse._types import Floats
+from facepulse.errors import UsageError
+from facepulse.rppg.arguments import as_array, as_positive
 from facepulse.rppg.classical import PULSE_SIGNATURE
-from facepulse.rppg.protocols import Protocol
+from facepulse.rppg.protocols import Protocol, find_protocol
 from facepulse.rppg.regions import RateEstimate
 from facepulse.rppg.spectrum import PADDING, detrend
 
@@ -65,9 +68,33 @@ class PulseColor(NamedTuple):
         return PULSE_COEFFICIENT * missing + MOTION_COEFFICIENT * unmoved
 
 
-def with_color_test(estimate: RateEstimate, segments: Sequence[Floats], fps: float, protocol: Protocol) -> RateEstimate:
-    """Add the log odds of the colour test to an estimate; the other arguments are those of `pulse_color`."""
-    found = pulse_color(segments, fps, estimate.bpm, protocol)
+def with_color_test(
+    estimate: RateEstimate,
+    segments: Sequence[npt.ArrayLike],
+    fps: float,
+    protocol: Protocol | str = "facepulse",
+) -> RateEstimate:
+    """Add to an estimate the log odds that the colour test gives, from which `calibrated_quality` is computed.
+
+    Args:
+        estimate: from `estimate_rate`.
+        segments: list of the mean RGB of the regions in each segment of the recording, (T, K, 3) each, K >= 2.
+        fps: sampling rate in Hz.
+        protocol: that of the estimate, which gives the detrending; a `Protocol`, or its name.
+
+    Returns:
+        The estimate with its `color`; unchanged if the video has no colour.
+
+    Raises:
+        UsageError: the traces are not finite arrays of this shape, fps is not above zero, no protocol has this name, or
+            `estimate` is not a `RateEstimate`.
+    """
+    if not isinstance(estimate, RateEstimate):
+        raise UsageError(f"estimate must be a RateEstimate as from estimate_rate, not {type(estimate).__name__}")
+    traces = [as_array(each, "a segment", "(T, K, 3)", 3) for each in segments]
+    if not traces or any(each.shape[1] < 2 or each.shape[2] != 3 for each in traces):
+        raise UsageError("segments must be a list of one or more arrays (T, K, 3), each of at least two regions")
+    found = pulse_color(traces, as_positive(fps, "fps"), estimate.bpm, find_protocol(protocol))
     return estimate if found is None else replace(estimate, color=found.log_odds)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facepulse.errors import UsageError
 from facepulse.rppg.regions import RateEstimate
 
 
@@ -47,15 +48,23 @@ def calibrated_quality(
 ) -> float:
     """Probability that a heart rate is within 5 bpm of the truth.
 
+    The coefficients hold for the regions and the colour test of `measure`; of other regions the probability orders the
+    rates, but is not calibrated.
+
     Args:
-        estimate: a heart rate with its evidence.
+        estimate: a heart rate with its evidence, from `estimate_rate` and `with_color_test`.
         model: coefficients of the logistic regression.
         key_frame_rhythm: whether the rate is one that the key frames of a codec produce by themselves, which takes
             `KEY_FRAME_PENALTY` from the log odds.
 
     Returns:
         0..1.
+
+    Raises:
+        UsageError: `estimate` is not a `RateEstimate`.
     """
+    if not isinstance(estimate, RateEstimate):
+        raise UsageError(f"estimate must be a RateEstimate as from estimate_rate, not {type(estimate).__name__}")
     if estimate.coherence <= 0.0:
         return 0.0
     log_odds = quality_log_odds(estimate, model) - (KEY_FRAME_PENALTY if key_frame_rhythm else 0.0)

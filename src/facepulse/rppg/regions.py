@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
 from facepulse._types import Floats
-from facepulse.rppg.protocols import Protocol
+from facepulse.errors import UsageError
+from facepulse.rppg.arguments import as_array, as_positive
+from facepulse.rppg.protocols import Protocol, find_protocol
 from facepulse.rppg.spectrum import peak_bpm, spectrum
 
 # Large motion can destroy the coherence of the regions while a network still follows the pulse: absent coherence is not
@@ -124,23 +127,35 @@ class RegionSpectra:
 
 
 def estimate_rate(
-    segments: Sequence[Floats], fps: float, protocol: Protocol, networks: Sequence[Floats] | None = None
+    segments: Sequence[npt.ArrayLike],
+    fps: float,
+    protocol: Protocol | str = "facepulse",
+    networks: Sequence[npt.ArrayLike] | None = None,
 ) -> RateEstimate:
     """Estimate the heart rate from the cross-spectra of facial regions, optionally fused with a network.
 
     Args:
-        segments: the waveforms of the regions in each segment of the recording, (K, T) each, K >= 2.
+        segments: list of the waveforms of K regions in each segment of the recording, (K, T) each, K >= 2, systole up.
         fps: sampling rate in Hz.
-        protocol: search range, detrending and window.
+        protocol: search range, detrending and window; a `Protocol`, or its name.
         networks: in each segment a network's BVP waveform (T,) of the whole face, weighted equally to the mean of the
             regions. Its systole has to point up as theirs does, since only power in phase counts as shared.
 
     Returns:
         The estimate over all segments, each weighted by its length. Its coherence is 0 where no peak exists: the
         waveforms are flat, or the highest power lies at the edge of the search range.
+
+    Raises:
+        TooShortError: a segment has fewer than 9 samples.
+        UsageError: the waveforms are not finite arrays of these shapes, fps is not above zero, or no protocol has this
+            name.
     """
-    seconds = max(waveforms.shape[1] for waveforms in segments) / fps
-    spectra = RegionSpectra.of_segments(segments, networks, fps, protocol)
+    protocol, fps = find_protocol(protocol), as_positive(fps, "fps")
+    waveforms = [as_array(each, "a segment", "(K, T)", 2) for each in segments]
+    if not waveforms or min(len(each) for each in waveforms) < 2:
+        raise UsageError("segments must be a list of one or more arrays (K, T), each of at least two regions")
+    seconds = max(each.shape[1] for each in waveforms) / fps
+    spectra = RegionSpectra.of_segments(waveforms, _checked_networks(networks, waveforms), fps, protocol)
     hz = spectra.hz
     low, high = protocol.search_bpm
     band = (60 * hz >= low) & (60 * hz <= high)
@@ -158,6 +173,17 @@ def estimate_rate(
         return RateEstimate(hz, power, bpm, coherence, seconds)
     fraction = float(spectra.network[near].sum()) / network_in_band
     return RateEstimate(hz, power, bpm, max(coherence, MINIMUM_COHERENCE), seconds, network=fraction)
+
+
+def _checked_networks(networks: Sequence[npt.ArrayLike] | None, segments: Sequence[Floats]) -> list[Floats] | None:
+    """Check that there is one waveform of the network a segment, as long as the segment."""
+    if networks is None:
+        return None
+    waveforms = [as_array(each, "a network's waveform", "(T,)", 1) for each in networks]
+    lengths, expected = [len(each) for each in waveforms], [each.shape[1] for each in segments]
+    if lengths != expected:
+        raise UsageError(f"networks must be as long as the segments, {expected} samples, not {lengths}")
+    return waveforms
 
 
 def _relative(power: Floats, total: float) -> Floats:

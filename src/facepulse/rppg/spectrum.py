@@ -1,18 +1,33 @@
 """Spectrum, heart rate and SNR of a waveform under a named protocol."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solveh_banded
-from scipy.signal import butter, filtfilt, welch
 
 from facepulse._types import Floats
-from facepulse.errors import TooShortError
-from facepulse.rppg.protocols import Protocol
+from facepulse.errors import TooShortError, UsageError
+from facepulse.rppg.arguments import as_array, as_positive, as_waveform
+from facepulse.rppg.protocols import Protocol, find_protocol
+
+# scipy is imported inside the functions that use it: loading it takes half a second, and `import facepulse` needs none.
 
 MINIMUM_SAMPLES = 9  # rPPG-Toolbox keeps windows down to this length; below it no band of a pulse can be resolved
 SNR_LIMIT_DB = 40.0
 PADDING = 8  # least number of points per resolution cell, so that a parabola through three of them finds the peak
 FLAT = 1e-10  # range over level below which a waveform is rounding error, whose spectrum would still have a peak
+
+
+class Spectrum(NamedTuple):
+    """Power spectrum of a waveform.
+
+    Attributes:
+        hz: (F,) evenly spaced frequencies from 0 Hz to the Nyquist frequency.
+        power: (F,) power in arbitrary units.
+    """
+
+    hz: Floats
+    power: Floats
 
 
 def detrend(x: npt.ArrayLike, regularization: float = 100.0) -> Floats:
@@ -27,8 +42,14 @@ def detrend(x: npt.ArrayLike, regularization: float = 100.0) -> Floats:
 
     Returns:
         Float64 array of the shape of `x`. Fewer than three samples have no second difference and give zeros.
+
+    Raises:
+        UsageError: `x` is not (T,) or (T, k), empty or not finite, or λ is not above zero.
     """
-    samples = np.asarray(x, dtype=np.float64)
+    from scipy.linalg import solveh_banded
+
+    samples = _columns(x)
+    regularization = as_positive(regularization, "regularization")
     length = len(samples)
     if length < 3:
         return np.zeros_like(samples)
@@ -53,40 +74,50 @@ def bandpass(x: npt.ArrayLike, fps: float, low_hz: float, high_hz: float, order:
         fps: sampling rate in Hz.
         low_hz: lower edge.
         high_hz: upper edge; reduced to below the Nyquist frequency if it lies above.
-        order: of the low-pass prototype.
+        order: of the low-pass prototype, 1 or more.
+
+    Returns:
+        Float64 array of the shape of `x`.
 
     Raises:
-        ValueError: the band is empty at this fps.
+        UsageError: `x` is not (T,) or (T, k), empty or not finite; fps, an edge or the order is not above zero; or the
+            band is empty at this fps.
     """
-    samples = np.asarray(x, dtype=np.float64)
-    nyquist_hz = fps / 2
-    high_hz = min(high_hz, 0.99 * nyquist_hz)
-    if not 0 < low_hz < high_hz:
-        raise ValueError(f"band {low_hz:g}-{high_hz:g} Hz is empty at {fps:g} fps: raise fps or lower low_hz")
+    from scipy.signal import butter, filtfilt
+
+    samples = _columns(x)
+    nyquist_hz = as_positive(fps, "fps") / 2
+    low_hz, high_hz = as_positive(low_hz, "low_hz"), min(as_positive(high_hz, "high_hz"), 0.99 * nyquist_hz)
+    if as_positive(order, "order") != int(order):
+        raise UsageError(f"order must be a whole number, not {order:g}")
+    if low_hz >= high_hz:
+        raise UsageError(f"band {low_hz:g}-{high_hz:g} Hz is empty at {fps:g} fps: give a higher fps or a lower low_hz")
     b, a = butter(order, [low_hz / nyquist_hz, high_hz / nyquist_hz], btype="bandpass")
     padding = min(3 * max(len(a), len(b)), len(samples) - 1)  # scipy refuses a waveform shorter than its padding
     return np.asarray(filtfilt(b, a, samples, axis=0, padlen=padding), dtype=np.float64)
 
 
-def filtered(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> Floats:
+def filtered(waveform: npt.ArrayLike, fps: float, protocol: Protocol | str = "facepulse") -> Floats:
     """Detrend and band-pass a waveform, as for the toolbox protocols, MACC and plots.
 
     Args:
         waveform: (T,) blood volume pulse, any unit and offset.
         fps: sampling rate in Hz.
-        protocol: gives λ and the band.
+        protocol: gives λ and the band; a `Protocol`, or its name.
 
     Returns:
-        (T,) float64.
+        (T,) float64 in the unit of the waveform.
 
     Raises:
         TooShortError: fewer than 9 samples.
-        ValueError: the waveform is not one-dimensional or not finite, or fps is too low for the band.
+        UsageError: the waveform is not a finite array (T,), fps is not above zero or too low for the band, or no
+            protocol has this name.
     """
+    protocol = find_protocol(protocol)
     return bandpass(_detrended(waveform, fps, protocol), fps, protocol.low_hz, protocol.high_hz)
 
 
-def spectrum(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> tuple[Floats, Floats]:
+def spectrum(waveform: npt.ArrayLike, fps: float, protocol: Protocol | str = "facepulse") -> Spectrum:
     """Power spectrum from 0 Hz to the Nyquist frequency, as the protocol computes it.
 
     The `harmonic` estimator takes the detrended waveform without band-pass, whose flanks would shift a peak at the edge
@@ -95,41 +126,47 @@ def spectrum(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> tuple[F
     Args:
         waveform: (T,) blood volume pulse, any unit and offset.
         fps: sampling rate in Hz.
-        protocol: the recipe.
+        protocol: the recipe; a `Protocol`, or its name.
 
     Returns:
-        Frequencies in Hz and power in arbitrary units, both (F,) float64. Zero power for a constant waveform.
+        Frequencies and power, ``hz, power = spectrum(...)``. The power is zero for a constant waveform.
 
     Raises:
         TooShortError: fewer than 9 samples.
-        ValueError: the waveform is not one-dimensional or not finite, or fps is too low for the band.
+        UsageError: the waveform is not a finite array (T,), fps is not above zero or too low for the band, or no
+            protocol has this name.
     """
+    protocol, fps = find_protocol(protocol), as_positive(fps, "fps")
     if protocol.estimator == "harmonic":
         signal = _detrended(waveform, fps, protocol)
         return _periodogram(signal * np.hanning(len(signal)), fps, PADDING)
     signal = filtered(waveform, fps, protocol)
     if protocol.estimator == "periodogram":
         return _periodogram(signal, fps)
+    from scipy.signal import welch
+
     segment = min(len(signal) - 1, 256)
     hz, power = welch(signal, fps, nperseg=segment, nfft=max(int(1e5 / fps), segment))
-    return np.asarray(hz, dtype=np.float64), np.asarray(power, dtype=np.float64)
+    return Spectrum(np.asarray(hz, dtype=np.float64), np.asarray(power, dtype=np.float64))
 
 
-def heart_rate(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> float:
+def heart_rate(waveform: npt.ArrayLike, fps: float, protocol: Protocol | str = "facepulse") -> float:
     """Estimate the heart rate of a whole waveform; the same function serves estimates and references.
 
     Args:
         waveform: (T,) blood volume pulse, any unit and offset.
         fps: sampling rate in Hz.
-        protocol: the recipe.
+        protocol: the recipe; a `Protocol`, or its name.
 
     Returns:
         bpm. A constant waveform has no peak and gives the lowest rate of the range; its `snr_db` is -40 dB.
 
     Raises:
-        TooShortError: fewer than 9 samples.
-        ValueError: the waveform is not one-dimensional or not finite, or fps is too low for the band.
+        TooShortError: fewer than 9 samples, or too few to resolve the search range.
+        UsageError: the waveform is not a finite array (T,), fps is not above zero or too low for the band, or no
+            protocol has this name.
     """
+    protocol = find_protocol(protocol)
     return peak_bpm(*spectrum(waveform, fps, protocol), protocol)
 
 
@@ -146,8 +183,11 @@ def peak_bpm(hz: Floats, power: Floats, protocol: Protocol) -> float:
 
     Raises:
         TooShortError: no bin lies inside the search range.
+        UsageError: the spectrum ends below the search range, because fps is too low.
     """
     low_bpm, high_bpm = protocol.search_bpm
+    if 60 * hz[-1] < low_bpm:
+        raise UsageError(f"fps is too low for {low_bpm:g}-{high_bpm:g} bpm: the spectrum ends at {60 * hz[-1]:g} bpm")
     inside = np.flatnonzero((60 * hz >= low_bpm) & (60 * hz <= high_bpm))
     if inside.size == 0:
         raise TooShortError(f"the waveform is too short to resolve {low_bpm:g}-{high_bpm:g} bpm: give a longer one")
@@ -171,7 +211,7 @@ def peak_bpm(hz: Floats, power: Floats, protocol: Protocol) -> float:
     return float(np.clip(60 * hz[1] * (best + _parabola_offset(power, best)), low_bpm, high_bpm))
 
 
-def snr_db(waveform: npt.ArrayLike, fps: float, reference_bpm: float, protocol: Protocol) -> float:
+def snr_db(waveform: npt.ArrayLike, fps: float, reference_bpm: float, protocol: Protocol | str = "facepulse") -> float:
     """Signal-to-noise ratio: power at the heart rate and its second harmonic over the rest of the band.
 
     Under `periodogram` and `welch` this is exactly the definition of rPPG-Toolbox since December 2024: ±0.1 Hz around
@@ -184,15 +224,18 @@ def snr_db(waveform: npt.ArrayLike, fps: float, reference_bpm: float, protocol: 
         waveform: (T,) blood volume pulse, any unit and offset.
         fps: sampling rate in Hz.
         reference_bpm: the true heart rate, or that of the waveform itself if no reference exists.
-        protocol: the recipe.
+        protocol: the recipe; a `Protocol`, or its name.
 
     Returns:
         dB. Under `harmonic` between -40 and 40, -40 for a constant waveform; otherwise 0 if the rest has no power.
 
     Raises:
         TooShortError: fewer than 9 samples.
-        ValueError: the waveform is not one-dimensional or not finite, or fps is too low for the band.
+        UsageError: the waveform is not a finite array (T,), fps or reference_bpm is not above zero, fps is too low for
+            the band, or no protocol has this name.
     """
+    protocol, fps = find_protocol(protocol), as_positive(fps, "fps")
+    reference_bpm = as_positive(reference_bpm, "reference_bpm")
     harmonic = protocol.estimator == "harmonic"
     if harmonic:
         hz, power = spectrum(waveform, fps, protocol)
@@ -217,13 +260,14 @@ def snr_db(waveform: npt.ArrayLike, fps: float, reference_bpm: float, protocol: 
     return float(10 * np.log10(pulse_power / rest_power)) if rest_power > 0 and pulse_power > 0 else 0.0
 
 
+def _columns(x: npt.ArrayLike) -> Floats:
+    """Check samples that are filtered column by column, (T,) or (T, k)."""
+    return as_array(x, "x", "(T,) or (T, k)", 1, 2)
+
+
 def _detrended(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> Floats:
     """Check and detrend a waveform; exact zeros if it is constant up to rounding."""
-    samples = np.asarray(waveform, dtype=np.float64)
-    if samples.ndim != 1:
-        raise ValueError(f"waveform must be one-dimensional (T,), not of shape {samples.shape}")
-    if not np.isfinite(samples).all():
-        raise ValueError("waveform contains NaN or infinity: interpolate or cut the gap first")
+    samples, fps = as_waveform(waveform), as_positive(fps, "fps")
     if len(samples) < MINIMUM_SAMPLES:
         raise TooShortError(f"the waveform has {len(samples)} samples, too few to measure: give several seconds")
     if np.ptp(samples) <= FLAT * np.abs(samples).max():
@@ -231,10 +275,11 @@ def _detrended(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> Float
     return detrend(samples, protocol.regularization_at(fps))
 
 
-def _periodogram(signal: Floats, fps: float, padding: int = 1) -> tuple[Floats, Floats]:
+def _periodogram(signal: Floats, fps: float, padding: int = 1) -> Spectrum:
     """Squared magnitude spectrum, padded to `padding` times the next power of two, as in rPPG-Toolbox with 1."""
     nfft = padding << (len(signal) - 1).bit_length()
-    return np.asarray(np.fft.rfftfreq(nfft, 1 / fps), dtype=np.float64), np.abs(np.fft.rfft(signal, nfft)) ** 2
+    hz = np.asarray(np.fft.rfftfreq(nfft, 1 / fps), dtype=np.float64)
+    return Spectrum(hz, np.abs(np.fft.rfft(signal, nfft)) ** 2)
 
 
 def _parabola_offset(power: Floats, peak: int) -> float:
