@@ -123,10 +123,12 @@ def two_faces(face_video) -> Path:
 @pytest.mark.slow
 def test_all_faces_are_measured(run, two_faces: Path, tmp_path: Path) -> None:
     path = two_faces
-    code, out, _ = run("measure", path, "--faces", "all", "--json", "-", "--plot", tmp_path)
+    code, out, err = run("measure", path, "--faces", "all", "--json", "-", "--plot", tmp_path)
     assert code == 0
     rows = [json.loads(line) for line in out.splitlines()]
     assert [(row["face"], round(row["bpm"] / 3)) for row in rows] == [(1, 22), (2, 32)]
+    assert [row["faces"] for row in rows] == [2, 2]
+    assert "--faces all" not in err
     assert sorted(file.name for file in tmp_path.iterdir()) == [f"{path.stem}.face1.png", f"{path.stem}.face2.png"]
 
 
@@ -135,7 +137,9 @@ def test_measuring_the_largest_of_two_faces_names_the_option_for_all(run, two_fa
     code, out, err = run("measure", two_faces, "--json", "-")
     assert code == 0
     assert "  to measure every face: --faces all" in err.splitlines()
-    assert json.loads(out)["face"] in (1, 2)
+    row = json.loads(out)
+    assert row["face"] in (1, 2)
+    assert row["faces"] == 2
 
 
 @pytest.mark.slow

@@ -27,13 +27,15 @@ def measurement() -> Measurement:
     """Measurement with values that JSON rounds, or that have a rule for null."""
     zeros = np.zeros(3)
     return Measurement(
-        **dict.fromkeys(("bpm", "quality", "snr_db", "fps", "duration_s"), 1.23456),
+        **dict.fromkeys(("bpm", "estimate_bpm", "quality", "snr_db", "fps", "duration_s"), 1.23456),
         **dict.fromkeys(("beats_s", "times_s", "spectrum_bpm", "spectrum"), zeros),
-        **{name: name for name in ("source", "method", "protocol")},
+        **{name: name for name in ("source", "method", "requested_method", "protocol")},
+        reason=None,
         face=1,
+        faces=2,
         box=(1.0, 2.0, 3.0, 4.0),
         parts=((0.0, 1.0),),
-        windows=(Window(0.0, 1.0, None, 0.1),),
+        windows=(Window(0.0, 1.0, None, 0.1, 61.0, "low_quality"),),
         hrv=Hrv(60.0, None, None, None, None, 9.0, 1.0, {"rmssd_ms": "too short"}),
         waveform=zeros.astype(np.float32),
         warnings=("a remark",),

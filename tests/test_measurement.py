@@ -19,16 +19,20 @@ def measurement() -> Measurement:
     return Measurement(
         source="some/face.mp4",
         method="POS",
+        requested_method="POS",
         protocol="facepulse: ...",
         bpm=72.123456,
+        estimate_bpm=72.123456,
+        reason=None,
         quality=0.9321,
         snr_db=6.0,
         fps=29.97,
         duration_s=20.0,
         face=1,
+        faces=1,
         box=(10.0, 20.0, 100.0, 100.0),
         parts=((0.0, 8.0), (12.0, 20.0)),
-        windows=(Window(0.0, 8.0, 72.0, 0.9), Window(12.0, 20.0, None, 0.2)),
+        windows=(Window(0.0, 8.0, 72.0, 0.9, 72.0, None), Window(12.0, 20.0, None, 0.2, 61.0, "low_quality")),
         hrv=Hrv(72.0, 31.4, None, None, None, 4.0, 0.98, {"sdnn_ms": "too short"}),
         beats_s=np.array([0.5, 1.3]),
         waveform=np.sin(2 * np.pi * 1.2 * TIMES).astype(np.float32),
@@ -49,7 +53,14 @@ def test_json_has_the_values_of_the_measurement(measurement: Measurement) -> Non
     plain = json.loads(measurement.to_json(waveform=True))
     assert plain == measurement.to_dict(waveform=True)
     assert plain["bpm"] == 72.12
-    assert plain["windows"][1] == {"start_s": 12.0, "end_s": 20.0, "bpm": None, "quality": 0.2}
+    assert plain["windows"][1] == {
+        "start_s": 12.0,
+        "end_s": 20.0,
+        "bpm": None,
+        "quality": 0.2,
+        "estimate_bpm": 61.0,
+        "reason": "low_quality",
+    }
     assert plain["hrv"]["rmssd_ms"] == 31.4
     assert plain["hrv"]["sdnn_ms"] is None
     assert len(plain["waveform"]) == len(plain["times_s"]) == len(TIMES)
@@ -74,7 +85,9 @@ def test_plot_is_written_in_every_format(
 
 
 def test_plot_without_any_heart_rate_in_a_window(measurement: Measurement, tmp_path: Path) -> None:
-    replace(measurement, windows=(Window(0.0, 8.0, None, 0.1),), beats_s=np.zeros(0)).plot(tmp_path / "plot.png")
+    replace(measurement, windows=(Window(0.0, 8.0, None, 0.1, 61.0, "low_quality"),), beats_s=np.zeros(0)).plot(
+        tmp_path / "plot.png"
+    )
 
 
 def test_unwritable_outputs_are_refused(measurement: Measurement, tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 
 QUALITY_THRESHOLD = 0.7  # default quality below which a heart rate is withheld
 
+Reason = Literal["low_quality", "key_frames", "no_color", "constant", "no_peak"]
+"""Reason why a heart rate is withheld, always because its quality is below the threshold:
+
+* `low_quality`: the evidence for it is too weak;
+* `key_frames`: it is a multiple of the codec's key-frame rate, and may be that of the codec;
+* `no_color`: the video is greyscale, in which the method finds no pulse;
+* `constant`: the skin does not change, as in a photograph;
+* `no_peak`: the spectrum has no peak in the range of heart rates.
+
+In the last three cases there is not even a best guess.
+"""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -28,14 +40,18 @@ class Window:
     Attributes:
         start_s: seconds from the first frame.
         end_s: seconds from the first frame.
-        bpm: heart rate, or None if its quality is too low.
+        bpm: heart rate, or None if it is withheld; then `reason` says why.
         quality: 0..1, calibrated probability that the heart rate is within 5 bpm of the truth.
+        estimate_bpm: the best guess, whatever its quality; None if there is none. Equal to `bpm` unless withheld.
+        reason: why the heart rate is withheld, as in `Reason`; None if it is not.
     """
 
     start_s: float
     end_s: float
     bpm: float | None
     quality: float
+    estimate_bpm: float | None
+    reason: Reason | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +61,19 @@ class Measurement:
     Attributes:
         source: path of the video.
         method: name of the method that computed the waveform.
+        requested_method: name of the method that was asked for; differs from `method` if a classical method replaced
+            a network.
         protocol: how the heart rate was computed from the waveform, in one line.
-        bpm: heart rate over the whole video, or None if its quality is too low.
+        bpm: heart rate over the whole video, or None if it is withheld; then `reason` says why.
+        estimate_bpm: the best guess, whatever its quality; None if there is none. Equal to `bpm` unless withheld.
+        reason: why the heart rate is withheld, as in `Reason`; None if it is not.
         quality: 0..1, calibrated probability that the heart rate is within 5 bpm of the truth.
         snr_db: power of the pulse and its second harmonic over the rest of the power in the band, in the longest
             segment.
         fps: frame rate in Hz from the timestamps.
         duration_s: length of the video in seconds.
         face: number of the face from left to right, from 1.
+        faces: number of faces that are in view for long enough to be measured.
         box: the face in `image`, in pixels: x, y, width, height.
         parts: (start, end) in seconds of the segments in which the face was in view.
         windows: the heart rate over time.
@@ -63,20 +84,24 @@ class Measurement:
         spectrum_bpm: frequencies of the spectrum in beats per minute, float64 (F,).
         spectrum: power at those frequencies, float64 (F,), highest value 1: the cross-spectrum of the facial regions,
             with a network summed with its spectrum.
-        warnings: notes for the user, one line each; if bpm is None, the first gives the reason and, if there
-            is one, the best guess.
+        warnings: notes for the user, one line each; if bpm is None, the first gives the reason, the best guess if
+            there is one, and what to do.
         image: first frame that shows the face, uint8 RGB (H, W, 3).
     """
 
     source: str
     method: str
+    requested_method: str
     protocol: str
     bpm: float | None
+    estimate_bpm: float | None
+    reason: Reason | None
     quality: float
     snr_db: float
     fps: float
     duration_s: float
     face: int
+    faces: int
     box: tuple[float, float, float, float]
     parts: tuple[tuple[float, float], ...]
     windows: tuple[Window, ...]
@@ -98,13 +123,17 @@ class Measurement:
         result: dict[str, Any] = {
             "source": printable(self.source),
             "method": self.method,
+            "requested_method": self.requested_method,
             "protocol": self.protocol,
             "bpm": _rounded(self.bpm, 2),
+            "estimate_bpm": _rounded(self.estimate_bpm, 2),
+            "reason": self.reason,
             "quality": _rounded(self.quality, 3),
             "snr_db": _rounded(self.snr_db, 2),
             "fps": _rounded(self.fps, 3),
             "duration_s": _rounded(self.duration_s, 3),
             "face": self.face,
+            "faces": self.faces,
             "box": [_rounded(side, 1) for side in self.box],
             "parts": [{"start_s": _rounded(start, 3), "end_s": _rounded(end, 3)} for start, end in self.parts],
             "windows": [
@@ -113,6 +142,8 @@ class Measurement:
                     "end_s": _rounded(window.end_s, 3),
                     "bpm": _rounded(window.bpm, 2),
                     "quality": _rounded(window.quality, 3),
+                    "estimate_bpm": _rounded(window.estimate_bpm, 2),
+                    "reason": window.reason,
                 }
                 for window in self.windows
             ],
@@ -137,7 +168,8 @@ class Measurement:
             name: stem of the files; by default that of the video.
 
         Returns:
-            `<name>.windows.csv` (start_s, end_s, bpm, quality) and `<name>.waveform.csv` (time_s, waveform).
+            `<name>.windows.csv` (start_s, end_s, bpm, quality, estimate_bpm, reason) and `<name>.waveform.csv` (time_s,
+            waveform).
 
         Raises:
             UsageError: the directory cannot be written.
@@ -147,9 +179,8 @@ class Measurement:
         waveform = stem.with_name(stem.name + ".waveform.csv")
         with atomic_write(windows) as temporary, temporary.open("w", newline="") as file:
             table = csv.writer(file)
-            table.writerow(["start_s", "end_s", "bpm", "quality"])
-            for row in self.to_dict()["windows"]:
-                table.writerow(row.values())
+            table.writerow([column.name for column in fields(Window)])
+            table.writerows(row.values() for row in self.to_dict()["windows"])
         with atomic_write(waveform) as temporary, temporary.open("w", newline="") as file:
             table = csv.writer(file)
             table.writerow(["time_s", "waveform"])

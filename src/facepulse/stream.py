@@ -16,7 +16,7 @@ from facepulse.errors import UsageError
 from facepulse.faces.detectors import get_detector
 from facepulse.faces.tracking import Box, FaceTracker, Track, TrackedFrames
 from facepulse.inference.registry import DEFAULT
-from facepulse.measurement import QUALITY_THRESHOLD
+from facepulse.measurement import QUALITY_THRESHOLD, Reason
 from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE, advice
 from facepulse.pipeline.extract import MINIMUM_FPS, MINIMUM_S, FaceTraces
 from facepulse.video.reader import Frame, frame_rate, open_video
@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     from facepulse.pipeline.methods import Method
 
 State = Literal["no face", "collecting", "unsure", "measured"]
+LiveReason = Literal[Reason, "no_face", "too_short", "low_fps"]
+"""Reason why a reading has no heart rate: that of a measurement, or
 
+* `no_face`: no face is in view;
+* `too_short`: the face has been in view for less than five seconds;
+* `low_fps`: there are fewer than five frames per second.
+
+In these three cases, too, there is not even a best guess.
+"""
+
+STATES: dict[LiveReason, State] = {"no_face": "no face", "too_short": "collecting"}
 EVERY_S = 1.0
 SETTLING_S = 2.0  # kept before the window, because the first second of a waveform is its poorest
 CLOCK_DELAY_S = 0.1  # of the traces behind the newest frame: one or two samples
@@ -39,11 +49,12 @@ class LiveReading:
 
     Attributes:
         time_s: time of the newest frame, on the clock of the source.
-        state: "no face"; "collecting" until a face has been in view for five seconds; "unsure" if the quality is too
-            low for a heart rate; "measured".
         method: name of the method that measured the window; POS if the quality of a network is too low and that of POS
             is high (0.9).
-        bpm: heart rate over the window, or None if its quality is too low.
+        requested_method: name of the method that was asked for.
+        bpm: heart rate over the window, or None if it is withheld; then `reason` says why.
+        estimate_bpm: the best guess, whatever its quality; None if there is none. Equal to `bpm` unless withheld.
+        reason: why there is no heart rate, as in `LiveReason`; None if there is one.
         quality: 0..1, calibrated probability that the heart rate is within 5 bpm of the truth; 0 without a heart rate.
         window_s: length of the window so far in seconds.
         box: the face in the newest frame, in pixels: x, y, width, height; None without a face.
@@ -53,9 +64,11 @@ class LiveReading:
     """
 
     time_s: float
-    state: State
     method: str
+    requested_method: str
     bpm: float | None
+    estimate_bpm: float | None
+    reason: LiveReason | None
     quality: float
     window_s: float
     box: tuple[float, float, float, float] | None
@@ -67,7 +80,7 @@ class LiveReading:
     def empty(
         cls,
         time_s: float,
-        state: State,
+        reason: LiveReason,
         method: str,
         *,
         window_s: float = 0.0,
@@ -75,8 +88,31 @@ class LiveReading:
         advice: tuple[str, ...] = (),
     ) -> LiveReading:
         """Create a reading without a heart rate."""
-        waveform, times_s = np.zeros(0, np.float32), np.zeros(0)
-        return cls(time_s, state, method, None, 0.0, window_s, box, advice, waveform, times_s)
+        return cls(
+            time_s=time_s,
+            method=method,
+            requested_method=method,
+            bpm=None,
+            estimate_bpm=None,
+            reason=reason,
+            quality=0.0,
+            window_s=window_s,
+            box=box,
+            advice=advice,
+            waveform=np.zeros(0, np.float32),
+            times_s=np.zeros(0),
+        )
+
+    @property
+    def state(self) -> State:
+        """State of the measurement.
+
+        "no face"; "collecting" until a face has been in view for five seconds; "unsure" if the heart rate is withheld;
+        "measured".
+        """
+        if self.reason is None:
+            return "measured"
+        return STATES.get(self.reason, "unsure")
 
     def __str__(self) -> str:
         """Return one line for a terminal."""
@@ -94,7 +130,10 @@ class LiveReading:
             "time_s": round(self.time_s, 3),
             "state": self.state,
             "method": self.method,
+            "requested_method": self.requested_method,
             "bpm": None if self.bpm is None else round(self.bpm, 2),
+            "estimate_bpm": None if self.estimate_bpm is None else round(self.estimate_bpm, 2),
+            "reason": self.reason,
             "quality": round(self.quality, 3),
             "window_s": round(self.window_s, 2),
             "box": None if self.box is None else [round(side, 1) for side in self.box],
@@ -205,17 +244,18 @@ class LiveTraces:
         }
         self._chosen = choose_face(present, self._chosen)
         if self._chosen is None:
-            return LiveReading.empty(now_s, "no face", self._method.name, advice=(NO_FACE,))
+            return LiveReading.empty(now_s, "no_face", self._method.name, advice=(NO_FACE,))
         track = present[self._chosen]
         box = (track.box.x, track.box.y, track.box.width, track.box.height)
         since_s = track.segments[-1][0]
         seconds = min(_length_s(self.faces[self._chosen], since_s), self._window_s)
         fps = frame_rate(np.array([time_s for time_s, _ in self.times]))
-        if seconds >= MINIMUM_S - CLOCK_DELAY_S and fps >= MINIMUM_FPS:
+        long_enough = seconds >= MINIMUM_S - CLOCK_DELAY_S
+        if long_enough and fps >= MINIMUM_FPS:
             return self._measured(now_s, since_s, seconds, fps, self._chosen, box)
+        reason: LiveReason = "low_fps" if long_enough else "too_short"
         slow = (FEW_FRAMES,) if len(self.times) > 1 and fps < MINIMUM_FPS else ()
-        state = live_state(seconds, None, self._min_quality)
-        return LiveReading.empty(now_s, state, self._method.name, window_s=seconds, box=box, advice=slow)
+        return LiveReading.empty(now_s, reason, self._method.name, window_s=seconds, box=box, advice=slow)
 
     def _measured(
         self,
@@ -227,7 +267,9 @@ class LiveTraces:
         box: tuple[float, float, float, float],
     ) -> LiveReading:
         """Estimate the heart rate of a face that has been in view for long enough."""
-        from facepulse.pipeline.estimate import estimate  # scipy would slow down `import facepulse`
+        # scipy would slow down `import facepulse`.
+        from facepulse.pipeline.decision import decide
+        from facepulse.pipeline.estimate import estimate
 
         segment = self.faces[identity].segments([(since_s, now_s)])[-1]
         key_times = [time_s for time_s, key in self.times if key]
@@ -241,19 +283,20 @@ class LiveTraces:
             min_quality=self._min_quality,
             newest_s=self._window_s,
         ).chosen
-        quality = chosen.reported.quality
-        state = live_state(seconds, quality, self._min_quality)
-        measured = state == "measured"
+        reported = [rgb[chosen.begin :] for rgb in chosen.traces]
+        decision = decide(chosen, chosen.reported, reported, self._min_quality)
         boxes = [recent for time_s, recent in self.boxes[identity] if time_s >= now_s - self._window_s]
         return LiveReading(
             time_s=now_s,
-            state=state,
             method=chosen.method.name,
-            bpm=chosen.reported.rate.bpm if measured else None,
-            quality=quality,
+            requested_method=self._method.name,
+            bpm=decision.bpm,
+            estimate_bpm=decision.estimate_bpm,
+            reason=decision.reason,
+            quality=chosen.reported.quality,
             window_s=seconds,
             box=box,
-            advice=() if measured else tuple(advice(segment.rgb[chosen.begin :, 0], boxes, fps)),
+            advice=() if decision.reason is None else tuple(advice(segment.rgb[chosen.begin :, 0], boxes, fps)),
             waveform=chosen.bvp()[0].astype(np.float32),
             times_s=segment.times[chosen.begin :],
         )
@@ -269,13 +312,6 @@ def choose_face(present: Mapping[int, Track], previous: int | None) -> int | Non
     if previous in present:
         return previous
     return max(present, key=lambda identity: present[identity].box.area, default=None)
-
-
-def live_state(seconds: float, quality: float | None, min_quality: float) -> State:
-    """Return the state of a reading of a face that has been in view for some seconds; `quality` None: no heart rate."""
-    if seconds < MINIMUM_S - CLOCK_DELAY_S:
-        return "collecting"
-    return "measured" if quality is not None and quality >= min_quality else "unsure"
 
 
 def _length_s(face: FaceTraces, since_s: float) -> float:

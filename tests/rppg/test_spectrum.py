@@ -15,6 +15,7 @@ from facepulse.rppg.spectrum import (
     peak_bpm,
     snr_db,
     spectrum,
+    unit_variance,
 )
 
 FACEPULSE = PROTOCOLS["facepulse"]
@@ -174,3 +175,13 @@ def test_invalid_waveforms_are_refused_in_one_line(name):
     with pytest.raises(ValueError, match=r"shape \(50, 3\)"):
         heart_rate(np.ones((50, 3)), 30, protocol)
     assert 36 <= heart_rate(pulse(72, 30, 0.4), 30, protocol) <= 240
+
+
+def test_unit_variance_scales_each_waveform_and_leaves_constant_ones_zero() -> None:
+    rng = np.random.default_rng(0)
+    waveforms = np.stack([5 + 3 * rng.standard_normal(300), 1e-6 * rng.standard_normal(300), np.full(300, 0.1)])
+    scaled = unit_variance(waveforms)
+    assert scaled.std(axis=1) == pytest.approx([1.0, 1.0, 0.0])
+    np.testing.assert_array_equal(scaled[0], unit_variance(waveforms[0]))
+    assert scaled[0].mean() == pytest.approx(5 / 3, rel=0.1), "the mean is not removed"
+    assert not scaled[2].any()

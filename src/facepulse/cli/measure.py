@@ -61,7 +61,7 @@ def measure(
         min_quality=min_quality,
     )
     code = 0
-    with MeasureOutput(json, csv, plot, waveform, faces == "all") as output:
+    with MeasureOutput(json, csv, plot, waveform) as output:
         for video in videos:
             code = max(code, _measure_one(video, measure_faces, output))
     return code

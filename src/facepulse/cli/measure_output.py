@@ -13,7 +13,6 @@ from facepulse._files import atomic_write, check_folder, check_writable
 from facepulse.cli.console import EXIT_WITHHELD, print_error
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.measurement import Measurement, printable
-from facepulse.pipeline.extract import LARGEST_NOTE
 
 
 @dataclass
@@ -28,7 +27,6 @@ class MeasureOutput:
         csv: folder for NAME.windows.csv and NAME.waveform.csv, or None.
         plot: folder for NAME.png, or None.
         waveform: True if the JSON has the waveform and the beats.
-        all_faces: True if every face of a video is measured.
 
     Raises:
         UsageError: an output cannot be written.
@@ -38,7 +36,6 @@ class MeasureOutput:
     csv: Path | None
     plot: Path | None
     waveform: bool
-    all_faces: bool
     _lines: list[str] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
 
@@ -73,7 +70,7 @@ class MeasureOutput:
         code = 0
         for result in results:
             self._summarise(str(result))
-            if not self.all_faces and any(LARGEST_NOTE in note for note in result.warnings):
+            if result.faces > len(results):
                 self._summarise("  to measure every face: --faces all")
             self._lines.append(result.to_json(waveform=self.waveform))
             if result.bpm is None:

@@ -23,7 +23,7 @@ from facepulse.rppg.protocols import PROTOCOLS, Protocol
 from facepulse.rppg.pulse_color import with_color_test
 from facepulse.rppg.quality import calibrated_quality
 from facepulse.rppg.regions import RateEstimate, estimate_rate
-from facepulse.rppg.spectrum import filtered
+from facepulse.rppg.spectrum import filtered, unit_variance
 
 # Traces whose range is below this many 8-bit levels are constant up to quantisation, and rounding has a spectrum too.
 # The faintest pulses measured (dark skin in poor light) have a range of 0.05.
@@ -98,7 +98,7 @@ class Candidate:
 
     def bvp(self) -> list[Floats]:
         """Return the filtered waveform of the whole face in each segment, from `begin` on, with unit variance."""
-        return [_unit_variance(filtered(each[0], self.fps, self.protocol)[self.begin :]) for each in self.waveforms]
+        return [unit_variance(filtered(each[0], self.fps, self.protocol)[self.begin :]) for each in self.waveforms]
 
     def _evidence(self, traces: list[Floats], waveforms: list[Floats]) -> Evidence:
         networks = [each[0] for each in waveforms] if self.fused else None
@@ -228,9 +228,3 @@ def region_waveforms(method: ClassicalMethod, rgb: Floats, fps: float) -> Floats
     varies = np.ptp(rgb, axis=0).max(axis=1) > CONSTANT_LEVELS
     waveforms = [method.waveform(rgb[:, region], fps) for region in range(rgb.shape[1])]
     return np.where(varies[:, None], np.stack(waveforms), 0.0)
-
-
-def _unit_variance(waveform: Floats) -> Floats:
-    """Scale a waveform to unit variance; a constant one stays as it is."""
-    deviation = float(waveform.std())
-    return waveform / deviation if deviation > 0 else waveform

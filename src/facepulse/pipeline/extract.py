@@ -27,7 +27,6 @@ MINIMUM_FPS = 5.0  # lower frame rates cannot sample a heart rate of 120 bpm
 NOTED_ABSENCE_S = 1.0
 NOTED_GAP_S = 0.3
 LISTED_GAPS = 3
-LARGEST_NOTE = "faces: this is the largest that stays"  # part of the note that other faces were not measured
 
 
 @dataclass(frozen=True)
@@ -164,6 +163,7 @@ class MeasurableFace:
         box: the face in that frame.
         segments: its traces in each segment that is long enough; at least one.
         notes: one line for each gap, absence and segment that is too short.
+        faces: number of faces of the video that are in view for long enough.
     """
 
     number: int
@@ -171,6 +171,7 @@ class MeasurableFace:
     box: Box
     segments: list[Segment]
     notes: tuple[str, ...]
+    faces: int = 1
 
 
 def extract_traces(video: Video, detector: Detector, method: Method, progress: Progress | None = None) -> VideoTraces:
@@ -261,10 +262,11 @@ def select_faces(video: VideoTraces, which: Literal["largest", "all"]) -> list[M
             f"{video.source}: a face is in view for {longest_s:.1f} s without a break, but a heart rate takes "
             f"{MINIMUM_S:g} s: record for longer (20 s is good)"
         )
+    found = {identity: replace(face, faces=len(found)) for identity, face in found.items()}
     if which == "all" or len(found) == 1:
         return list(found.values())
     face = found[largest(video.tracks[identity] for identity in found).identity]
-    note = f"{len(found)} {LARGEST_NOTE}; select all faces to measure every one"
+    note = f"{len(found)} faces: this is the largest that stays; select all faces to measure every one"
     return [replace(face, notes=(*face.notes, note))]
 
 

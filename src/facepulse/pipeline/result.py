@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from facepulse.measurement import QUALITY_THRESHOLD, Measurement, Window
+from facepulse.measurement import QUALITY_THRESHOLD, Measurement, Reason, Window
+from facepulse.pipeline.decision import decide, withheld_note
 from facepulse.pipeline.estimate import HIGH_QUALITY, Candidate, Estimate
 from facepulse.pipeline.extract import MeasurableFace, Segment, VideoTraces
 from facepulse.rppg.beats import Beats, find_beats
 from facepulse.rppg.hrv import hrv
-from facepulse.rppg.keyframes import key_frame_period
 from facepulse.rppg.spectrum import snr_db
 
 SAME_BPM = 5.0  # two estimates that differ by no more than this are of the same heart rate
-GREY_LEVELS = 1.0  # a video is greyscale if the means of red, green and blue differ by less than this
 SHOWN_HZ = (0.5, 4.5)  # a measurement contains the spectrum in this range
 
 SOURCES = {
@@ -38,25 +37,30 @@ def to_measurement(video: VideoTraces, face: MeasurableFace, estimate: Estimate,
         window_s: length of the windows of the heart rate over time.
     """
     segments, chosen = face.segments, estimate.chosen
-    overall, withheld = chosen.overall, estimate.withheld(chosen)
+    overall = chosen.overall
+    decision = decide(chosen, overall, chosen.traces, estimate.min_quality)
     waveforms = chosen.bvp()
     longest = max(range(len(segments)), key=lambda index: len(segments[index].times))
     beats = beats_of_segments(estimate)
     hz = overall.rate.hz
     shown = (hz >= SHOWN_HZ[0]) & (hz <= SHOWN_HZ[1])
     # A face may have held still in some windows of a video that is unreliable as a whole.
-    window_quality = max(estimate.min_quality, HIGH_QUALITY) if withheld else estimate.min_quality
+    window_quality = max(estimate.min_quality, HIGH_QUALITY) if decision.reason else estimate.min_quality
     longest_beats = beats[longest]
     return Measurement(
         source=video.source,
         method=chosen.method.name,
+        requested_method=(estimate.network or estimate.regions).method.name,
         protocol=f"{chosen.protocol}, {SOURCES[chosen.fused]}",
-        bpm=None if withheld else overall.rate.bpm,
+        bpm=decision.bpm,
+        estimate_bpm=decision.estimate_bpm,
+        reason=decision.reason,
         quality=overall.quality,
         snr_db=snr_db(chosen.waveforms[longest][0], chosen.fps, overall.rate.bpm, chosen.protocol),
         fps=video.fps,
         duration_s=video.duration_s,
         face=face.number,
+        faces=face.faces,
         box=(face.box.x, face.box.y, face.box.width, face.box.height),
         parts=tuple((float(segment.times[0]), float(segment.times[-1])) for segment in segments),
         windows=tuple(windows(chosen, segments, window_s, window_quality)),
@@ -69,13 +73,13 @@ def to_measurement(video: VideoTraces, face: MeasurableFace, estimate: Estimate,
         times_s=np.concatenate([segment.times for segment in segments]),
         spectrum_bpm=60 * hz[shown],
         spectrum=overall.rate.power[shown] / max(float(overall.rate.power[shown].max()), 1e-12),
-        warnings=(*estimate_notes(estimate, segments), *face.notes, *video.warnings),
+        warnings=(*estimate_notes(estimate, decision.reason), *face.notes, *video.warnings),
         image=face.image,
     )
 
 
 def has_beats(estimate: Estimate) -> bool:
-    """Return True if the classical method, in whose waveform beats are found, gives the heart rate that is reported."""
+    """Return True if the classical method, in whose waveform beats are found, gives the heart rate that is decision."""
     regions, chosen = estimate.regions, estimate.chosen
     if estimate.withheld(chosen) or estimate.withheld(regions):
         return False
@@ -96,7 +100,7 @@ def windows(candidate: Candidate, segments: Sequence[Segment], seconds: float, m
     If more than a quarter of a window remains at the end of a segment, another window ends with the segment.
 
     Args:
-        candidate: the candidate whose heart rate is reported.
+        candidate: the candidate whose heart rate is decision.
         segments: of the face.
         seconds: length of a window; segments that are shorter are one window.
         min_quality: 0..1; quality below which the heart rate of a window is withheld.
@@ -109,13 +113,25 @@ def windows(candidate: Candidate, segments: Sequence[Segment], seconds: float, m
             starts.append(samples - size)
         for start in starts:
             evidence = candidate.window(number, start, start + size)
+            decision = decide(candidate, evidence, [candidate.traces[number][start : start + size]], min_quality)
             start_s = float(segment.times[start])
-            bpm = evidence.rate.bpm if evidence.quality >= min_quality else None
-            yield Window(start_s, start_s + size / candidate.fps, bpm, evidence.quality)
+            yield Window(
+                start_s=start_s,
+                end_s=start_s + size / candidate.fps,
+                bpm=decision.bpm,
+                quality=evidence.quality,
+                estimate_bpm=decision.estimate_bpm,
+                reason=decision.reason,
+            )
 
 
-def estimate_notes(estimate: Estimate, segments: Sequence[Segment]) -> list[str]:
-    """Describe a replaced network, missing beats, and a heart rate that is withheld or uncertain."""
+def estimate_notes(estimate: Estimate, reason: Reason | None) -> list[str]:
+    """Describe a replaced network, missing beats, and a heart rate that is withheld or uncertain.
+
+    Args:
+        estimate: of the face.
+        reason: why its heart rate is withheld, or None.
+    """
     chosen, network, regions = estimate.chosen, estimate.network, estimate.regions
     quality, notes = chosen.overall.quality, []
     if network is not None and not chosen.fused:
@@ -123,31 +139,12 @@ def estimate_notes(estimate: Estimate, segments: Sequence[Segment]) -> list[str]
             f"the waveform of {network.method.name} is unreliable here (quality {network.overall.quality:.2f}): "
             f"measured with {chosen.method.name} instead"
         )
-    elif network is not None and not estimate.withheld(chosen) and not has_beats(estimate):
+    elif network is not None and reason is None and not has_beats(estimate):
         name, bpm = regions.method.name, regions.overall.rate.bpm
-        reason = "is unreliable here" if estimate.withheld(regions) else f"measures another heart rate, {bpm:.1f} bpm"
-        notes.append(f"no beats and no heart-rate variability: they are read from {name}, which {reason}")
-    if estimate.withheld(chosen):
-        notes.append(withheld_note(estimate, segments))
+        cause = "is unreliable here" if estimate.withheld(regions) else f"measures another heart rate, {bpm:.1f} bpm"
+        notes.append(f"no beats and no heart-rate variability: they are read from {name}, which {cause}")
+    if reason is not None:
+        notes.append(withheld_note(estimate, reason))
     elif quality < QUALITY_THRESHOLD:
         notes.append(f"a quality of {quality:.2f} is low: this heart rate may well be wrong")
     return notes
-
-
-def withheld_note(estimate: Estimate, segments: Sequence[Segment]) -> str:
-    """Describe why the heart rate is withheld, the best guess, and what to do."""
-    chosen = estimate.chosen
-    overall = chosen.overall
-    grey = all(np.ptp(segment.rgb, axis=2).max() < GREY_LEVELS for segment in segments)
-    if grey and chosen.method.classical.name != "GREEN":
-        return "no reliable pulse, not even a best guess: the video has no colour; use the method GREEN"
-    if overall.rate.coherence == 0.0 and not chosen.fused:
-        return "no reliable pulse, not even a best guess: the skin does not change; is this a photograph?"
-    guess = (
-        f"no reliable pulse: quality {overall.quality:.2f} is below {estimate.min_quality:.2f}, "
-        f"the best guess is {overall.rate.bpm:.1f} bpm"
-    )
-    if chosen.rhythm_left and overall.coincides:
-        period = key_frame_period(chosen.key_times)
-        return f"{guess}, a multiple of the codec's key-frame rate ({period:.2f} s apart); record with less compression"
-    return f"{guess}; hold still, light the face evenly and compress less"

@@ -18,7 +18,7 @@ from facepulse._types import Floats
 from facepulse.errors import UsageError
 from facepulse.rppg.arguments import as_array, as_positive
 from facepulse.rppg.protocols import Protocol, find_protocol
-from facepulse.rppg.spectrum import peak_bpm, spectrum
+from facepulse.rppg.spectrum import peak_bpm, spectrum, unit_variance
 
 # Large motion can destroy the coherence of the regions while a network still follows the pulse: absent coherence is not
 # proof against the network, so its log odds are bounded from below.
@@ -80,7 +80,7 @@ class RegionSpectra:
             fps: sampling rate in Hz.
             protocol: gives detrending and window.
         """
-        unit = _unit_variance(waveforms)
+        unit = unit_variance(waveforms)
         regions = len(unit)
         hz, of_sum = spectrum(unit.sum(axis=0), fps, protocol)
         own = np.sum([spectrum(region, fps, protocol)[1] for region in unit], axis=0)
@@ -88,7 +88,7 @@ class RegionSpectra:
         cross = (of_sum - own) / (regions * (regions - 1))
         network_power = network_cross = np.zeros_like(hz)
         if network is not None:
-            unit_network = _unit_variance(network)
+            unit_network = unit_variance(network)
             network_power, both = (
                 spectrum(waveform, fps, protocol)[1] for waveform in (unit_network, unit_network + unit.mean(axis=0))
             )
@@ -189,9 +189,3 @@ def _checked_networks(networks: Sequence[npt.ArrayLike] | None, segments: Sequen
 def _relative(power: Floats, total: float) -> Floats:
     """Power as a fraction of a total; zeros where the total is zero."""
     return power / total if total > 0 else np.zeros_like(power)
-
-
-def _unit_variance(waveforms: Floats) -> Floats:
-    """Waveforms of unit variance; constant ones are zeros."""
-    scale = waveforms.std(axis=-1, keepdims=True)
-    return np.asarray(np.divide(waveforms, scale, out=np.zeros_like(waveforms), where=scale > 0))

@@ -117,6 +117,21 @@ def filtered(waveform: npt.ArrayLike, fps: float, protocol: Protocol | str = "fa
     return bandpass(_detrended(waveform, fps, protocol), fps, protocol.low_hz, protocol.high_hz)
 
 
+def unit_variance(waveforms: npt.ArrayLike) -> Floats:
+    """Scale waveforms to unit variance; constant ones become zeros. The mean is scaled too, not removed.
+
+    Args:
+        waveforms: (T,) or (K, T); each waveform is scaled by itself.
+
+    Returns:
+        Float64 array of the shape of `waveforms`.
+    """
+    samples = np.asarray(waveforms, dtype=np.float64)
+    scale = samples.std(axis=-1, keepdims=True)
+    varies = scale > FLAT * np.abs(samples).max(axis=-1, keepdims=True)
+    return np.asarray(np.divide(samples, scale, out=np.zeros_like(samples), where=varies))
+
+
 def spectrum(waveform: npt.ArrayLike, fps: float, protocol: Protocol | str = "facepulse") -> Spectrum:
     """Power spectrum from 0 Hz to the Nyquist frequency, as the protocol computes it.
 
