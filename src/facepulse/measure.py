@@ -1,25 +1,28 @@
-"""Measure the heart rate in video files: traces of faces, then estimates, then measurements."""
+"""Measure the heart rate in videos: traces of faces, then estimates, then measurements."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from threading import Thread
 from typing import Literal
+
+from numpy.typing import ArrayLike
 
 from facepulse.errors import UsageError
 from facepulse.faces.detectors import get_detector
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD, Measurement
 from facepulse.pipeline.extract import MINIMUM_S, Progress, extract_traces, select_faces
-from facepulse.video.reader import open_video
+from facepulse.video.source import VideoSource, open_source
 
 
 def measure(
-    video: str | Path,
+    video: VideoSource,
     *,
+    fps: float | None = None,
+    times: ArrayLike | None = None,
     method: str = DEFAULT,
     window_s: float = 10.0,
     detector: str = "auto",
@@ -29,7 +32,13 @@ def measure(
     """Measure the heart rate of the largest face that stays in a video.
 
     Args:
-        video: a file, or a directory of images with timestamps in their names.
+        video: path of a file, or of a directory of images with timestamps in their names; array (T, H, W, 3), RGB,
+            uint8 from 0 to 255 or floating point from 0 to 1 or from 0 to 255 (the first frame decides, and a highest
+            value between 1 and 16 is an error); list or iterator of such images (H, W, 3); or list or iterator of
+            `Frame`s, which have times of their own. Larger frames than 1280 pixels are scaled down.
+        fps: frame rate in Hz of an array or of images. For a path it replaces the timestamps of the source, if there
+            are none or they are wrong, and `warnings` say so.
+        times: seconds, (T,), one for each image, in place of `fps`.
         method: a network: a name of `facepulse.list_models()`, a file that `facepulse export` wrote (.onnx), or one of
             weights (.safetensors, or .pth of rPPG-Toolbox); or a key of `facepulse.rppg.classical.CLASSICAL`, in upper
             or lower case. If the quality of a network is below `min_quality` and that of POS is high (0.9), POS
@@ -44,20 +53,29 @@ def measure(
         The measurement; its `bpm` is None if the quality is below `min_quality`.
 
     Raises:
-        UsageError: an argument is out of its range, no method or detector has that name, or its weights cannot be
-            loaded.
+        UsageError: an argument is out of its range, no method or detector has that name, its weights cannot be
+            loaded, or the video is of another kind: an image is not RGB, a time is missing or not in seconds, ....
         VideoError: the video cannot be read.
         NoFaceError: it shows no face.
         TooShortError: the face is in view for less than 5 s without a break.
     """
     return measure_faces(
-        video, method=method, window_s=window_s, detector=detector, min_quality=min_quality, progress=progress
+        video,
+        fps=fps,
+        times=times,
+        method=method,
+        window_s=window_s,
+        detector=detector,
+        min_quality=min_quality,
+        progress=progress,
     )[0]
 
 
 def measure_faces(
-    video: str | Path,
+    video: VideoSource,
     *,
+    fps: float | None = None,
+    times: ArrayLike | None = None,
     which: Literal["largest", "all"] = "largest",
     method: str = DEFAULT,
     window_s: float = 10.0,
@@ -84,7 +102,7 @@ def measure_faces(
 
     # Frames -> boxes -> clips -> RGB traces and the network's waveform.
     with _imported_meanwhile("facepulse.pipeline.result"):
-        traces = extract_traces(open_video(video), found_detector, found_method, progress)
+        traces = extract_traces(open_source(video, fps=fps, times=times), found_detector, found_method, progress)
     faces = select_faces(traces, which)
 
     # Traces -> heart rate and quality -> measurement.

@@ -6,11 +6,10 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from facepulse.errors import UsageError
 from facepulse.faces.detectors import get_detector
@@ -19,8 +18,8 @@ from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD, Reason
 from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE, advice
 from facepulse.pipeline.extract import MINIMUM_FPS, MINIMUM_S, FaceTraces
-from facepulse.video.reader import Frame, frame_rate, open_video
-from facepulse.video.webcam import open_camera
+from facepulse.video.reader import Frame, frame_rate
+from facepulse.video.source import LiveSource, open_stream
 
 if TYPE_CHECKING:
     from facepulse.pipeline.methods import Method
@@ -142,8 +141,10 @@ class LiveReading:
 
 
 def stream(
-    source: Iterable[Frame] | str | Path | int,
+    source: LiveSource,
     *,
+    fps: float | None = None,
+    times: ArrayLike | None = None,
     method: str = DEFAULT,
     window_s: float = 10.0,
     detector: str = "auto",
@@ -151,19 +152,24 @@ def stream(
 ) -> Iterator[LiveReading]:
     """Measure the heart rate of the largest face in a stream, about once per second, with constant memory.
 
-    Frames that are late, out of order or without a time are skipped; missing frames are interpolated. A face that was
-    lost is measured anew from when it is found again.
+    Frames that are late, out of order or without a finite time are skipped; missing frames are interpolated. A face
+    that was lost is measured anew from when it is found again.
 
     Args:
-        source: frames with their capture times in seconds, or a video file, or the index of a camera.
+        source: list or iterator of `Frame`s with their capture times in seconds; the number of a camera; the address
+            of a network camera or video (rtsp://, http://, https://); or a video as in `facepulse.measure`. Frames of a
+            program keep their size, so that boxes are in their pixels.
+        fps: frame rate in Hz of an array or of images, or of a path, as in `facepulse.measure`.
+        times: seconds, (T,), one for each image, in place of `fps`.
         method: as in `facepulse.measure`.
         window_s: seconds up to the newest frame that a reading covers, at least 5; less at the beginning.
         detector: a key of `facepulse.faces.detectors.DETECTORS`.
         min_quality: 0..1; below it a heart rate is withheld.
 
     Raises:
-        UsageError: an argument is out of its range, or the camera does not exist.
-        VideoError: the video cannot be read.
+        UsageError: an argument is out of its range, the camera does not exist, or the source is of another kind.
+            Faults of frames that an iterator gives later are raised while the readings are iterated.
+        VideoError: the video or address cannot be read; or, during iteration, the camera is lost.
     """
     from facepulse.pipeline.methods import find_method  # engines and weights would slow down `import facepulse`
 
@@ -172,7 +178,9 @@ def stream(
         raise UsageError(f"the window can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
     if not 0.0 <= min_quality <= 1.0:
         raise UsageError(f"the minimum quality is a number from 0 to 1, not {min_quality:g}")
-    return _readings(_open_source(source), FaceTracker(found_detector), found_method, window_s, min_quality)
+    return _readings(
+        open_stream(source, fps=fps, times=times), FaceTracker(found_detector), found_method, window_s, min_quality
+    )
 
 
 def _readings(
@@ -180,7 +188,7 @@ def _readings(
 ) -> Iterator[LiveReading]:
     live = LiveTraces(tracker, method, window_s, min_quality)
     previous_s = -math.inf
-    for tracked in tracker.track(_in_order(frames)):
+    for tracked in tracker.track(frames):
         live.push(tracked)
         now_s = tracked.frames[-1].time
         # Groups of frames end with a detection, and detections are not exactly one second apart.
@@ -320,25 +328,3 @@ def _length_s(face: FaceTraces, since_s: float) -> float:
         return 0.0
     newest = segments[-1]
     return max(newest.start_s + len(newest.rgb) / newest.fps - max(newest.start_s, since_s), 0.0)
-
-
-def _open_source(source: Iterable[Frame] | str | Path | int) -> Iterable[Frame]:
-    if isinstance(source, int):
-        return open_camera(source)
-    if isinstance(source, str | Path):
-        return _read_file(Path(source))
-    return source
-
-
-def _read_file(path: Path) -> Iterator[Frame]:
-    with open_video(path) as video:
-        yield from video
-
-
-def _in_order(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Skip frames that are not later than the one before, or without a finite time."""
-    latest_s = -math.inf
-    for frame in frames:
-        if latest_s < frame.time < math.inf:
-            latest_s = frame.time
-            yield frame

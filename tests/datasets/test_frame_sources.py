@@ -7,8 +7,9 @@ import pytest
 
 from dataset_writers import images, times_of, write_avi
 from facepulse.datasets import DatasetError
-from facepulse.datasets.frame_sources import RetimedVideo, TimedFrames, as_pixels, frame_period_s, frames_of
+from facepulse.datasets.frame_sources import RetimedVideo, as_pixels, frame_period_s, frames_of
 from facepulse.errors import VideoError
+from facepulse.video.reader import TimedFrames
 
 TIMES = np.array([3.0, 3.1, 3.15, 3.4, 3.41, 3.5, 3.9, 4.0, 4.1, 4.2])
 
@@ -47,12 +48,12 @@ def test_frames_beyond_the_times_are_left_out_with_a_warning(tmp_path: Path) -> 
 
 def test_unreadable_images_do_not_shift_the_times_of_the_others(tmp_path: Path) -> None:
     some_unreadable = [None, *images(3), None]
-    with TimedFrames(tmp_path, "images", some_unreadable, np.arange(5) / 10) as video:
+    with TimedFrames.of_images("v", "images", some_unreadable, np.arange(5) / 10) as video:
         frames = list(video)
     np.testing.assert_allclose(times_of(frames), [0.0, 0.1, 0.2])
     assert video.warnings == ["damaged: images that could not be read, skipped: 2"]
     with pytest.raises(VideoError, match="no frame could be decoded"):
-        TimedFrames(tmp_path, "images", [None], np.zeros(1))
+        TimedFrames.of_images("v", "images", [None], np.zeros(1))
 
 
 def test_array_in_matlab_order_is_transposed_to_frames() -> None:

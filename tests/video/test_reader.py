@@ -477,7 +477,7 @@ def test_images_are_scaled_down(tmp_path):
         ([], "without images"),
         (["0001.png", "0002.png", "0003.png"], "are not times; name each by its time"),
         (["shot.0001.png", "shot.0002.png"], "are not times"),
-        (["left.png", "right.png"], "without a time in their names; name each"),
+        (["left.png", "right.png"], "without a number or a time in their names; name each"),
     ],
 )
 def test_directories_without_timed_images_are_refused(tmp_path, names, message):

@@ -1,8 +1,8 @@
-"""Frames stored as images or arrays, or as video files whose timestamps are not those of the camera."""
+"""Frames stored as arrays, or as video files whose timestamps are not those of the camera."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +18,6 @@ from facepulse.errors import VideoError
 from facepulse.video.reader import Frame, Video, open_video
 
 _BLOCK = 32  # frames transposed at once: half a cache line
-
-
-class TimedFrames(Video):
-    """Images with given times.
-
-    Args:
-        path: their source.
-        codec: name of the storage format.
-        images: uint8 (H, W, 3) RGB each; None for an image that cannot be read.
-        times: (T,) seconds, one per image.
-    """
-
-    def __init__(self, path: Path, codec: str, images: Iterable[Image | None], times: Floats) -> None:
-        self._images, self._times = images, times
-        super().__init__(path, codec, len(times), float(times[-1] - times[0]) if len(times) else None)
-
-    def _decode(self) -> Generator[Frame, None, None]:
-        unreadable = 0
-        for image, time in zip(self._images, self._times.tolist(), strict=True):
-            if image is None:
-                unreadable += 1
-            else:
-                yield Frame(image, time, True)
-        if unreadable:
-            self.warnings.append(f"damaged: images that could not be read, skipped: {unreadable}")
 
 
 class RetimedVideo(Video):
@@ -62,7 +37,7 @@ class RetimedVideo(Video):
         self._video = open_video(path)
         self._period_s = frame_period_s(path)
         self._times = times
-        super().__init__(path, self._video.codec, self._video.expected_frames, float(times[-1] - times[0]))
+        super().__init__(str(path), self._video.codec, self._video.expected_frames, float(times[-1] - times[0]))
 
     def _decode(self) -> Generator[Frame, None, None]:
         untimed = 0

@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from facepulse.datasets.frame_sources import TimedFrames
 from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_signal, frame_rate_times, read_numbers
-from facepulse.video.reader import Video, read_rgb
+from facepulse.video.reader import TimedFrames, Video, read_rgb
 
 FPS = 30.0
 
@@ -50,7 +49,7 @@ def _recordings_in(root: Path) -> list[Recording]:
 
 def _open_frames(images_folder: Path) -> Video:
     images = _images(images_folder)
-    return TimedFrames(images_folder, "images", map(read_rgb, images), np.arange(len(images)) / FPS)
+    return TimedFrames.of_images(str(images_folder), "images", map(read_rgb, images), np.arange(len(images)) / FPS)
 
 
 def _read_labels(images_folder: Path, reference: Path, condition: str) -> Labels:

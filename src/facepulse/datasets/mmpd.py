@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from facepulse.datasets.frame_sources import TimedFrames, as_pixels, frames_of
+from facepulse.datasets.frame_sources import as_pixels, frames_of
 from facepulse.datasets.matlab import stored_array
 from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_signal, frame_rate_times, unreadable
-from facepulse.video.reader import Video
+from facepulse.video.reader import TimedFrames, Video
 
 FPS = 30.0
 
@@ -65,7 +65,7 @@ def _open_frames(path: Path) -> Video:
         for block in video.blocks:
             pixels[filled : filled + len(block)] = as_pixels(block, path)
             filled += len(block)
-    return TimedFrames(path, "mat", frames_of(stack), np.arange(count) / FPS)
+    return TimedFrames.of_images(str(path), "mat", frames_of(stack), np.arange(count) / FPS)
 
 
 def _read_labels(path: Path, name: str, corrected: bool) -> Labels:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from facepulse.datasets.frame_sources import TimedFrames, as_pixels, frames_of
+from facepulse.datasets.frame_sources import as_pixels, frames_of
 from facepulse.datasets.hdf5 import hdf5_array
 from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_signal, frame_rate_times
-from facepulse.video.reader import Video
+from facepulse.video.reader import TimedFrames, Video
 
 FPS = 30.0
 
@@ -55,7 +55,7 @@ def _open_frames(path: Path) -> Video:
             for column in range(0, stack.shape[1], _COLUMNS):
                 block = np.s_[channel, column : column + _COLUMNS]
                 stack[block] = as_pixels(video[block], path)
-    return TimedFrames(path, "mat", frames_of(stack), np.arange(stack.shape[3]) / FPS)
+    return TimedFrames.of_images(str(path), "mat", frames_of(stack), np.arange(stack.shape[3]) / FPS)
 
 
 def _read_labels(path: Path, attributes: dict[str, Attribute]) -> Labels:

@@ -5,7 +5,7 @@ import os
 import re
 import stat
 import statistics
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -24,6 +24,7 @@ from facepulse._types import Floats, Image
 from facepulse.errors import VideoError
 
 MAX_TIME_GAP_S = 1.0  # frames further apart than this belong to different segments: nothing is interpolated between
+MAX_SIDE = 1280  # pixels; larger frames are scaled down
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 
@@ -34,7 +35,7 @@ class Frame:
 
     Attributes:
         image: uint8 (H, W, 3), RGB, upright.
-        time: seconds since the first frame.
+        time: seconds; the first frame of a video is at 0, frames of a caller have any clock.
         key: True for a key frame, which is coded without reference to other frames.
     """
 
@@ -60,7 +61,7 @@ class Video:
     """Iterator over the frames of one source, which are decoded on demand; `open_video` creates it.
 
     Attributes:
-        path: the source.
+        name: of the source, in messages and results.
         width, height: size of every frame in pixels, after rotation and downscaling.
         codec: "h264", "mjpeg", ..., or "images" for a directory.
         expected_frames: number of frames according to the source, None if it has no such entry.
@@ -68,8 +69,8 @@ class Video:
         warnings: faults that did not stop decoding, one line each; complete when the iteration has ended.
     """
 
-    def __init__(self, path: Path, codec: str, expected_frames: int | None, duration_s: float | None) -> None:
-        self.path = path
+    def __init__(self, name: str, codec: str, expected_frames: int | None, duration_s: float | None) -> None:
+        self.name = name
         self.codec = codec
         self.expected_frames = expected_frames
         self.duration_s = duration_s
@@ -80,14 +81,9 @@ class Video:
         # The size is known, and the source known to be readable, only once a frame is decoded.
         first = next(self._decoder, None)
         if first is None:
-            raise VideoError(f"{path}: no frame could be decoded, the file is damaged; export or copy it again")
+            raise VideoError(f"{name}: no frame could be decoded, the file is damaged; export or copy it again")
         self.height, self.width = first.image.shape[:2]
         self._frames = self._in_order(first)
-
-    @property
-    def name(self) -> str:
-        """Name of the source in messages and results."""
-        return str(self.path)
 
     @property
     def key_times(self) -> list[float]:
@@ -128,7 +124,71 @@ class Video:
             self.warnings.append(f"timestamps: frames not later than the one before, dropped: {dropped}")
 
 
-def open_video(source: str | Path, *, max_side: int = 1280) -> Video:
+class TimedFrames(Video):
+    """Frames that exist as images with times: those of a directory, an array or a program.
+
+    Large images are scaled down. Images that cannot be read or have another size than the first are skipped.
+
+    Args:
+        name: of the source, in messages and results.
+        codec: name of the storage format.
+        frames: one per image; None for an image that cannot be read.
+        expected_frames: number of images, if it is known.
+        duration_s: seconds from the first to the last frame, if they are known.
+        max_side: largest side of a frame in pixels; larger frames are scaled down to it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        codec: str,
+        frames: Iterable[Frame | None],
+        expected_frames: int | None = None,
+        duration_s: float | None = None,
+        max_side: int = MAX_SIDE,
+    ) -> None:
+        self._given, self._max_side = frames, max_side
+        super().__init__(name, codec, expected_frames, duration_s)
+
+    @classmethod
+    def of_images(
+        cls,
+        name: str,
+        codec: str,
+        images: Iterable[Image | None],
+        times: Sequence[float] | Floats,
+        max_side: int = MAX_SIDE,
+    ) -> Self:
+        """Combine images, uint8 (H, W, 3) RGB each or None if it cannot be read, with as many times in seconds."""
+        seconds = [float(time) for time in times]
+        frames = (None if image is None else Frame(image, time) for image, time in zip(images, seconds, strict=True))
+        return cls(name, codec, frames, len(seconds), seconds[-1] - seconds[0] if seconds else None, max_side)
+
+    def _decode(self) -> Generator[Frame, None, None]:
+        shape = None
+        unreadable = other_sizes = 0
+        for frame in self._given:
+            if frame is None:
+                unreadable += 1
+            elif frame.image.shape != (shape := shape or frame.image.shape):
+                other_sizes += 1
+            else:
+                yield Frame(_scaled_down(frame.image, self._max_side), frame.time, frame.key)
+        if unreadable:
+            self.warnings.append(f"damaged: images that could not be read, skipped: {unreadable}")
+        if other_sizes:
+            self.warnings.append(f"images of another size than the first, skipped: {other_sizes}")
+
+
+def _scaled_down(image: Image, max_side: int) -> Image:
+    """Scale an image down to a largest side in pixels, if it is larger."""
+    shrink = max_side / max(image.shape)
+    if shrink >= 1:
+        return image
+    return np.asarray(cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def open_video(source: str | Path, *, max_side: int = MAX_SIDE, fps: float | None = None) -> Video:
     """Open a video file, or a directory of images with timestamps in their names.
 
     Frames of a file have the timestamps of its stream, are rotated according to its metadata and converted to RGB from
@@ -138,6 +198,8 @@ def open_video(source: str | Path, *, max_side: int = 1280) -> Video:
     Args:
         source: file or directory.
         max_side: largest side of a frame in pixels; larger frames are scaled down to it.
+        fps: frame rate in Hz that replaces the timestamps, if there are none or they are wrong: frame number i has the
+            time i / fps, and the names of images have to contain numbers, but no times. The video's `warnings` say so.
 
     Returns:
         An iterator over the frames, which is also a context manager. It can be iterated once.
@@ -149,38 +211,55 @@ def open_video(source: str | Path, *, max_side: int = 1280) -> Video:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            return _ImageDirectory(path, max_side)
-        if not stat.S_ISREG(mode):
+            video = _open_directory(path, max_side, fps)
+        elif stat.S_ISREG(mode):
+            video = ContainerVideo(str(path), _open_container(path), max_side, fps)
+        else:
             raise VideoError(f"{path}: is a device or a pipe, not a file; record it to a file first")
-        return _VideoFile(path, max_side)
     except FileNotFoundError:
         raise VideoError(f"{path}: no such file or directory; check the path") from None
     except PermissionError:
         raise VideoError(f"{path}: no permission to read it; change its permissions (chmod u+r)") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path}: cannot be read as video ({error}); check that a video player can play it") from error
+    if fps is not None:
+        video.warnings.append(f"timestamps: frame rate of {fps:.4g} Hz as stated, those of the source are not used")
+    return video
 
 
-class _VideoFile(Video):
-    """Frames of a video file, decoded by FFmpeg."""
+class ContainerVideo(Video):
+    """Frames of a file or network stream, decoded by FFmpeg.
 
-    def __init__(self, path: Path, max_side: int) -> None:
-        self._container = _open_container(path)
+    Args:
+        name: of the source, in messages and results.
+        container: the opened source; it is closed at the end of the iteration.
+        max_side: largest side of a frame in pixels; larger frames are scaled down to it.
+        fps: frame rate in Hz that replaces the timestamps.
+
+    Attributes:
+        timed: True if the source has timestamps; otherwise, times are guessed.
+    """
+
+    def __init__(self, name: str, container: Any, max_side: int = MAX_SIDE, fps: float | None = None) -> None:
+        self._container = container
         streams = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
         # FFmpeg decodes a text file as the screen of a terminal ("tty").
         if not streams or self._container.format.name == "tty":
-            raise VideoError(f"{path}: contains no video stream (only sound or text); give a video file")
+            raise VideoError(f"{name}: contains no video stream (only sound or text); give a video file")
         self._stream = max(streams, key=lambda stream: stream.width * stream.height)  # not a thumbnail
         if self._stream.codec_context is None:
-            raise VideoError(f"{path}: there is no decoder for its codec; convert it to H.264")
+            raise VideoError(f"{name}: there is no decoder for its codec; convert it to H.264")
         self._stream.thread_type = "AUTO"
         # Every thread holds frames: on a machine with many cores, 4K video would take hundreds of megabytes.
         self._stream.codec_context.thread_count = min(4, os.cpu_count() or 1)
-        self._max_side = max_side
+        self._max_side, self._fps = max_side, fps
         self._damaged = 0
         self._packets_read = 0
-        codec = self._stream.codec.canonical_name
-        super().__init__(path, codec, self._stream.frames or None, self._declared_duration_s())
+        # The timestamps of a raw stream, if there are any, are guessed by FFmpeg.
+        self.timed = not container.format.flags & Flags.no_timestamps.value
+        codec, count = self._stream.codec.canonical_name, self._stream.frames or None
+        self._declared_s = self._declared_duration_s()
+        super().__init__(name, codec, count, self._declared_s if fps is None else count and count / fps)
 
     def _declared_duration_s(self) -> float | None:
         """Duration of the stream in seconds according to the container, None if it has no such entry."""
@@ -197,8 +276,6 @@ class _VideoFile(Video):
         reformatter = VideoReformatter()  # shared: a new one for every frame would be twelve times slower
         time_base = float(self._stream.time_base or 0)
         period_s = 1 / float(self._stream.guessed_rate or 30)
-        # The timestamps of a raw stream, if there are any, are guessed by FFmpeg.
-        timed = not self._container.format.flags & Flags.no_timestamps.value
         count, end_s = 0, 0.0
         size = quarter_turns = None
         with self._container:
@@ -213,19 +290,20 @@ class _VideoFile(Video):
                 except av.error.FFmpegError:
                     self._damaged += 1
                     continue
-                timed = timed and frame.pts is not None
+                self.timed = self.timed and frame.pts is not None
                 time_s = end_s if frame.pts is None else frame.pts * time_base
+                stated_s = (count + self._damaged) / self._fps if self._fps else time_s
                 count, end_s = count + 1, time_s + period_s
                 image = np.rot90(rgb.to_ndarray(), quarter_turns or 0)
-                yield Frame(np.ascontiguousarray(image, np.uint8), time_s, frame.key_frame)
-        if not timed:
+                yield Frame(np.ascontiguousarray(image, np.uint8), stated_s, frame.key_frame)
+        if not self.timed and self._fps is None:
             self.warnings.append(f"timestamps: the file has none, {1 / period_s:.4g} frames per second assumed")
         self._report_losses(count, end_s)
 
     def _report_losses(self, count: int, end_s: float) -> None:
         # The expected number is compared with packets, not with frames: an edit list (of a clip trimmed on a phone)
         # hides frames of a complete file.
-        expected, duration_s = self.expected_frames, self.duration_s
+        expected, duration_s = self.expected_frames, self._declared_s
         if expected and self._packets_read < expected - max(3, expected // 50):
             self.warnings.append(f"truncated: {count} of {expected} frames could be decoded")
         elif not expected and duration_s and end_s < duration_s - max(1.0, duration_s / 50):
@@ -290,40 +368,15 @@ def _lacks_index(path: Path) -> bool:
     return kinds[:1] == [b"ftyp"] and b"moov" not in kinds
 
 
-class _ImageDirectory(Video):
-    """Frames of a directory of images."""
-
-    def __init__(self, path: Path, max_side: int) -> None:
-        images = _images_in(path) or _images_in(path / path.name)  # the layout of PURE: 01-01/01-01/*.png
-        if not images:
-            raise VideoError(
-                f"{path}: a directory without images (png, jpg, ...); give a directory of images or a video file"
-            )
-        self._timed_images = _timed_by_name(path, images)
-        self._max_side = max_side
-        super().__init__(path, "images", len(images), self._timed_images[-1][0])
-
-    def _decode(self) -> Generator[Frame, None, None]:
-        first_shape = None
-        unreadable = other_sizes = 0
-        for time_s, path in self._timed_images:
-            image = read_rgb(path)
-            if image is None:
-                unreadable += 1
-                continue
-            first_shape = first_shape or image.shape
-            if image.shape != first_shape:
-                other_sizes += 1
-                continue
-            shrink = self._max_side / max(image.shape)
-            if shrink < 1:
-                small = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-                image = np.asarray(small, np.uint8)
-            yield Frame(image, time_s, True)
-        if unreadable:
-            self.warnings.append(f"damaged: images that could not be read, skipped: {unreadable}")
-        if other_sizes:
-            self.warnings.append(f"images of another size than the first, skipped: {other_sizes}")
+def _open_directory(path: Path, max_side: int, fps: float | None) -> Video:
+    images = _images_in(path) or _images_in(path / path.name)  # the layout of PURE: 01-01/01-01/*.png
+    if not images:
+        raise VideoError(
+            f"{path}: a directory without images (png, jpg, ...); give a directory of images or a video file"
+        )
+    numbered = _by_number(path, images)
+    times = _times_of_numbers(path, numbered) if fps is None else [index / fps for index in range(len(images))]
+    return TimedFrames.of_images(str(path), "images", (read_rgb(path) for _, path in numbered), times, max_side)
 
 
 def _images_in(folder: Path) -> list[Path]:
@@ -343,20 +396,29 @@ def read_rgb(path: Path) -> Image | None:
     return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _timed_by_name(folder: Path, images: list[Path]) -> list[tuple[float, Path]]:
-    # The unit is the one in which the median spacing lies strictly between 1 ms and 1 s. Consecutive numbers (0001.png)
-    # fit no unit: a spacing of 1 is 1 ms in milliseconds and 1 s in seconds.
-    instruction = "name each by its time, as Image1392643993642815000.png (nanoseconds) or frame_12.345.png (seconds)"
+_NAMING = "name each by its time, as Image1392643993642815000.png (nanoseconds) or frame_12.345.png (seconds)"
+
+
+def _by_number(folder: Path, images: list[Path]) -> list[tuple[str, Path]]:
+    """Sort images by the last number in each name, and return the numbers with the images."""
     numbers = [re.findall(r"\d+(?:\.\d+)?", path.stem)[-1:] for path in images]
     if not all(numbers):
-        raise VideoError(f"{folder}: images without a time in their names; {instruction}")
-    stamped = sorted((Decimal(number), path) for (number,), path in zip(numbers, images, strict=True))
-    start = stamped[0][0]
-    if len(stamped) == 1:
-        return [(0.0, stamped[0][1])]
-    spacing = statistics.median(later - earlier for (earlier, _), (later, _) in itertools.pairwise(stamped))
-    powers = [0] if any("." in number for (number,) in numbers) else [9, 6, 3]
+        raise VideoError(f"{folder}: images without a number or a time in their names; {_NAMING}")
+    pairs = [(number, path) for (number,), path in zip(numbers, images, strict=True)]
+    return sorted(pairs, key=lambda pair: (Decimal(pair[0]), pair[1]))
+
+
+def _times_of_numbers(folder: Path, numbered: list[tuple[str, Path]]) -> list[float]:
+    # The unit is the one in which the median spacing lies strictly between 1 ms and 1 s. Consecutive numbers (0001.png)
+    # fit no unit: a spacing of 1 is 1 ms in milliseconds and 1 s in seconds.
+    stamps = [Decimal(number) for number, _ in numbered]
+    if len(stamps) == 1:
+        return [0.0]
+    spacing = statistics.median(later - earlier for earlier, later in itertools.pairwise(stamps))
+    powers = [0] if any("." in number for number, _ in numbered) else [9, 6, 3]
     unit = next((unit for p in powers if Decimal("0.001") < spacing * (unit := Decimal(10) ** -p) < 1), None)
     if unit is None:
-        raise VideoError(f"{folder}: the numbers in the names of the images are not times; {instruction}")
-    return [(float((stamp - start) * unit), path) for stamp, path in stamped]
+        raise VideoError(
+            f"{folder}: the numbers in the names of the images are not times; {_NAMING}, or state their frame rate"
+        )
+    return [float((stamp - stamps[0]) * unit) for stamp in stamps]

@@ -17,14 +17,13 @@ MAX_FAILED_READS = 30  # in a row, after which the camera counts as lost
 MAX_QUEUED_FRAMES = 60  # a consumer that falls behind further loses the newest frames
 
 
-def open_camera(camera: int | str, *, width: int = 640, height: int = 480) -> Iterator[Frame]:
+def open_camera(camera: int, *, width: int = 640, height: int = 480) -> Iterator[Frame]:
     """Open a camera and return an iterator over its frames, with their capture times in seconds from the first frame.
 
     A thread of its own captures the frames, so that their times stay accurate when the consumer is slow.
 
     Args:
-        camera: number of the camera, from 0, or another source that `cv2.VideoCapture` opens, such as the address of a
-            network camera.
+        camera: number of the camera, from 0.
         width: width of the frames in pixels, if the camera supports it.
         height: height of the frames in pixels, if the camera supports it.
 
@@ -32,18 +31,29 @@ def open_camera(camera: int | str, *, width: int = 640, height: int = 480) -> It
         UsageError: there is no such camera, or another program uses it.
         VideoError: during iteration, if the camera delivers no more frames.
     """
+    if camera < 0:
+        raise UsageError(f"a camera has a number from 0, not {camera}")
     capture = cv2.VideoCapture(camera)
     if not capture.isOpened():
         raise UsageError(f"cannot open camera {camera}: check that it is plugged in and that no other program uses it")
     capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
-    return _captured(capture, camera)
+    return captured(_frames_of(capture), f"camera {camera} delivers no more frames: plug it in again")
 
 
-def _captured(capture: cv2.VideoCapture, camera: int | str) -> Iterator[Frame]:
+def captured(frames: Iterator[Frame], ended: str) -> Iterator[Frame]:
+    """Receive the frames of a live source in a thread of its own, from the first call of `next` on.
+
+    Args:
+        frames: the live source, which is closed at the end.
+        ended: message for the end of the source.
+
+    Raises:
+        VideoError: during iteration, if the source ends.
+    """
     queue: SimpleQueue[Frame] = SimpleQueue()
     stop = Event()
-    thread = Thread(target=_capture, args=(capture, queue, stop), daemon=True, name="facepulse-camera")
+    thread = Thread(target=_receive, args=(frames, queue, stop), daemon=True, name="facepulse-camera")
     thread.start()
     try:
         while thread.is_alive() or not queue.empty():
@@ -54,17 +64,28 @@ def _captured(capture: cv2.VideoCapture, camera: int | str) -> Iterator[Frame]:
     finally:
         stop.set()
         thread.join()
-        capture.release()
-    raise VideoError(f"camera {camera} delivers no more frames: plug it in again")
+    raise VideoError(ended)
 
 
-def _capture(capture: cv2.VideoCapture, queue: SimpleQueue[Frame], stop: Event) -> None:
+def _receive(frames: Iterator[Frame], queue: SimpleQueue[Frame], stop: Event) -> None:
+    for frame in frames:
+        if stop.is_set():
+            break
+        if queue.qsize() < MAX_QUEUED_FRAMES:
+            queue.put(frame)
+    frames.close()  # type: ignore[attr-defined]
+
+
+def _frames_of(capture: cv2.VideoCapture) -> Iterator[Frame]:
     start_s: float | None = None
     failed = 0
-    while failed < MAX_FAILED_READS and not stop.is_set():
-        has_frame, image = capture.read()
-        now_s = time.monotonic()
-        failed = 0 if has_frame else failed + 1
-        if has_frame and queue.qsize() < MAX_QUEUED_FRAMES:
-            start_s = now_s if start_s is None else start_s
-            queue.put(Frame(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), now_s - start_s))
+    try:
+        while failed < MAX_FAILED_READS:
+            has_frame, image = capture.read()
+            now_s = time.monotonic()
+            failed = 0 if has_frame else failed + 1
+            if has_frame:
+                start_s = now_s if start_s is None else start_s
+                yield Frame(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), now_s - start_s)
+    finally:
+        capture.release()
