@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import reprlib
-from math import isfinite, nan
+from collections.abc import Iterable
+from math import inf, nan
 
 import numpy as np
 import numpy.typing as npt
@@ -11,21 +11,54 @@ import numpy.typing as npt
 from facepulse._types import Floats
 from facepulse.errors import UsageError
 
+MAXIMUM_FPS = 4000.0  # above it, detrending with the cut-off of a heart exceeds the precision of float64
 
-def as_positive(value: object, name: str) -> float:
+
+def shown(value: object) -> str:
+    """Text of an argument in an error message, on one line and cut to 40 characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def as_positive(value: object, name: str, highest: float = inf) -> float:
     """Convert a number, or an array of no dimension, to a float.
 
     Raises:
-        UsageError: the value is not a number, or not finite and above zero.
+        UsageError: the value is not a number, not finite, or not above zero and up to `highest`.
     """
     try:
         single = np.ndim(value) == 0 and not isinstance(value, str | bytes | bool | np.bool_)  # type: ignore[arg-type]
         number = float(value) if single else nan  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         number = nan
-    if isfinite(number) and number > 0:
+    if 0 < number <= highest and number < inf:
         return number
-    raise UsageError(f"{name} must be a number above zero, not {' '.join(reprlib.repr(value).split())}")
+    limit = f" and at most {highest:g}" if highest < inf else ""
+    raise UsageError(f"{name} must be a number above zero{limit}, not {shown(value)}")
+
+
+def as_fps(fps: object) -> float:
+    """Convert a sampling rate in Hz to a float.
+
+    Raises:
+        UsageError: the rate is not a number above zero and at most 4000.
+    """
+    return as_positive(fps, "fps", MAXIMUM_FPS)
+
+
+def as_list(values: Iterable[npt.ArrayLike], name: str, shape: str, dimensions: int) -> list[Floats]:
+    """Convert one array for each segment of a recording to float64, each as `as_array` does.
+
+    Raises:
+        UsageError: not a list of such arrays, or an empty one.
+    """
+    try:
+        arrays = list(values)
+    except TypeError:
+        arrays = []
+    if not arrays:
+        raise UsageError(f"{name} must be a list of arrays {shape}, one for each segment, not {shown(values)}")
+    return [as_array(each, f"each of {name}", shape, dimensions) for each in arrays]
 
 
 def as_array(values: npt.ArrayLike, name: str, shape: str, *dimensions: int) -> Floats:
@@ -42,8 +75,8 @@ def as_array(values: npt.ArrayLike, name: str, shape: str, *dimensions: int) -> 
     """
     try:
         given = np.asarray(values)
-        array = None if np.iscomplexobj(given) else np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError):  # text, rows of different lengths, a tensor of another device
+        array = None if given.dtype.kind in "cmM" else np.asarray(given, dtype=np.float64)  # complex numbers, dates
+    except (TypeError, ValueError, RuntimeError):  # text, rows of different lengths, a tensor with gradients
         array = None
     if array is None:
         raise UsageError(f"{name} must be an array {shape} of real numbers; this {type(values).__name__} is not")

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from facepulse._types import Floats
 from facepulse.errors import UsageError
-from facepulse.rppg.arguments import as_positive, as_waveform
+from facepulse.rppg.arguments import as_fps, as_positive, as_waveform
 from facepulse.rppg.spectrum import MINIMUM_SAMPLES, bandpass, detrend
 
 CLOCK_HZ = 240.0  # beats are placed on a clock at least this fine, and between its samples by a parabola
@@ -56,7 +56,7 @@ def find_beats(waveform: npt.ArrayLike, fps: float, bpm: float) -> Beats | None:
     """
     from scipy.signal import resample_poly
 
-    samples, fps, rate_hz = as_waveform(waveform), as_positive(fps, "fps"), as_positive(bpm, "bpm") / 60
+    samples, fps, rate_hz = as_waveform(waveform), as_fps(fps), as_positive(bpm, "bpm") / 60
     if rate_hz >= fps / 2:
         raise UsageError(f"bpm must be below {30 * fps:g} at {fps:g} fps, two samples a beat, not {bpm:g}")
     if len(samples) < max(MINIMUM_SAMPLES, 4 * fps / rate_hz):

@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from facepulse._types import Floats
 from facepulse.errors import TooShortError, UsageError
-from facepulse.rppg.arguments import as_array, as_positive
+from facepulse.rppg.arguments import as_array, as_fps
 from facepulse.rppg.spectrum import bandpass, detrend
 
 WINDOW_S = 1.6  # of CHROM and POS: covers a beat at 40 bpm, and is short relative to changes of light and pose
@@ -71,7 +71,7 @@ def ica(rgb: npt.ArrayLike, fps: float) -> Floats:
     hz = np.fft.rfftfreq(len(channels), 1 / fps)
     power = np.abs(np.fft.rfft(sources * np.hanning(len(channels)), axis=1)) ** 2
     in_band = power[:, (hz >= PULSE_BAND_HZ[0]) & (hz <= PULSE_BAND_HZ[1])]
-    peakedness = in_band.max(axis=1) / np.maximum(power.sum(axis=1), ROUNDING)
+    peakedness = in_band.max(axis=1, initial=0.0) / np.maximum(power.sum(axis=1), ROUNDING)
     chosen = sources[int(np.argmax(peakedness))]
     return _centred(-chosen if chosen @ standard[:, 1] > 0 else chosen)
 
@@ -214,7 +214,9 @@ def _checked(rgb: npt.ArrayLike, fps: float) -> Floats:
     if channels.shape[1] != 3:
         hint = ": transpose it" if len(channels) == 3 else ""
         raise UsageError(f"rgb must be (T, 3), not of shape {channels.shape}{hint}")
-    needed = _window_length(as_positive(fps, "fps"))
+    if as_fps(fps) <= 2 * PULSE_BAND_HZ[0]:
+        raise UsageError(f"fps must be above {2 * PULSE_BAND_HZ[0]:.2f}, two samples a beat at 40 bpm, not {fps:g}")
+    needed = _window_length(fps)
     if len(channels) < needed:
         raise TooShortError(f"rgb must last {WINDOW_S} s ({needed} rows at {fps:g} fps), got {len(channels)}")
     # Relative changes are the input of every method, and a trace without its level has none.

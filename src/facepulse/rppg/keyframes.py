@@ -33,9 +33,12 @@ def key_frame_period(key_times: Sequence[float]) -> float | None:
     Raises:
         UsageError: the times are not finite and ascending.
     """
-    if len(key_times) < SUSPECT_PERIODS + 1:
+    if np.size(key_times) == 0:
         return None
-    period = float(np.median(np.diff(as_times(key_times, "key_times"))))
+    intervals = np.diff(as_times(key_times, "key_times"))
+    if len(intervals) < SUSPECT_PERIODS:
+        return None
+    period = float(np.median(intervals))
     return period if 0 < period <= LONGEST_PERIOD_S else None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from facepulse.errors import UsageError
-from facepulse.rppg.arguments import as_positive
+from facepulse.rppg.arguments import as_positive, shown
 
 Estimator = Literal["periodogram", "welch", "harmonic"]
 
@@ -16,6 +16,9 @@ Estimator = Literal["periodogram", "welch", "harmonic"]
 @dataclass(frozen=True)
 class Protocol:
     """Named choice of filter, spectrum and search range, from waveform to bpm and SNR.
+
+    `paper` and both `toolbox` protocols detrend by λ = 100 at any sampling rate, as their sources do: above about 60 Hz
+    that removes the fundamental of a pulse. Resample a fast reference to the frame rate before reading it.
 
     Attributes:
         name: key in `PROTOCOLS`.
@@ -88,4 +91,4 @@ def find_protocol(protocol: Protocol | str) -> Protocol:
         return protocol
     if isinstance(protocol, str) and protocol in PROTOCOLS:
         return PROTOCOLS[protocol]
-    raise UsageError(f"no protocol is called {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    raise UsageError(f"no protocol is called {shown(protocol)}: choose one of {', '.join(PROTOCOLS)}")

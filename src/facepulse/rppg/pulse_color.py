@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from facepulse._types import Floats
 from facepulse.errors import UsageError
-from facepulse.rppg.arguments import as_array, as_positive
+from facepulse.rppg.arguments import as_fps, as_list
 from facepulse.rppg.classical import PULSE_SIGNATURE
 from facepulse.rppg.protocols import Protocol, find_protocol
 from facepulse.rppg.regions import RateEstimate
@@ -91,10 +91,10 @@ def with_color_test(
     """
     if not isinstance(estimate, RateEstimate):
         raise UsageError(f"estimate must be a RateEstimate as from estimate_rate, not {type(estimate).__name__}")
-    traces = [as_array(each, "a segment", "(T, K, 3)", 3) for each in segments]
-    if not traces or any(each.shape[1] < 2 or each.shape[2] != 3 for each in traces):
-        raise UsageError("segments must be a list of one or more arrays (T, K, 3), each of at least two regions")
-    found = pulse_color(traces, as_positive(fps, "fps"), estimate.bpm, find_protocol(protocol))
+    traces = as_list(segments, "segments", "(T, K, 3)", 3)
+    if any(each.shape[1] < 2 or each.shape[2] != 3 for each in traces):
+        raise UsageError("each of segments must have the RGB of at least two regions, (T, K, 3)")
+    found = pulse_color(traces, as_fps(fps), estimate.bpm, find_protocol(protocol))
     return estimate if found is None else replace(estimate, color=found.log_odds)
 
 

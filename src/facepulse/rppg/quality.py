@@ -61,10 +61,12 @@ def calibrated_quality(
         0..1.
 
     Raises:
-        UsageError: `estimate` is not a `RateEstimate`.
+        UsageError: `estimate` is not a `RateEstimate`, or `model` not a `QualityModel`.
     """
     if not isinstance(estimate, RateEstimate):
         raise UsageError(f"estimate must be a RateEstimate as from estimate_rate, not {type(estimate).__name__}")
+    if not isinstance(model, QualityModel):
+        raise UsageError(f"model must be a QualityModel, not {type(model).__name__}")
     if estimate.coherence <= 0.0:
         return 0.0
     log_odds = quality_log_odds(estimate, model) - (KEY_FRAME_PENALTY if key_frame_rhythm else 0.0)

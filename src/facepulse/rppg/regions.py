@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from facepulse._types import Floats
 from facepulse.errors import UsageError
-from facepulse.rppg.arguments import as_array, as_positive
+from facepulse.rppg.arguments import as_fps, as_list
 from facepulse.rppg.protocols import Protocol, find_protocol
 from facepulse.rppg.spectrum import peak_bpm, spectrum, unit_variance
 
@@ -150,10 +150,10 @@ def estimate_rate(
         UsageError: the waveforms are not finite arrays of these shapes, fps is not above zero, or no protocol has this
             name.
     """
-    protocol, fps = find_protocol(protocol), as_positive(fps, "fps")
-    waveforms = [as_array(each, "a segment", "(K, T)", 2) for each in segments]
-    if not waveforms or min(len(each) for each in waveforms) < 2:
-        raise UsageError("segments must be a list of one or more arrays (K, T), each of at least two regions")
+    protocol, fps = find_protocol(protocol), as_fps(fps)
+    waveforms = as_list(segments, "segments", "(K, T)", 2)
+    if min(len(each) for each in waveforms) < 2:
+        raise UsageError("each of segments must have the waveforms of at least two regions")
     seconds = max(each.shape[1] for each in waveforms) / fps
     spectra = RegionSpectra.of_segments(waveforms, _checked_networks(networks, waveforms), fps, protocol)
     hz = spectra.hz
@@ -179,10 +179,9 @@ def _checked_networks(networks: Sequence[npt.ArrayLike] | None, segments: Sequen
     """Check that there is one waveform of the network a segment, as long as the segment."""
     if networks is None:
         return None
-    waveforms = [as_array(each, "a network's waveform", "(T,)", 1) for each in networks]
-    lengths, expected = [len(each) for each in waveforms], [each.shape[1] for each in segments]
-    if lengths != expected:
-        raise UsageError(f"networks must be as long as the segments, {expected} samples, not {lengths}")
+    waveforms = as_list(networks, "networks", "(T,)", 1)
+    if [len(each) for each in waveforms] != [each.shape[1] for each in segments]:
+        raise UsageError("networks must have one waveform for each segment, of the same number of samples")
     return waveforms
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from facepulse._types import Floats
 from facepulse.errors import TooShortError, UsageError
-from facepulse.rppg.arguments import as_array, as_positive, as_waveform
+from facepulse.rppg.arguments import as_array, as_fps, as_positive, as_waveform
 from facepulse.rppg.protocols import Protocol, find_protocol
 
 # scipy is imported inside the functions that use it: loading it takes half a second, and `import facepulse` needs none.
@@ -15,6 +15,7 @@ from facepulse.rppg.protocols import Protocol, find_protocol
 MINIMUM_SAMPLES = 9  # rPPG-Toolbox keeps windows down to this length; below it no band of a pulse can be resolved
 SNR_LIMIT_DB = 40.0
 PADDING = 8  # least number of points per resolution cell, so that a parabola through three of them finds the peak
+MAXIMUM_REGULARIZATION = 2e7  # λ² exceeds the precision of float64 beyond it
 FLAT = 1e-10  # range over level below which a waveform is rounding error, whose spectrum would still have a peak
 
 
@@ -44,12 +45,12 @@ def detrend(x: npt.ArrayLike, regularization: float = 100.0) -> Floats:
         Float64 array of the shape of `x`. Fewer than three samples have no second difference and give zeros.
 
     Raises:
-        UsageError: `x` is not (T,) or (T, k), empty or not finite, or λ is not above zero.
+        UsageError: `x` is not (T,) or (T, k), empty or not finite, or λ is not above zero and at most 2e7.
     """
     from scipy.linalg import solveh_banded
 
     samples = _columns(x)
-    regularization = as_positive(regularization, "regularization")
+    regularization = as_positive(regularization, "regularization", MAXIMUM_REGULARIZATION)
     length = len(samples)
     if length < 3:
         return np.zeros_like(samples)
@@ -86,7 +87,7 @@ def bandpass(x: npt.ArrayLike, fps: float, low_hz: float, high_hz: float, order:
     from scipy.signal import butter, filtfilt
 
     samples = _columns(x)
-    nyquist_hz = as_positive(fps, "fps") / 2
+    nyquist_hz = as_fps(fps) / 2
     low_hz, high_hz = as_positive(low_hz, "low_hz"), min(as_positive(high_hz, "high_hz"), 0.99 * nyquist_hz)
     if as_positive(order, "order") != int(order):
         raise UsageError(f"order must be a whole number, not {order:g}")
@@ -151,7 +152,7 @@ def spectrum(waveform: npt.ArrayLike, fps: float, protocol: Protocol | str = "fa
         UsageError: the waveform is not a finite array (T,), fps is not above zero or too low for the band, or no
             protocol has this name.
     """
-    protocol, fps = find_protocol(protocol), as_positive(fps, "fps")
+    protocol, fps = find_protocol(protocol), as_fps(fps)
     if protocol.estimator == "harmonic":
         signal = _detrended(waveform, fps, protocol)
         return _periodogram(signal * np.hanning(len(signal)), fps, PADDING)
@@ -205,7 +206,9 @@ def peak_bpm(hz: Floats, power: Floats, protocol: Protocol) -> float:
         raise UsageError(f"fps is too low for {low_bpm:g}-{high_bpm:g} bpm: the spectrum ends at {60 * hz[-1]:g} bpm")
     inside = np.flatnonzero((60 * hz >= low_bpm) & (60 * hz <= high_bpm))
     if inside.size == 0:
-        raise TooShortError(f"the waveform is too short to resolve {low_bpm:g}-{high_bpm:g} bpm: give a longer one")
+        raise TooShortError(
+            f"no frequency lies within {low_bpm:g}-{high_bpm:g} bpm: give a longer waveform or fewer fps"
+        )
     if protocol.estimator != "harmonic":
         return float(60 * hz[inside[np.argmax(power[inside])]])
 
@@ -249,7 +252,7 @@ def snr_db(waveform: npt.ArrayLike, fps: float, reference_bpm: float, protocol: 
         UsageError: the waveform is not a finite array (T,), fps or reference_bpm is not above zero, fps is too low for
             the band, or no protocol has this name.
     """
-    protocol, fps = find_protocol(protocol), as_positive(fps, "fps")
+    protocol, fps = find_protocol(protocol), as_fps(fps)
     reference_bpm = as_positive(reference_bpm, "reference_bpm")
     harmonic = protocol.estimator == "harmonic"
     if harmonic:
@@ -282,7 +285,7 @@ def _columns(x: npt.ArrayLike) -> Floats:
 
 def _detrended(waveform: npt.ArrayLike, fps: float, protocol: Protocol) -> Floats:
     """Check and detrend a waveform; exact zeros if it is constant up to rounding."""
-    samples, fps = as_waveform(waveform), as_positive(fps, "fps")
+    samples, fps = as_waveform(waveform), as_fps(fps)
     if len(samples) < MINIMUM_SAMPLES:
         raise TooShortError(f"the waveform has {len(samples)} samples, too few to measure: give several seconds")
     if np.ptp(samples) <= FLAT * np.abs(samples).max():
