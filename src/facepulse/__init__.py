@@ -5,6 +5,7 @@
 >>> m.bpm, m.quality
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from facepulse.errors import FacepulseError, NoFaceError, TooShortError, UsageError, VideoError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from facepulse.inference.weights import load_model
 
 __version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent unless the application configures logging
 
 __all__ = [
     "FacepulseError",

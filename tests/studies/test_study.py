@@ -54,14 +54,15 @@ def run(out: Path, names: list[str], *, optimiser: dict[str, float] | None = Non
     for name in ("PURE", "mmpd"):
         (out / "data" / name).mkdir(parents=True, exist_ok=True)
     recipe = settings_from({**RECIPE, "optimiser": {**RECIPE["optimiser"], **(optimiser or {})}}, "a test")
-    arguments = {"report": lambda line: None, **arguments}
     return list(study(Workspace(out / "data", out), names, recipe=recipe, jobs=1, **arguments))
 
 
 @pytest.mark.slow
-def test_table_is_filled_and_a_second_run_reuses_its_trainings(prepared: Path) -> None:
-    reports: list[str] = []
-    [table] = run(prepared, ["ablation-tsm"], seeds=2, report=reports.append)
+def test_table_is_filled_and_a_second_run_reuses_its_trainings(
+    prepared: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="facepulse.studies")
+    [table] = run(prepared, ["ablation-tsm"], seeds=2)
 
     assert [row.experiment.label for row in table.rows] == ["with shift", "without shift"]
     assert [len(row.seed_maes) for row in table.rows] == [2, 2]
@@ -74,7 +75,7 @@ def test_table_is_filled_and_a_second_run_reuses_its_trainings(prepared: Path) -
     assert (second.recordings, second.people) == (8, 4)
     assert [row.mae for row in second.published] == ["about 8.5"]
     assert [row.mae for row in table.rows[0].published] == [7.58]
-    assert any("physfsunet-shift-false-on-pure/seed1: MAE" in line and "min left" in line for line in reports)
+    assert any("physfsunet-shift-false-on-pure/seed1: MAE" in line and "min left" in line for line in caplog.messages)
 
     paths = table.write(prepared)
     assert [path.name for path in paths] == ["ablation-tsm.md", "ablation-tsm.html", "ablation-tsm.csv"]
@@ -94,12 +95,12 @@ def test_table_is_filled_and_a_second_run_reuses_its_trainings(prepared: Path) -
 
 
 @pytest.mark.slow
-def test_tables_share_their_trainings(prepared: Path) -> None:
-    reports: list[str] = []
-    fusion, attention = run(prepared, ["ablation-fusion", "ablation-attention"], seeds=1, report=reports.append)
+def test_tables_share_their_trainings(prepared: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="facepulse.studies")
+    fusion, attention = run(prepared, ["ablation-fusion", "ablation-attention"], seeds=1)
 
     assert fusion.rows[0].mae == attention.rows[0].mae
-    trained = [line for line in reports if "MAE" in line]
+    trained = [line for line in caplog.messages if "MAE" in line]
     assert len(trained) == 4  # fusion, raw, differences, no attention
 
 

@@ -56,11 +56,11 @@ def stopped_after(steps: int) -> Any:
 
 
 @pytest.mark.slow
-def test_run_converges_and_its_folder_is_complete(tmp_path: Path, data: Path) -> None:
-    messages: list[str] = []
+def test_run_converges_and_its_folder_is_complete(tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="facepulse")
     run = settings(tmp_path / "run", data, optimiser={"epochs": 4}, loss={"name": "negative-pearson"})
 
-    trained = train(run, report=messages.append)
+    trained = train(run)
 
     lines = [json.loads(line) for line in (trained.folder / "metrics.jsonl").read_text().splitlines()]
     steps, epochs = [line for line in lines if "loss" in line], [line for line in lines if "epoch_loss" in line]
@@ -69,7 +69,8 @@ def test_run_converges_and_its_folder_is_complete(tmp_path: Path, data: Path) ->
     assert trained.mae_bpm < 1.0
     assert [line["epoch"] for line in epochs] == [1, 2, 3, 4]
     assert trained.mae_bpm == min(line["validation_mae_bpm"] for line in epochs)
-    assert len(messages) == 4
+    assert [record.name for record in caplog.records] == ["facepulse.training.loop"] * 4
+    assert caplog.messages[-1].startswith("epoch 4 of 4: loss ")
 
     card = read_card(trained.weights)
     assert card.network == "physfsunet"

@@ -232,4 +232,4 @@ def test_thousand_invalid_messages_do_not_disturb_another_client(serve, painted)
 def test_port_in_use_is_named(serve) -> None:
     taken = serve().port
     with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{taken}: close another facepulse live"):
-        server.serve(stream, host="127.0.0.1", port=taken, open_browser=False, report=print)
+        server.serve(stream, host="127.0.0.1", port=taken, open_browser=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ from io import TextIOWrapper
 from cyclopts import App, CycloptsError
 
 import facepulse
-from facepulse.cli.console import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, print_error
+from facepulse.cli.console import EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, log_to_console
 from facepulse.cli.demo import demo
 from facepulse.cli.evaluate import evaluate
 from facepulse.cli.export import export
@@ -23,6 +24,8 @@ from facepulse.cli.simulate import simulate
 from facepulse.cli.study import study
 from facepulse.cli.train import train
 from facepulse.errors import FacepulseError
+
+logger = logging.getLogger(__name__)
 
 app = App(
     name="facepulse",
@@ -49,26 +52,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")  # a terminal without λ must not stop a measurement
     # SIGTERM ends a process with the same clean-up as an interruption.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
+    with log_to_console():
+        sys.exit(_exit_code(arguments))
+
+
+def _exit_code(arguments: Sequence[str] | None) -> int:
+    """Run a command, log its error in one line, and return the exit code."""
     try:
-        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        code: int = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
+        return code
     except CycloptsError as error:
-        print_error(f"{error} See facepulse --help")
-        code = EXIT_USAGE
+        logger.error(f"{error} See facepulse --help")
+        return EXIT_USAGE
     except FacepulseError as error:
-        print_error(str(error))
-        code = error.exit_code
+        logger.error(str(error))
+        return error.exit_code
     except KeyboardInterrupt:
-        print_error("interrupted")
-        code = EXIT_INTERRUPTED
+        logger.error("interrupted")
+        return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of the output has closed it
         _discard_output()
-        code = 0
+        return 0
     except OSError as error:
-        print_error(f"cannot write the output ({error.strerror}): free some space or write elsewhere")
+        logger.error(f"cannot write the output ({error.strerror}): free some space or write elsewhere")
         _discard_output()
-        code = EXIT_USAGE
-    sys.exit(code)
+        return EXIT_USAGE
 
 
 def _discard_output() -> None:

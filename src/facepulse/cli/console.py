@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import facepulse
 from facepulse.measurement import printable
 from facepulse.pipeline.extract import Progress
 
@@ -18,14 +20,44 @@ EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 
-def report(line: str) -> None:
-    """Print one line about long work to standard output, without delay if that is a file."""
-    print(printable(line), flush=True)
+class ConsoleHandler(logging.Handler):
+    """Prints one line per record: problems to standard error, progress to standard output without delay."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record; an error of the stream is raised, because the commands handle it."""
+        text = printable(record.getMessage())
+        if record.levelno >= logging.WARNING:
+            print(f"facepulse: {' '.join(text.split())}", file=sys.stderr)
+        else:
+            print(text, flush=True)
 
 
-def print_error(message: str) -> None:
-    """Print one line about an error to standard error."""
-    print(f"facepulse: {' '.join(printable(message).split())}", file=sys.stderr)
+@contextmanager
+def log_to_console() -> Iterator[None]:
+    """Print what the package logs while the block runs."""
+    logger, handler = logging.getLogger(facepulse.__name__), ConsoleHandler()
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # a package that configures the root logger would print the lines a second time
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+
+
+@contextmanager
+def problems_only(name: str) -> Iterator[None]:
+    """Print no progress of a part of the package, given by the name of its logger, while the block runs."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -12,9 +13,11 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from facepulse._files import check_folder
-from facepulse.cli.console import EXIT_UNREADABLE, print_error, progress_bar
+from facepulse.cli.console import EXIT_UNREADABLE, progress_bar
 from facepulse.errors import UsageError
 from facepulse.measurement import printable
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -71,7 +74,7 @@ def evaluate(
     for path in write_report(evaluation, out):
         print(f"  wrote {path}")
     for failure in evaluation.failed:
-        print_error(failure.reason)
+        logger.error(failure.reason)
     return EXIT_UNREADABLE if evaluation.failed else 0
 
 

@@ -11,7 +11,6 @@ from cyclopts.validators import Number
 
 import facepulse
 from facepulse._optional import require_extra
-from facepulse.cli.console import report
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD
 
@@ -48,5 +47,5 @@ def live(
         require_extra("web", ["fastapi", "uvicorn", "websockets"], "the live page")
         from facepulse.web.server import serve
 
-        serve(read, host=host, port=port, open_browser=browser, report=report)
+        serve(read, host=host, port=port, open_browser=browser)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from dataclasses import dataclass, field
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Self
 
 from facepulse._files import atomic_write, check_folder, check_writable
-from facepulse.cli.console import EXIT_WITHHELD, print_error
+from facepulse.cli.console import EXIT_WITHHELD
 from facepulse.errors import FacepulseError, UsageError
 from facepulse.measurement import Measurement, printable
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -60,7 +63,7 @@ class MeasureOutput:
 
     def write_failure(self, video: str, error: FacepulseError) -> int:
         """Report a video that could not be measured, and return the exit code."""
-        print_error(str(error))
+        logger.error(str(error))
         failure = {"source": printable(video), "error": printable(str(error)), "exit_code": error.exit_code}
         self._lines.append(json.dumps(failure, ensure_ascii=False))
         return error.exit_code
@@ -74,7 +77,7 @@ class MeasureOutput:
                 self._summarise("  to measure every face: --faces all")
             self._lines.append(result.to_json(waveform=self.waveform))
             if result.bpm is None:
-                print_error(f"{video}: {result.warnings[0]}")
+                logger.error(f"{video}: {result.warnings[0]}")
                 code = max(code, EXIT_WITHHELD)
             name = self._distinct_name(video, result.face if len(results) > 1 else None)
             code = max(code, self._write_files(result, name))
@@ -85,7 +88,7 @@ class MeasureOutput:
             written = [*result.to_csv(self.csv, name)] if self.csv is not None else []
             written += [result.plot(self.plot / f"{name}.png")] if self.plot is not None else []
         except UsageError as error:  # the other videos are measured nevertheless
-            print_error(str(error))
+            logger.error(str(error))
             return error.exit_code
         for path in written:
             self._summarise(f"  wrote {path}")

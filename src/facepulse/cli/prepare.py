@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from facepulse.cli.console import EXIT_UNREADABLE, print_error, progress_bar
+from facepulse.cli.console import EXIT_UNREADABLE, progress_bar
 from facepulse.errors import UsageError
 from facepulse.faces.detectors import DetectorName
-from facepulse.measurement import printable
+
+logger = logging.getLogger(__name__)
 
 
 def prepare(
@@ -69,9 +71,9 @@ def prepare(
         )
     for outcome in summary.recordings:
         if outcome.result == "failed":
-            print_error(f"{outcome.recording} failed: {outcome.notes}")
+            logger.error(f"{outcome.recording} failed: {outcome.notes}")
         elif outcome.notes:
-            print(printable(f"note      {outcome.recording}: {outcome.notes}"))
+            logger.info(f"note      {outcome.recording}: {outcome.notes}")
     print(
         f"prepared  {summary.newly_prepared}, {summary.already_prepared} already present, {len(summary.failed)} failed"
     )

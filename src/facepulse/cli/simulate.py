@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,8 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from facepulse.cli.console import progress_bar
+
+logger = logging.getLogger(__name__)
 
 
 def simulate(
@@ -46,7 +49,7 @@ def simulate(
 
     size = LAYOUTS[layout].expected_bytes(seconds)
     if size is not None:
-        print(f"size      about {recordings * size / 1e9:.1f} GB in the layout {layout}", flush=True)
+        logger.info(f"size      about {recordings * size / 1e9:.1f} GB in the layout {layout}")
     with progress_bar("simulating", "recordings") as progress:
         summary = generate(
             out,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,10 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from facepulse._files import check_folder
-from facepulse.cli.console import EXIT_UNREADABLE, print_error, report
+from facepulse.cli.console import EXIT_UNREADABLE, problems_only
 from facepulse.measurement import printable
+
+logger = logging.getLogger(__name__)
 
 
 def study(
@@ -57,11 +60,12 @@ def study(
     check_folder(out)
     workspace, chosen = Workspace(data, out), names.split(",")
     code = 0
-    for result in run(workspace, chosen, recipe=settings, seeds=seeds, networks=networks, jobs=jobs, report=report):
-        print(printable(result.to_markdown()))
-        for path in result.write(out):
-            print(f"  wrote {path}")
-        for failure in result.failures:
-            print_error(failure)
-            code = EXIT_UNREADABLE
+    with problems_only("facepulse.training"):  # a line per training is enough
+        for result in run(workspace, chosen, recipe=settings, seeds=seeds, networks=networks, jobs=jobs):
+            print(printable(result.to_markdown()))
+            for path in result.write(out):
+                print(f"  wrote {path}")
+            for failure in result.failures:
+                logger.error(failure)
+                code = EXIT_UNREADABLE
     return code

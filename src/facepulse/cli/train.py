@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from facepulse.cli.console import progress_bar, report
+from facepulse.cli.console import progress_bar
 
 
 def train(
@@ -39,7 +39,7 @@ def train(
 
     chosen = read_settings(config, settings)
     with progress_bar(f"training {chosen.network.name}", "steps") as progress:
-        trained = run(chosen, progress=progress, report=report)
+        trained = run(chosen, progress=progress)
     if trained.already:
         print(f"already trained: {trained.folder}")
     score = "" if trained.mae_bpm is None else f", validation MAE {trained.mae_bpm:.2f} bpm in epoch {trained.epoch}"

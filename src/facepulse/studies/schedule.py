@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,17 +19,18 @@ from facepulse.studies.trials import TrialResult, run_trial
 from facepulse.studies.workspace import Workspace
 from facepulse.training.settings import Settings
 
-Report = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
-def prepare_datasets(datasets: Iterable[str], workspace: Workspace, recipe: Settings, report: Report) -> None:
+def prepare_datasets(datasets: Iterable[str], workspace: Workspace, recipe: Settings) -> None:
     """Prepare the recordings that have not been prepared yet, at the frame size, rate and margin of the recipe.
+
+    Logs one line per dataset and per recording that could not be prepared.
 
     Args:
         datasets: keys of `facepulse.datasets.DATASETS`.
         workspace: folders of the study.
         recipe: settings of every training.
-        report: called with one line per dataset and per recording that could not be prepared.
 
     Raises:
         UsageError: a dataset is missing.
@@ -39,24 +41,23 @@ def prepare_datasets(datasets: Iterable[str], workspace: Workspace, recipe: Sett
         began = time.monotonic()
         summary = prepare(dataset, workspace.dataset_root(dataset), workspace.cache, settings=settings)
         for outcome in summary.failed:
-            report(f"left out  {dataset} {outcome.recording}: {outcome.notes}")
-        report(
+            logger.info(f"left out  {dataset} {outcome.recording}: {outcome.notes}")
+        logger.info(
             f"prepared  {dataset}: {summary.newly_prepared}, {summary.already_prepared} were there already, "
             f"{len(summary.failed)} failed, {time.monotonic() - began:.0f} s"
         )
 
 
-def run_trials(
-    trials: Sequence[Trial], workspace: Workspace, recipe: Settings, jobs: int | None, report: Report
-) -> list[TrialResult]:
+def run_trials(trials: Sequence[Trial], workspace: Workspace, recipe: Settings, jobs: int | None) -> list[TrialResult]:
     """Run trials in parallel processes, each training and each test once.
+
+    Logs one line per result, with an estimate of the remaining time.
 
     Args:
         trials: trials of one or several tables, which may share trainings and tests.
         workspace: folders of the study.
         recipe: settings of every training.
         jobs: trials at a time; by default one on a GPU, otherwise as many as cores.
-        report: called with one line per result, with an estimate of the remaining time.
 
     Returns:
         The results in the order of the trials.
@@ -79,7 +80,7 @@ def run_trials(
             minutes = (time.monotonic() - began) / number * (len(groups) - number) / 60
             for result in group:
                 results[_identity(result.trial)] = result
-                report(f"{number:3} of {len(groups)}  {_summary(result)}; about {minutes:.0f} min left")
+                logger.info(f"{number:3} of {len(groups)}  {_summary(result)}; about {minutes:.0f} min left")
     return [replace(results[_identity(trial)], trial=trial) for trial in trials]
 
 

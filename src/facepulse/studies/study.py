@@ -17,7 +17,7 @@ from facepulse.studies.attention_figure import AttentionFigure
 from facepulse.studies.cost import costs
 from facepulse.studies.cost_table import CostTable
 from facepulse.studies.plan import ALL_MMPD, PURE, STUDIES, Experiment, Study, Trial, trials_of
-from facepulse.studies.schedule import Report, prepare_datasets, run_trials
+from facepulse.studies.schedule import prepare_datasets, run_trials
 from facepulse.studies.table import fill_table
 from facepulse.studies.trials import PROTOCOL, run_trial, stored_result
 from facepulse.studies.workspace import Workspace
@@ -53,9 +53,8 @@ def study(
     seeds: int = 3,
     networks: Sequence[str] = (),
     jobs: int | None = None,
-    report: Report,
 ) -> Iterator[Result]:
-    """Run studies; recordings, trainings and tests of earlier runs are reused.
+    """Run studies; recordings, trainings and tests of earlier runs are reused. Completed steps are logged.
 
     Args:
         workspace: folders of the datasets and of all outputs.
@@ -64,7 +63,6 @@ def study(
         seeds: number of trainings per row.
         networks: networks to keep in the tables, beside the classical methods; all by default.
         jobs: trials at a time; by default one on a GPU, otherwise as many as cores.
-        report: called with one line per completed step.
 
     Yields:
         The results in the order of the names.
@@ -80,9 +78,9 @@ def study(
     with lock_folder(workspace.out):
         datasets = [dataset for table in tables for dataset in table.datasets]
         datasets += [PURE.dataset, ALL_MMPD.dataset] if ATTENTION in names else []
-        prepare_datasets(dict.fromkeys(datasets), workspace, recipe, report)
+        prepare_datasets(dict.fromkeys(datasets), workspace, recipe)
         trials = [trial for table in tables for trial in trials_of(table.experiments, seeds)]
-        results = iter(run_trials(trials, workspace, recipe, jobs, report))
+        results = iter(run_trials(trials, workspace, recipe, jobs))
         filled = {
             table.name: fill_table(
                 table,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 import warnings
@@ -33,7 +34,8 @@ from facepulse.training.state import TrainState
 from facepulse.training.validation import validate
 
 Progress = Callable[[float, float | None], None]
-Report = Callable[[str], None]
+
+logger = logging.getLogger(__name__)
 
 
 class DivergedError(FacepulseError):
@@ -62,16 +64,16 @@ class Trained:
         return self.folder / BEST
 
 
-def train(settings: Settings, *, progress: Progress | None = None, report: Report = lambda line: None) -> Trained:
+def train(settings: Settings, *, progress: Progress | None = None) -> Trained:
     """Train a network, or resume an interrupted run with the same settings.
 
     The weights depend only on settings, data, machine and number of threads: a resumed run gives the same weights as
-    an uninterrupted one. Under `torchrun` every process calls this function, and the first one writes.
+    an uninterrupted one. Under `torchrun` every process calls this function, and the first one writes
+    and logs a line at the end of each epoch.
 
     Args:
         settings: settings of the run; `out` is its folder.
         progress: called with the number of steps done and in total.
-        report: called with a line of text at the end of each epoch.
 
     Raises:
         UsageError: the settings cannot be satisfied, the folder holds another run, or something cannot be written.
@@ -84,9 +86,9 @@ def train(settings: Settings, *, progress: Progress | None = None, report: Repor
     with ExitStack() as stack:
         ranks = stack.enter_context(join_ranks(choose_device(settings.hardware.device)))
         if not ranks.first:
-            return _Run(settings, ranks).train(lambda done, total: None, lambda line: None)
+            return _Run(settings, ranks).train(lambda done, total: None)
         stack.enter_context(lock_folder(Path(settings.out)))
-        return _Run(settings, ranks).train(progress or (lambda done, total: None), report)
+        return _Run(settings, ranks).train(progress or (lambda done, total: None))
 
 
 class _Run:
@@ -116,7 +118,7 @@ class _Run:
             )
         self.loss = make_loss(settings.loss, settings.optimiser.epochs, settings.data.fps)
 
-    def train(self, progress: Progress, report: Report) -> Trained:
+    def train(self, progress: Progress) -> Trained:
         """Run all remaining steps."""
         settings, ranks, folder = self.settings, self.ranks, self.folder
         result, saved = folder.result, folder.check(settings, ranks.size, self.hashes)
@@ -141,7 +143,7 @@ class _Run:
                     seconds = round(time.monotonic() - begun, 4)
                     log.write({"step": state.step, "epoch": epoch, **values, "seconds": seconds})
                 if state.epoch_complete:
-                    self._end_epoch(state, epoch, log, report)
+                    self._end_epoch(state, epoch, log)
                 progress(state.step, total)
                 due = ranks.broadcast(time.monotonic() - saved_at > 60 * settings.hardware.checkpoint_minutes)
                 if state.epoch_complete or due:
@@ -160,7 +162,7 @@ class _Run:
         if self.ranks.first:
             self.folder.write_checkpoint({**state.to_dict(), "ranks": self.ranks.size})
 
-    def _end_epoch(self, state: TrainState, epoch: int, log: Log | None, report: Report) -> None:
+    def _end_epoch(self, state: TrainState, epoch: int, log: Log | None) -> None:
         """Validate, write weights and log the epoch."""
         settings, folder, epochs = self.settings, self.folder, self.settings.optimiser.epochs
         self.ranks.average_statistics(self.network)
@@ -182,7 +184,7 @@ class _Run:
         if validated is not None:
             plots.waveforms(validated.traces, folder.path / "waveforms.png")
         error = "" if mae is None else f", validation MAE {mae:.2f} bpm{' (best so far)' if is_best else ''}"
-        report(f"epoch {epoch} of {epochs}: loss {loss:.4f}{error}")
+        logger.info(f"epoch {epoch} of {epochs}: loss {loss:.4f}{error}")
 
 
 def train_step(

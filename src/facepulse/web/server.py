@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
-import sys
 import time
 import webbrowser
 from collections import deque
@@ -24,6 +24,8 @@ from facepulse.stream import LiveReading
 from facepulse.video.reader import Frame
 from facepulse.web.message import MAX_BYTES, MIN_SIDE, MessageError, parse
 from facepulse.web.session import Session
+
+logger = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 FILES = {
@@ -156,7 +158,7 @@ async def _send(socket: WebSocket, outgoing: asyncio.Queue[dict[str, Any] | Exce
     while True:
         item = await outgoing.get()
         if isinstance(item, Exception):
-            print(f"facepulse: processing failed: {item!r}", file=sys.stderr)
+            logger.error(f"processing failed: {item!r}")
             return BROKEN, "processing failed: reload the page"
         await socket.send_json(item)
 
@@ -203,15 +205,14 @@ def warm_up(read: Read) -> None:
         pass
 
 
-def serve(read: Read, *, host: str, port: int, open_browser: bool, report: Callable[[str], None]) -> None:
-    """Serve until interrupted.
+def serve(read: Read, *, host: str, port: int, open_browser: bool) -> None:
+    """Serve until interrupted; the address of the page is logged.
 
     Args:
         read: function from the frames of a client to readings.
         host: address to listen on; if other computers can reach it, the page requires a token.
         port: port to listen on.
         open_browser: open the page in the browser.
-        report: called with lines for the user.
 
     Raises:
         UsageError: the port is in use, or the address does not belong to this computer.
@@ -239,10 +240,10 @@ def serve(read: Read, *, host: str, port: int, open_browser: bool, report: Calla
     address = f"http://{name}:{socket.getsockname()[1]}/" + (f"?token={token}" if token else "")
 
     def announce() -> None:
-        report(f"the page is at {address} (to stop: Ctrl-C)")
+        logger.info(f"the page is at {address} (to stop: Ctrl-C)")
         if not is_local:
-            report("anyone with this address can send frames to this computer; browsers on other computers allow the")
-            report("camera only on https pages: use a reverse proxy with a certificate")
+            logger.info("anyone with this address can send frames to this computer; browsers on other computers allow")
+            logger.info("the camera only on https pages: use a reverse proxy with a certificate")
         if open_browser:  # in a thread, because some browsers block until they are closed
             Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
