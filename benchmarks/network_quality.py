@@ -33,7 +33,7 @@ import numpy as np
 
 from facepulse.errors import FacepulseError
 from facepulse.evaluation.calibration import fit_logistic
-from facepulse.faces.detectors import DETECTORS
+from facepulse.faces.detectors import get_detector
 from facepulse.measurement import QUALITY_THRESHOLD
 from facepulse.pipeline.estimate import HIGH_QUALITY, region_waveforms
 from facepulse.pipeline.extract import extract_traces, select_faces
@@ -87,7 +87,7 @@ def rates_of_recording(
         with tempfile.TemporaryDirectory() as folder:
             path = write_video(recording, recording.frames(pulse=pulses), Path(folder))
             try:
-                traces = extract_traces(open_video(path), DETECTORS["auto"](), method)
+                traces = extract_traces(open_video(path), get_detector("auto"), method)
                 [face] = select_faces(traces, "largest")
             except FacepulseError:
                 continue

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from facepulse.errors import FacepulseError
 from facepulse.evaluation.calibration import fit_logistic
-from facepulse.faces.detectors import DETECTORS
+from facepulse.faces.detectors import get_detector
 from facepulse.pipeline.estimate import region_waveforms
 from facepulse.pipeline.extract import extract_traces, select_faces
 from facepulse.pipeline.methods import Method
@@ -70,7 +70,7 @@ def rates_of(recording: SimulatedRecording, index: int, pulses: bool) -> list[La
     with tempfile.TemporaryDirectory() as folder:
         path = write_video(recording, recording.frames(pulse=pulses), Path(folder))
         try:
-            traces = extract_traces(open_video(path), DETECTORS["auto"](), Method(CLASSICAL["POS"]))
+            traces = extract_traces(open_video(path), get_detector("auto"), Method(CLASSICAL["POS"]))
             [face] = select_faces(traces, "largest")
         except FacepulseError:
             return []

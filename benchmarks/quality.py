@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse.evaluation.calibration import fit_logistic
-from facepulse.faces.detectors import DETECTORS
+from facepulse.faces.detectors import get_detector
 from facepulse.pipeline.extract import extract_traces
 from facepulse.pipeline.methods import Method
 from facepulse.rppg import quality as quality_model
@@ -75,7 +75,7 @@ def rates_of_video(seed: int) -> list[LabelledRate]:
         path = Path(folder) / ("video.avi" if "codec" in codec else "video.mp4")
         noise = float(rng.uniform(0.0, 3.0))
         render(path, [face], seconds=SECONDS, width=width, height=height, noise=noise, seed=seed, **codec)
-        traces = extract_traces(open_video(path), DETECTORS["auto"](), Method(CLASSICAL["POS"]))
+        traces = extract_traces(open_video(path), get_detector("auto"), Method(CLASSICAL["POS"]))
     rates = []
     for track in traces.tracks.values():
         for segment in traces.faces[track.identity].skin.segments:

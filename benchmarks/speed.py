@@ -26,7 +26,7 @@ from pathlib import Path
 import av
 
 from facepulse import measure
-from facepulse.faces.detectors import DETECTORS
+from facepulse.faces.detectors import get_detector
 from facepulse.faces.tracking import FaceTracker
 from facepulse.inference.registry import DEFAULT
 from facepulse.pipeline.extract import extract_traces
@@ -44,12 +44,12 @@ def decode(path: Path) -> None:
 
 def track(path: Path) -> None:
     with open_video(path) as video:
-        for _ in FaceTracker(DETECTORS["auto"]()).track(video):
+        for _ in FaceTracker(get_detector("auto")).track(video):
             pass
 
 
 def extract_rgb(path: Path) -> None:
-    extract_traces(open_video(path), DETECTORS["auto"](), Method(CLASSICAL["POS"]))
+    extract_traces(open_video(path), get_detector("auto"), Method(CLASSICAL["POS"]))
 
 
 def stages(method: str) -> dict[str, Callable[[Path], object]]:
@@ -61,7 +61,7 @@ def stages(method: str) -> dict[str, Callable[[Path], object]]:
         "+ crop, RGB traces": extract_rgb,
     }
     if chosen.engine is not None:
-        found["+ crop again, network"] = lambda path: extract_traces(open_video(path), DETECTORS["auto"](), chosen)
+        found["+ crop again, network"] = lambda path: extract_traces(open_video(path), get_detector("auto"), chosen)
     return {**found, "+ pulse, quality, beats (all)": partial(measure, method=method)}
 
 

@@ -24,7 +24,7 @@ from facepulse.inference.weights import save_model
 from facepulse.measurement import QUALITY_THRESHOLD, Measurement
 from facepulse.pipeline.estimate import estimate
 from facepulse.pipeline.extract import FaceTraces, extract_traces, select_faces
-from facepulse.pipeline.methods import Method, find_method
+from facepulse.pipeline.methods import Fallback, Method, find_method
 from facepulse.pipeline.result import to_measurement
 from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.protocols import PROTOCOLS
@@ -518,13 +518,21 @@ def test_heart_rate_of_the_network_alone_is_withheld_and_the_regions_measure_ins
     traces = extract_traces(open_video(video), DETECTORS["auto"](), method)
     [face] = select_faces(traces, "largest")
 
-    def measured(min_quality: float) -> Measurement:
+    def measured(min_quality: float, fallback: Fallback = "POS") -> Measurement:
         found = estimate(
-            face.segments, method, video_fps=traces.fps, key_times=traces.key_times, min_quality=min_quality
+            face.segments,
+            method,
+            video_fps=traces.fps,
+            key_times=traces.key_times,
+            min_quality=min_quality,
+            fallback=fallback,
         )
         return to_measurement(traces, face, found, 10.0)
 
     result = measured(QUALITY_THRESHOLD)
+    kept = measured(QUALITY_THRESHOLD, fallback=None)
+    assert (kept.method, kept.bpm) == ("tiny", None), "without a fallback the network measures, and is withheld"
+    assert kept.quality < 0.3
     if regions_bpm is not None:
         assert result.method == "POS"
         replaced = r"the waveform of tiny is unreliable here \(quality 0.[012]\d\): .* with POS instead"

@@ -188,7 +188,7 @@ def test_network_measures_a_stream(face_video, trained) -> None:
 
 
 @pytest.mark.slow
-def test_classical_method_replaces_a_network_of_low_quality(face_video, trained, monkeypatch) -> None:
+def test_classical_method_replaces_a_network_of_low_quality_unless_there_is_no_fallback(face_video, trained) -> None:
     torch = pytest.importorskip("torch")
 
     def predict_112_bpm(clips):
@@ -196,10 +196,12 @@ def test_classical_method_replaces_a_network_of_low_quality(face_video, trained,
         return torch.from_numpy(np.sin(phase).astype(np.float32)).expand(len(clips), -1)
 
     method = Method(CLASSICAL["POS"], torch_engine(predict_112_bpm, trained.card))
-    monkeypatch.setattr("facepulse.pipeline.methods.find_method", lambda name: method)
-    *_, reading = stream(face_video(72.0, 12.0, face={"strength": 0.08}))
+    video = face_video(72.0, 12.0, face={"strength": 0.08})
+    *_, reading = stream(video, method=method)
     assert (reading.state, reading.method) == ("measured", "POS")
     assert reading.bpm == pytest.approx(72.0, abs=2.0)
+    *_, reading = stream(video, method=method, fallback=None)
+    assert (reading.state, reading.method, reading.bpm) == ("unsure", "tiny", None)
 
 
 def test_reading_has_plain_json_values(frames) -> None:
@@ -223,7 +225,9 @@ def test_reading_has_plain_json_values(frames) -> None:
     ("arguments", "words"),
     [
         ({"method": "nonsense"}, "no method is called"),
+        ({"method": None}, "a method cannot be None"),
         ({"detector": "nonsense"}, "no detector is called"),
+        ({"detector": 3}, "no detector is called 3"),
         ({"window_s": 3.0}, "5 s long or longer, not 3 s"),
         ({"min_quality": 2.0}, "from 0 to 1, not 2"),
     ],

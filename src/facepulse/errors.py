@@ -38,3 +38,8 @@ class TooShortError(FacepulseError, ValueError):
     """
 
     exit_code: ClassVar[int] = 5
+
+
+def one_line(error: Exception) -> str:
+    """Describe an error of another library in one line: its type and its message."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")

@@ -6,16 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from threading import Thread
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from numpy.typing import ArrayLike
 
 from facepulse.errors import UsageError
 from facepulse.faces.detectors import get_detector
+from facepulse.faces.tracking import Detector
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD, Measurement
 from facepulse.pipeline.extract import MINIMUM_S, Progress, extract_traces, select_faces
 from facepulse.video.source import VideoSource, open_source
+
+if TYPE_CHECKING:
+    from facepulse.pipeline.methods import Fallback, MethodLike
 
 
 def measure(
@@ -23,9 +27,10 @@ def measure(
     *,
     fps: float | None = None,
     times: ArrayLike | None = None,
-    method: str = DEFAULT,
+    method: MethodLike = DEFAULT,
+    fallback: Fallback = "POS",
     window_s: float = 10.0,
-    detector: str = "auto",
+    detector: str | Detector = "auto",
     min_quality: float = QUALITY_THRESHOLD,
     progress: Progress | None = None,
 ) -> Measurement:
@@ -39,12 +44,16 @@ def measure(
         fps: frame rate in Hz of an array or of images. For a path it replaces the timestamps of the source, if there
             are none or they are wrong, and `warnings` say so.
         times: seconds, (T,), one for each image, in place of `fps`.
-        method: a network: a name of `facepulse.list_models()`, a file that `facepulse export` wrote (.onnx), or one of
-            weights (.safetensors, or .pth of rPPG-Toolbox); or a key of `facepulse.rppg.classical.CLASSICAL`, in upper
-            or lower case. If the quality of a network is below `min_quality` and that of POS is high (0.9), POS
-            measures instead: the measurement's `method` and `warnings` say so.
+        method: a network: a name of `facepulse.list_models("weights")`, a file that `facepulse export` wrote (.onnx),
+            one of weights (.safetensors, or .pth of rPPG-Toolbox), or what `facepulse.load_model` returned; or a
+            classical method: a key of `facepulse.rppg.classical.CLASSICAL`, in upper or lower case, or any function
+            ``(rgb (T, 3), fps) -> (T,)`` from the mean RGB of skin and its rate in Hz to the blood volume pulse. More
+            in `facepulse.pipeline.methods.find_method`.
+        fallback: "POS": if the quality of a network is below `min_quality` and that of POS is high (0.9), POS measures
+            instead, and the measurement's `method` and `warnings` say so. None: the network always measures.
         window_s: length in seconds of the windows of the heart rate over time, at least 5.
-        detector: a key of `facepulse.faces.detectors.DETECTORS`.
+        detector: a key of `facepulse.faces.detectors.DETECTORS`, or any function from an RGB image, uint8 (H, W, 3), to
+            a list of `facepulse.faces.tracking.Detection`.
         min_quality: 0..1; below it a heart rate is withheld. If that of the whole video is withheld, the heart rate of
             a window needs a quality of 0.9 or more.
         progress: called with the seconds done and the length of the video (None if it is not known).
@@ -53,8 +62,9 @@ def measure(
         The measurement; its `bpm` is None if the quality is below `min_quality`.
 
     Raises:
-        UsageError: an argument is out of its range, no method or detector has that name, its weights cannot be
-            loaded, or the video is of another kind: an image is not RGB, a time is missing or not in seconds, ....
+        UsageError: an argument is out of its range, no method or detector has that name, its weights cannot be loaded,
+            or a given function raised an error or returned something else than it has to; or the video is of another
+            kind: an image is not RGB, a time is missing or not in seconds, ....
         VideoError: the video cannot be read.
         NoFaceError: it shows no face.
         TooShortError: the face is in view for less than 5 s without a break.
@@ -64,6 +74,7 @@ def measure(
         fps=fps,
         times=times,
         method=method,
+        fallback=fallback,
         window_s=window_s,
         detector=detector,
         min_quality=min_quality,
@@ -77,9 +88,10 @@ def measure_faces(
     fps: float | None = None,
     times: ArrayLike | None = None,
     which: Literal["largest", "all"] = "largest",
-    method: str = DEFAULT,
+    method: MethodLike = DEFAULT,
+    fallback: Fallback = "POS",
     window_s: float = 10.0,
-    detector: str = "auto",
+    detector: str | Detector = "auto",
     min_quality: float = QUALITY_THRESHOLD,
     progress: Progress | None = None,
 ) -> list[Measurement]:
@@ -90,9 +102,11 @@ def measure_faces(
     Returns:
         One measurement per face.
     """
-    from facepulse.pipeline.methods import find_method  # engines and weights would slow down `import facepulse`
+    # Engines and weights would slow down `import facepulse`.
+    from facepulse.pipeline.methods import check_fallback, find_method
 
     found_method, found_detector = find_method(method), get_detector(detector)
+    check_fallback(fallback)
     if which not in ("largest", "all"):
         raise UsageError(f"faces can be 'largest' or 'all', not {which!r}")
     if not MINIMUM_S <= window_s < float("inf"):
@@ -110,7 +124,14 @@ def measure_faces(
     from facepulse.pipeline.result import to_measurement
 
     estimates = [
-        estimate(face.segments, found_method, video_fps=traces.fps, key_times=traces.key_times, min_quality=min_quality)
+        estimate(
+            face.segments,
+            found_method,
+            video_fps=traces.fps,
+            key_times=traces.key_times,
+            min_quality=min_quality,
+            fallback=fallback,
+        )
         for face in faces
     ]
     return [to_measurement(traces, face, found, window_s) for face, found in zip(faces, estimates, strict=True)]

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from facepulse.errors import UsageError
 from facepulse.faces.detectors import get_detector
-from facepulse.faces.tracking import Box, FaceTracker, Track, TrackedFrames
+from facepulse.faces.tracking import Box, Detector, FaceTracker, Track, TrackedFrames
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD, Reason
 from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE, advice
@@ -22,7 +22,7 @@ from facepulse.video.reader import Frame, frame_rate
 from facepulse.video.source import LiveSource, open_stream
 
 if TYPE_CHECKING:
-    from facepulse.pipeline.methods import Method
+    from facepulse.pipeline.methods import Fallback, Method, MethodLike
 
 State = Literal["no face", "collecting", "unsure", "measured"]
 LiveReason = Literal[Reason, "no_face", "too_short", "low_fps"]
@@ -145,9 +145,10 @@ def stream(
     *,
     fps: float | None = None,
     times: ArrayLike | None = None,
-    method: str = DEFAULT,
+    method: MethodLike = DEFAULT,
+    fallback: Fallback = "POS",
     window_s: float = 10.0,
-    detector: str = "auto",
+    detector: str | Detector = "auto",
     min_quality: float = QUALITY_THRESHOLD,
 ) -> Iterator[LiveReading]:
     """Measure the heart rate of the largest face in a stream, about once per second, with constant memory.
@@ -162,8 +163,9 @@ def stream(
         fps: frame rate in Hz of an array or of images, or of a path, as in `facepulse.measure`.
         times: seconds, (T,), one for each image, in place of `fps`.
         method: as in `facepulse.measure`.
+        fallback: as in `facepulse.measure`.
         window_s: seconds up to the newest frame that a reading covers, at least 5; less at the beginning.
-        detector: a key of `facepulse.faces.detectors.DETECTORS`.
+        detector: as in `facepulse.measure`.
         min_quality: 0..1; below it a heart rate is withheld.
 
     Raises:
@@ -171,24 +173,22 @@ def stream(
             Faults of frames that an iterator gives later are raised while the readings are iterated.
         VideoError: the video or address cannot be read; or, during iteration, the camera is lost.
     """
-    from facepulse.pipeline.methods import find_method  # engines and weights would slow down `import facepulse`
+    # Engines and weights would slow down `import facepulse`.
+    from facepulse.pipeline.methods import check_fallback, find_method
 
     found_method, found_detector = find_method(method), get_detector(detector)
+    check_fallback(fallback)
     if not MINIMUM_S <= window_s < math.inf:
         raise UsageError(f"the window can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
     if not 0.0 <= min_quality <= 1.0:
         raise UsageError(f"the minimum quality is a number from 0 to 1, not {min_quality:g}")
-    return _readings(
-        open_stream(source, fps=fps, times=times), FaceTracker(found_detector), found_method, window_s, min_quality
-    )
+    live = LiveTraces(FaceTracker(found_detector), found_method, window_s, min_quality, fallback)
+    return _readings(open_stream(source, fps=fps, times=times), live)
 
 
-def _readings(
-    frames: Iterable[Frame], tracker: FaceTracker, method: Method, window_s: float, min_quality: float
-) -> Iterator[LiveReading]:
-    live = LiveTraces(tracker, method, window_s, min_quality)
+def _readings(frames: Iterable[Frame], live: LiveTraces) -> Iterator[LiveReading]:
     previous_s = -math.inf
-    for tracked in tracker.track(frames):
+    for tracked in live.tracker.track(frames):
         live.push(tracked)
         now_s = tracked.frames[-1].time
         # Groups of frames end with a detection, and detections are not exactly one second apart.
@@ -205,18 +205,23 @@ class LiveTraces:
         method: determines the crops, and whether a network runs on them.
         window_s: length of the window of a reading in seconds.
         min_quality: 0..1; below it a heart rate is withheld.
+        fallback: "POS", which may replace a network; or None.
 
     Attributes:
+        tracker: as given.
         faces: traces of each face by the identity of its track.
         boxes: of each face, with their times in seconds.
         times: of the frames in seconds, each with True for a key frame.
     """
 
-    def __init__(self, tracker: FaceTracker, method: Method, window_s: float, min_quality: float) -> None:
-        self._tracker = tracker
+    def __init__(
+        self, tracker: FaceTracker, method: Method, window_s: float, min_quality: float, fallback: Fallback = "POS"
+    ) -> None:
+        self.tracker = tracker
         self._method = method
         self._window_s = window_s
         self._min_quality = min_quality
+        self._fallback: Fallback = fallback
         self.faces: dict[int, FaceTraces] = {}
         self.boxes: dict[int, deque[tuple[float, Box]]] = {}
         self.times: deque[tuple[float, bool]] = deque()
@@ -226,7 +231,7 @@ class LiveTraces:
         """Add the next frames with the boxes of their faces, and discard what is older than needed."""
         now_s = tracked.frames[-1].time
         oldest_s = now_s - self._window_s - SETTLING_S
-        self._tracker.discard(oldest_s)
+        self.tracker.discard(oldest_s)
         self.times.extend((frame.time, frame.key) for frame in tracked.frames)
         while self.times and self.times[0][0] < oldest_s:
             self.times.popleft()
@@ -247,7 +252,7 @@ class LiveTraces:
         """Measure the window that ends now."""
         present = {
             identity: track
-            for identity, track in self._tracker.tracks.items()
+            for identity, track in self.tracker.tracks.items()
             if identity in self.faces and now_s - track.last_seen_s <= ABSENT_S
         }
         self._chosen = choose_face(present, self._chosen)
@@ -289,6 +294,7 @@ class LiveTraces:
             video_fps=fps,
             key_times=key_times,
             min_quality=self._min_quality,
+            fallback=self._fallback,
             newest_s=self._window_s,
         ).chosen
         reported = [rgb[chosen.begin :] for rgb in chosen.traces]

@@ -110,7 +110,7 @@ def test_network_refuses_crops_of_another_rate_margin_or_smaller_size(networks, 
 
 
 def test_unknown_names_and_damaged_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no model is called 'nonsense': give a classical method \(GREEN, ICA"):
+    with pytest.raises(UsageError, match="no method is called 'nonsense': choose one of GREEN, ICA"):
         find_predictor("nonsense", RUN_TIME)
     (tmp_path / "broken.onnx").write_bytes(b"no")
     for path in (tmp_path / "broken.onnx", tmp_path / "missing.onnx", tmp_path):

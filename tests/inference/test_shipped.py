@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import facepulse
-from facepulse.inference.engine import find_engine, load_engine
+from facepulse.inference.engine import load_engine
 from facepulse.inference.model_card import ModelCard
 from facepulse.inference.registry import DEFAULT, NETWORKS
 from facepulse.inference.weights import exported, find_weights, load_model, read_card, shipped_weights
@@ -23,7 +23,7 @@ every_model = pytest.mark.parametrize("name", shipped_weights())
 
 
 def card_of(name: str) -> ModelCard:
-    engine = find_engine(name)
+    engine = find_method(name).engine
     assert engine is not None
     return engine.card
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.signal import butter, filtfilt
 
 from facepulse.errors import UsageError
-from facepulse.rppg.classical import CLASSICAL, ClassicalMethod, find_classical, jade
+from facepulse.rppg.classical import CLASSICAL, ClassicalMethod, jade
 
 FPS = 30.0
 SKIN = np.array([175.0, 120.0, 95.0])
@@ -259,11 +259,61 @@ def test_invalid_arguments_are_named(method: ClassicalMethod, rgb: np.ndarray, f
 # --- list of methods
 
 
-def test_methods_are_found_in_upper_and_lower_case() -> None:
+def test_seven_methods_are_listed_by_name() -> None:
     assert list(CLASSICAL) == ["GREEN", "ICA", "CHROM", "POS", "LGI", "PBV", "OMIT"]
-    assert find_classical("pos") is CLASSICAL["POS"]
-    with pytest.raises(UsageError, match="'deep': choose one of GREEN, ICA, CHROM, POS, LGI, PBV, OMIT"):
-        find_classical("deep")
+    assert all(method.name == name and method.description and method.reference for name, method in CLASSICAL.items())
+
+
+# --- functions that are not listed
+
+
+def test_waveform_of_any_real_numbers_becomes_float64() -> None:
+    for result in (list(range(90)), np.arange(90, dtype=np.int16), np.arange(90, dtype=np.float32)):
+        waveform = ClassicalMethod("mine", lambda rgb, fps, result=result: result).waveform(np.ones((90, 3)), FPS)
+        assert waveform.dtype == np.float64
+        np.testing.assert_array_equal(waveform, np.arange(90.0))
+
+
+@pytest.mark.parametrize(
+    ("result", "problem"),
+    [
+        (np.zeros((90, 1)), r"must be \(T,\), not of shape \(90, 1\)"),
+        (np.zeros(89), r"must have a sample for each of the 90 of rgb, not 89"),
+        (0.0, r"must be \(T,\), not of shape \(\)"),
+        (None, r"must be an array \(T,\) of real numbers; this NoneType is not"),
+        ("72 bpm", r"must be an array \(T,\) of real numbers; this str is not"),
+        (np.zeros(90, complex), r"must be an array \(T,\) of real numbers; this ndarray is not"),
+        (np.full(90, np.nan), "must be finite, but contains NaN or infinity"),
+        (np.append(np.zeros(89), np.inf), "must be finite, but contains NaN or infinity"),
+    ],
+)
+def test_result_that_is_no_waveform_is_refused_with_the_name_of_the_method(result: object, problem: str) -> None:
+    method = ClassicalMethod("mine", lambda rgb, fps: result)  # type: ignore[arg-type, return-value]
+    with pytest.raises(UsageError, match=f"^the waveform of the method mine {problem}"):
+        method.waveform(np.ones((90, 3)), FPS)
+
+
+def test_error_in_a_function_is_one_line_with_the_name_of_the_method_and_the_error_as_its_cause() -> None:
+    def fail(rgb: np.ndarray, fps: float) -> np.ndarray:
+        raise KeyError("first line\nsecond line") if fps > 25 else AssertionError
+
+    for fps, words in ((30.0, r"KeyError: 'first line\\nsecond line'"), (20.0, "AssertionError")):
+        with pytest.raises(
+            UsageError, match=rf"^the method fail failed on an RGB trace of shape \(90, 3\): {words}$"
+        ) as raised:
+            ClassicalMethod("fail", fail).waveform(np.ones((90, 3)), fps)
+        assert isinstance(raised.value.__cause__, KeyError | AssertionError)
+
+
+def test_function_may_write_into_the_trace_that_it_is_given() -> None:
+    def remove_mean(rgb: np.ndarray, fps: float) -> np.ndarray:
+        rgb -= rgb.mean(axis=0)
+        return rgb[:, 1]
+
+    rgb = np.random.default_rng(0).normal(100, 1, (90, 3))
+    before = rgb.copy()
+    ClassicalMethod("mine", remove_mean).waveform(rgb, FPS)
+    np.testing.assert_array_equal(rgb, before)
 
 
 @pytest.mark.slow

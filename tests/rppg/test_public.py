@@ -277,7 +277,7 @@ def test_too_low_a_frame_rate_for_a_heart_is_named(protocol: str) -> None:
         (lambda: rppg.remove_key_frame_rhythm(trace(), [0, 1], []), "same length, not 600 and 2"),
         (lambda: rppg.remove_key_frame_rhythm(trace(), np.arange(600)[::-1], []), "times must be ascending seconds"),
         (lambda: rppg.coincides_with_key_frames(60, [0, 2, 1], 20), "key_times must be ascending seconds"),
-        (lambda: rppg.coincides_with_key_frames(60, None, 20), r"key_times must be \(T,\)"),
+        (lambda: rppg.coincides_with_key_frames(60, None, 20), r"key_times must be an array \(T,\)"),
         (lambda: rppg.calibrated_quality(ESTIMATE, "POS"), "model must be a QualityModel, not str"),
         (lambda: rppg.pos(np.ones((60, 3)), 1.2), "fps must be above 1.33, two samples a beat at 40 bpm, not 1.2"),
         (

@@ -20,7 +20,7 @@ from facepulse.datasets.cache import DESCRIPTION, FRAMES, LABELS, CacheSettings,
 from facepulse.datasets.face_crops import FaceCrops, SegmentSelection, select_segments
 from facepulse.datasets.recording import DatasetError, Labels, Recording, Signal
 from facepulse.errors import NoFaceError
-from facepulse.faces.detectors import DETECTORS
+from facepulse.faces.detectors import get_detector
 from facepulse.faces.tracking import FaceTracker, Track, largest
 from facepulse.pipeline.estimate import region_waveforms
 from facepulse.pipeline.extract import MINIMUM_FPS
@@ -142,7 +142,7 @@ def _crop_faces(recording: Recording, folder: Path, settings: CacheSettings) -> 
     """Crop all faces of a video in one pass."""
     faces: dict[int, FaceCrops] = {}
     times: list[float] = []
-    tracker = FaceTracker(DETECTORS[settings.detector]())
+    tracker = FaceTracker(get_detector(settings.detector))
     with recording.open_frames() as video:
 
         def frames() -> Iterator[Frame]:

@@ -15,10 +15,10 @@ from facepulse.datasets.cache import CacheSettings, margin_edge, within_margin
 from facepulse.errors import UsageError
 from facepulse.faces.crops import FaceClip
 from facepulse.faces.skin import SkinTrace
-from facepulse.inference.engine import Engine, find_engine
-from facepulse.inference.weights import shipped_weights
+from facepulse.inference.engine import Engine
 from facepulse.pipeline.estimate import region_waveforms
-from facepulse.rppg.classical import CLASSICAL, ClassicalMethod, find_classical
+from facepulse.pipeline.methods import find_method
+from facepulse.rppg.classical import ClassicalMethod
 from facepulse.rppg.protocols import Protocol
 from facepulse.rppg.pulse_color import with_color_test
 from facepulse.rppg.quality import calibrated_quality
@@ -95,16 +95,11 @@ def find_predictor(model: str, protocol: Protocol) -> Predictor:
     Raises:
         UsageError: it is none of these, or the file cannot be loaded.
     """
-    if model.upper() in CLASSICAL:
-        method = find_classical(model)
-        return RegionPredictor(method) if protocol.name == "facepulse" else ClassicalPredictor(method)
-    engine = find_engine(model, precision="f32")  # the same figures on every machine
-    if engine is not None:
-        return NetworkPredictor(engine)
-    raise UsageError(
-        f"no model is called {model!r}: give a classical method ({', '.join(CLASSICAL)}), a .onnx, .safetensors or "
-        f".pth file, or the name of weights ({', '.join(shipped_weights()) or 'none in this installation'})"
-    )
+    method = find_method(model, precision="f32")  # the same figures on every machine
+    if method.engine is not None:
+        return NetworkPredictor(method.engine)
+    classical = method.classical
+    return RegionPredictor(classical) if protocol.name == "facepulse" else ClassicalPredictor(classical)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ geometry of the Haar cascade (brows to chin, ear to ear) and scores in 0..1, non
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from cv2.typing import MatLike
 
 from facepulse._types import Image
-from facepulse.errors import FacepulseError, UsageError
+from facepulse.errors import FacepulseError, UsageError, one_line
 from facepulse.faces.tracking import Box, Detection, Detector
 
 # Level weight that maps to a score of 0.5. Of 288 faces pasted into photographs (upright, tilted by 15 degrees, dimmed
@@ -145,17 +146,48 @@ DETECTORS: Final[dict[str, Callable[[], Detector]]] = {
 }
 
 
-def get_detector(name: str) -> Detector:
-    """Create a detector by its name, a key of `DETECTORS`.
+def get_detector(detector: str | Detector) -> Detector:
+    """Create a detector by its name, or check one that is given.
+
+    Args:
+        detector: a key of `DETECTORS`; or a function, or an object that is called as one, from an RGB image, uint8
+            (H, W, 3), to its detections, best first.
+
+    Returns:
+        The detector. If a function fails, or returns something else than detections, it raises `UsageError`.
 
     Raises:
-        UsageError: there is no detector of that name.
+        UsageError: it is neither.
     """
-    try:
-        make = DETECTORS[name]
-    except KeyError:
-        raise UsageError(f"no detector is called {name!r}: choose one of {', '.join(DETECTORS)}") from None
-    return make()
+    if isinstance(detector, str) and detector in DETECTORS:
+        return DETECTORS[detector]()
+    if isinstance(detector, type):
+        raise UsageError(f"the detector {detector.__name__} is a class: give an object of it")
+    if callable(detector):
+        return _checked(detector)
+    given = " ".join(reprlib.repr(detector).split())
+    raise UsageError(
+        f"no detector is called {given}: choose one of {', '.join(DETECTORS)}, or give a function of an RGB image"
+    )
+
+
+def _checked(detector: Detector) -> Detector:
+    """Return a caller's detector whose errors and invalid detections raise `UsageError` with its name."""
+    name = getattr(detector, "__name__", type(detector).__name__)
+
+    def detect(image: Image) -> list[Detection]:
+        try:
+            found = list(detector(image))
+        except Exception as error:  # any: the code is the caller's
+            raise UsageError(
+                f"the detector {name} failed on an image of shape {image.shape}: {one_line(error)}"
+            ) from error
+        for each in found:
+            if not (isinstance(each, Detection) and isinstance(each.box, Box)):
+                raise UsageError(f"the detector {name} returned {reprlib.repr(each)}: expected a list of Detection")
+        return found
+
+    return detect
 
 
 def load_cascade(name: str) -> cv2.CascadeClassifier:

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, get_args
 
 import numpy as np
 
 from facepulse._types import Floats32, Frames
-from facepulse.errors import UsageError
+from facepulse.errors import UsageError, one_line
 from facepulse.inference.model_card import METADATA_KEY, MINIMUM_SIZE, ModelCard
 from facepulse.inference.overlap_add import OverlapAdd, overlap_add, standardised
-from facepulse.inference.weights import (
-    build,
-    card_of,
-    exported,
-    load_with_card,
-    require_train_extra,
-    shipped_name,
-)
+from facepulse.inference.weights import build, card_of, require_train_extra
 
 EngineName = Literal["openvino", "onnxruntime", "torch"]
 Precision = Literal["auto", "f32", "bf16"]
@@ -167,28 +159,9 @@ def torch_engine(network: Callable[[Any], Any], card: ModelCard) -> Engine:
     return Engine("torch", card, _Torch(network, "f32", {}))
 
 
-def find_engine(model: str, precision: Precision = "auto") -> Engine | None:
-    """Load the network for a name or a path.
-
-    Args:
-        model: a name of `facepulse.list_models()`, an architecture's name for its default weights, or a file that
-            `facepulse.models.export` wrote (.onnx), which OpenVINO runs; or a file of weights (.safetensors, or .pth of
-            rPPG-Toolbox), which torch runs.
-        precision: of an exported network, as in `load_engine`.
-
-    Returns:
-        None if it is neither a name of weights nor a file.
-
-    Raises:
-        UsageError: the file cannot be loaded.
-    """
-    if model.endswith(".onnx"):
-        return load_engine(model, precision=precision)
-    if name := shipped_name(model):
-        return load_engine(exported(name), precision=precision)
-    if os.path.isfile(model):
-        return torch_engine(*load_with_card(model))
-    return None
+def checked(engine: Engine) -> Engine:
+    """Return an engine for a network that a caller brought: its errors and invalid waveforms raise `UsageError`."""
+    return replace(engine, backend=_Checked(engine.backend, engine.card.name))
 
 
 def _resolve(precision: Precision, engine: EngineName) -> str:
@@ -292,10 +265,36 @@ class _Torch:
         device = torch.device("cpu")
         if isinstance(self._network, torch.nn.Module):
             self._network.eval()
-            device = next(self._network.parameters()).device
+            parameter = next(self._network.parameters(), None)
+            device = device if parameter is None else parameter.device
         clips = torch.tensor(frames, device=device).permute(0, 4, 1, 2, 3)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             waveforms: Floats32 = self._network(clips).float().cpu().numpy()
+        return waveforms
+
+
+class _Checked:
+    """Another backend, whose errors and invalid waveforms raise `UsageError` with the name of the network."""
+
+    def __init__(self, backend: Backend, name: str) -> None:
+        self._backend = backend
+        self._name = name
+        self.metadata, self.precision = backend.metadata, backend.precision
+
+    def __call__(self, frames: Frames) -> Floats32:
+        try:
+            waveforms = self._backend(frames)
+        except Exception as error:  # any: the code is the caller's
+            raise UsageError(
+                f"the network {self._name} failed on frames of shape {frames.shape}: {one_line(error)}"
+            ) from error
+        if waveforms.shape != frames.shape[:2]:
+            raise UsageError(
+                f"the network {self._name} returned shape {waveforms.shape} for frames of shape {frames.shape}: "
+                f"expected a waveform for every clip, {frames.shape[:2]}"
+            )
+        if not np.isfinite(waveforms).all():
+            raise UsageError(f"the network {self._name} returned NaN or infinite values: expected a finite waveform")
         return waveforms
 
 

@@ -81,13 +81,16 @@ def load_model(name_or_path: str | Path) -> nn.Module:
             `facepulse.inference.toolbox`.
 
     Returns:
-        The network on the CPU, in evaluation mode: frames of 0..255 (B, 3, T, H, W) in, waveforms (B, T) out.
+        The network on the CPU, in evaluation mode: frames of 0..255 (B, 3, T, H, W) in, waveforms (B, T) out. Its
+        attribute `card` is its model card, by which `facepulse.measure` runs it.
 
     Raises:
         UsageError: there are no such weights, the file is damaged, or it does not fit the network named by its card;
             the message names the first tensor that differs. Or torch or safetensors is not installed.
     """
-    return load_with_card(name_or_path)[0]
+    network, card = load_with_card(name_or_path)
+    cast(Any, network).card = card
+    return network
 
 
 def load_with_card(name_or_path: str | Path) -> tuple[nn.Module, ModelCard]:

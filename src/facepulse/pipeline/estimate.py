@@ -11,7 +11,7 @@ import numpy as np
 from facepulse._types import Floats
 from facepulse.measurement import QUALITY_THRESHOLD
 from facepulse.pipeline.extract import Segment
-from facepulse.pipeline.methods import Method
+from facepulse.pipeline.methods import Fallback, Method
 from facepulse.rppg.classical import ClassicalMethod
 from facepulse.rppg.keyframes import (
     coincides_with_key_frames,
@@ -110,7 +110,7 @@ class Candidate:
         return Evidence(rate, coincides, quality, calibrated_quality(rate, model))
 
 
-def choose(candidates: Sequence[Candidate], min_quality: float) -> Candidate:
+def choose(candidates: Sequence[Candidate], min_quality: float, fallback: Fallback = "POS") -> Candidate:
     """Choose the candidate whose heart rate is reported.
 
     1. Among the candidates with a network, and among those without: the one whose traces were cleaned of the key-frame
@@ -118,12 +118,13 @@ def choose(candidates: Sequence[Candidate], min_quality: float) -> Candidate:
        rate coincides with the key frames and its quality is higher. If both qualities are below `min_quality`, neither
        heart rate is reported, and the qualities without penalty are compared.
     2. Between these two: the network fused with the regions, unless its quality is below `min_quality` and that of the
-       regions alone is at least the larger of `min_quality` and `HIGH_QUALITY`.
+       regions alone is at least the larger of `min_quality` and `HIGH_QUALITY`. If `fallback` is None, always the
+       network.
     """
     chosen: Candidate | None = None
     for fused in (True, False):
         source = sorted((each for each in candidates if each.fused == fused), key=lambda each: each.cleaned)
-        if not source or (chosen is not None and chosen.reported.quality >= min_quality):
+        if not source or (chosen is not None and (fallback is None or chosen.reported.quality >= min_quality)):
             continue
         other, best = source[0], source[-1]
         if other is not best and other.overall.coincides:
@@ -173,6 +174,7 @@ def estimate(
     video_fps: float,
     key_times: Sequence[float] = (),
     min_quality: float = QUALITY_THRESHOLD,
+    fallback: Fallback = "POS",
     newest_s: float | None = None,
 ) -> Estimate:
     """Estimate the heart rate of a face.
@@ -183,6 +185,7 @@ def estimate(
         video_fps: frame rate of the video in Hz, which limits the heart rates that can be measured.
         key_times: times of the key frames in seconds, ascending; empty without a codec.
         min_quality: 0..1; quality below which a heart rate is withheld.
+        fallback: "POS", or None: the network always measures, as in `choose`.
         newest_s: length in seconds of the interval that is reported, at the end of the segment, which must be the only
             one; None to report all samples. The samples before the interval let the filter settle.
     """
@@ -201,7 +204,7 @@ def estimate(
         alone.append(regions(traces, cleaned=True, rhythm_left=not removed))
     fused = [_fuse(candidate, segments, method) for candidate in alone] if method.engine is not None else []
     candidates = [*fused, *alone]
-    return Estimate(candidates, choose(candidates, min_quality), min_quality)
+    return Estimate(candidates, choose(candidates, min_quality, fallback), min_quality)
 
 
 def _fuse(candidate: Candidate, segments: Sequence[Segment], method: Method) -> Candidate:

@@ -75,7 +75,8 @@ def as_array(values: npt.ArrayLike, name: str, shape: str, *dimensions: int) -> 
     """
     try:
         given = np.asarray(values)
-        array = None if given.dtype.kind in "cmM" else np.asarray(given, dtype=np.float64)  # complex numbers, dates
+        wrong = values is None or given.dtype.kind in "cmM"  # complex numbers, dates
+        array = None if wrong else np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError):  # text, rows of different lengths, a tensor with gradients
         array = None
     if array is None:

@@ -28,8 +28,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facepulse._types import Floats
-from facepulse.errors import TooShortError, UsageError
-from facepulse.rppg.arguments import as_array, as_fps
+from facepulse.errors import TooShortError, UsageError, one_line
+from facepulse.rppg.arguments import as_array, as_fps, as_waveform
 from facepulse.rppg.spectrum import bandpass, detrend
 
 WINDOW_S = 1.6  # of CHROM and POS: covers a beat at 40 bpm, and is short relative to changes of light and pose
@@ -292,7 +292,7 @@ class ClassicalMethod:
     """Classical method with the input that it requires.
 
     Attributes:
-        name: key in `CLASSICAL`.
+        name: key in `CLASSICAL`, or the name of a function that is not listed there.
         function: ``(rgb (T, 3), fps) -> (T,)``.
         description: one line for a listing.
         reference: authors, venue and year.
@@ -302,16 +302,31 @@ class ClassicalMethod:
     """
 
     name: str
-    function: Callable[[npt.ArrayLike, float], Floats]
-    description: str
-    reference: str
+    function: Callable[[Floats, float], npt.ArrayLike]
+    description: str = ""
+    reference: str = ""
     size: int = 72
     margin: float = 0.0
     fps: float = 30.0
 
     def waveform(self, rgb: npt.ArrayLike, fps: float) -> Floats:
-        """Compute the BVP (T,) of an RGB trace (T, 3) sampled at `fps` Hz; raises what `function` raises."""
-        return self.function(rgb, fps)
+        """Compute the BVP (T,) of an RGB trace (T, 3) sampled at `fps` Hz.
+
+        Raises:
+            UsageError: `rgb` or `fps` is invalid; or the function raised an error, or did not return T finite numbers.
+            TooShortError: `rgb` is shorter than 1.6 s.
+        """
+        channels = _checked(rgb, fps)
+        try:
+            returned = self.function(channels.copy(), fps)  # a function may write into its arguments
+        except Exception as error:  # any: the function may be a caller's
+            raise UsageError(
+                f"the method {self.name} failed on an RGB trace of shape {channels.shape}: {one_line(error)}"
+            ) from error
+        waveform = as_waveform(returned, name := f"the waveform of the method {self.name}")
+        if len(waveform) != len(channels):
+            raise UsageError(f"{name} must have a sample for each of the {len(channels)} of rgb, not {len(waveform)}")
+        return waveform
 
 
 CLASSICAL: dict[str, ClassicalMethod] = {
@@ -328,15 +343,3 @@ CLASSICAL: dict[str, ClassicalMethod] = {
         ),
     )
 }
-
-
-def find_classical(name: str) -> ClassicalMethod:
-    """Find a classical method by its name, in upper or lower case.
-
-    Raises:
-        UsageError: no classical method has this name.
-    """
-    try:
-        return CLASSICAL[name.upper()]
-    except KeyError:
-        raise UsageError(f"no method is called {name!r}: choose one of {', '.join(CLASSICAL)}") from None
