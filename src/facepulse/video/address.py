@@ -40,8 +40,10 @@ def open_address(address: str) -> Iterator[Frame]:
         # RTSP over UDP loses packets.
         container = av.open(address, timeout=TIMEOUT_S, options={"rtsp_flags": "prefer_tcp"})
         video = ContainerVideo(name, container)
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a video"
+    except av.error.ExitError as error:  # PyAV interrupts FFmpeg
+        raise VideoError(f"{name}: no answer for {TIMEOUT_S:g} s; check the address and the network") from error
+    except (av.error.FFmpegError, OSError, ValueError, VideoError) as error:
+        reason = getattr(error, "strerror", None) or "no video that can be decoded"
         raise VideoError(f"{name}: cannot be opened ({reason}); check the address and the network") from error
     if container.duration:
         return _recorded(video)
