@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from facepulse import cli
+from video_servers import http_server, whole_file
 
 
 @contextmanager
@@ -48,6 +49,7 @@ def test_address_for_other_computers_has_a_token() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--camera", "face.mp4"], "face.mp4: a camera is a number from 0, or an address that begins with rtsp://"),
         (["--method", "nonsense"], "no method is called 'nonsense'"),
         (["--camera", "97"], "cannot open camera 97: check that it is plugged in"),
         (["--port", "70000"], "65535"),
@@ -58,8 +60,25 @@ def test_bad_input_has_one_line(arguments: list[str], words: str) -> None:
     command = [sys.executable, "-m", "facepulse", "live", "--no-browser", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
-    [line] = [line for line in done.stderr.splitlines() if not line.startswith("[")]  # of OpenCV
+    [line] = done.stderr.splitlines()
     assert words in line
+
+
+def test_readings_of_a_camera_at_an_address_are_printed(face_video, capsys) -> None:
+    with http_server(whole_file(face_video(75.0, 5.0))) as served, pytest.raises(SystemExit) as exit_:
+        cli.main(["live", "--method", "POS", "--camera", served])
+    assert exit_.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "    0.0 s  collecting, 0 s"
+    assert len(lines) >= 4
+
+
+def test_address_that_cannot_be_opened_is_one_line(capsys) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["live", "--camera", "rtsp://user:secret@127.0.0.1:1/camera"])
+    assert exit_.value.code == 3
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("facepulse: rtsp://127.0.0.1:1/camera: cannot be opened (")
 
 
 def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys) -> None:

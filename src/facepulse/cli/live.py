@@ -11,8 +11,10 @@ from cyclopts.validators import Number
 
 import facepulse
 from facepulse._optional import require_extra
+from facepulse.errors import UsageError
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD
+from facepulse.video.address import is_address
 
 
 def live(
@@ -21,7 +23,7 @@ def live(
     host: str = "127.0.0.1",
     method: str = DEFAULT,
     min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = QUALITY_THRESHOLD,
-    camera: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
+    camera: str | None = None,
     browser: bool = True,
 ) -> int:
     """Show your pulse live, on a page in the browser or, with --camera, on the terminal.
@@ -35,13 +37,14 @@ def live(
         host: Address to listen on. If other computers can reach it, the page requires a token.
         method: Method, as in `measure`.
         min_quality: Withhold heart rates with a quality (0 to 1) below this.
-        camera: Number of a camera, from 0: print one line per second to the terminal instead of serving a page.
+        camera: Number of a camera, from 0, or address of a network camera (rtsp://, http://, https://): print one line
+            per second to the terminal instead of serving a page.
         browser: Open the page in the browser.
     """
     read = partial(facepulse.stream, method=method, min_quality=min_quality)
     with suppress(KeyboardInterrupt):  # the usual way to stop it
         if camera is not None:
-            for reading in read(camera):
+            for reading in read(_number_or_address(camera)):
                 print(reading, flush=True)
             return 0
         require_extra("web", ["fastapi", "uvicorn", "websockets"], "the live page")
@@ -49,3 +52,13 @@ def live(
 
         serve(read, host=host, port=port, open_browser=browser)
     return 0
+
+
+def _number_or_address(camera: str) -> int | str:
+    if camera.isdecimal():
+        return int(camera)
+    if is_address(camera):
+        return camera
+    raise UsageError(
+        f"{camera}: a camera is a number from 0, or an address that begins with rtsp://, http:// or https://"
+    )

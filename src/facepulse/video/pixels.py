@@ -66,7 +66,7 @@ class ImageConverter:
             raise UsageError(f"{where} contains values that are NaN or infinite; leave it out, or repair them")
         if self._top is None and high > 0:
             self._top = scale_top(high, where)
-        top = self._top or 255
+        top = self._top or 1  # black is the same on both scales
         if low < -TOLERANCE * top:
             raise UsageError(f"{where} contains negative values ({low:.4g}); scale them to 0..1 or 0..255")
         if high > top * (1 + TOLERANCE):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
@@ -33,12 +34,23 @@ def open_camera(camera: int, *, width: int = 640, height: int = 480) -> Iterator
     """
     if camera < 0:
         raise UsageError(f"a camera has a number from 0, not {camera}")
-    capture = cv2.VideoCapture(camera)
+    with _quiet_opencv():
+        capture = cv2.VideoCapture(camera)
     if not capture.isOpened():
         raise UsageError(f"cannot open camera {camera}: check that it is plugged in and that no other program uses it")
     capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
     return captured(_frames_of(capture), f"camera {camera} delivers no more frames: plug it in again")
+
+
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV from warning of every interface by which it cannot open a camera."""
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 def captured(frames: Iterator[Frame], ended: str) -> Iterator[Frame]:
