@@ -18,6 +18,7 @@ from facepulse.datasets.cache import (
     content_hash,
     write_settings,
 )
+from facepulse.faces.skin import REGIONS
 
 SKIN = np.array([170.0, 120.0, 95.0])
 ABSORPTION = np.array([0.33, 0.77, 0.53])  # of blood, in the RGB of a camera
@@ -96,7 +97,13 @@ def _write(folder: Path, recording: SmallRecording, size: int, fps: float, datas
             noisy = texture * change + rng.normal(0, 1.5, (*texture.shape[:2], 3))
             writer.append(np.clip(np.rint(noisy), 0, 255).astype(np.uint8)[None])
         writer.close()
-        labels = {"times": times, "segment": segment, "boxes": np.tile(np.float32([40, 30, 90, 90]), (len(times), 1))}
+        labels = {
+            "times": times,
+            "segment": segment,
+            "boxes": np.tile(np.float32([40, 30, 90, 90]), (len(times), 1)),
+            "rgb": SKIN * light[:, 0] + rng.normal(0, 0.1, (len(times), len(REGIONS), 3)),
+            "key_times": np.zeros(0),
+        }
         if recording.device_bpm is not None:
             labels["bpm"] = np.full(len(times), recording.device_bpm, np.float32)
         elif recording.reference_bpm is not None:
@@ -110,6 +117,7 @@ def _write(folder: Path, recording: SmallRecording, size: int, fps: float, datas
             "name": recording.name,
             "subject": recording.subject,
             "attributes": dict(recording.attributes),
+            "video_fps": fps,
             "notes": [],
             "alignment": None,
             "sha256": content_hash(temporary),

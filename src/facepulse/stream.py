@@ -17,7 +17,7 @@ from facepulse.faces.tracking import Box, Detector, FaceTracker, Track, TrackedF
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD, Reason
 from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE, advice
-from facepulse.pipeline.extract import MINIMUM_FPS, MINIMUM_S, FaceTraces
+from facepulse.pipeline.extract import MINIMUM_FPS, MINIMUM_S, FaceTraces, push_frames
 from facepulse.video.reader import Frame, frame_rate
 from facepulse.video.source import LiveSource, open_stream
 
@@ -235,13 +235,10 @@ class LiveTraces:
         self.times.extend((frame.time, frame.key) for frame in tracked.frames)
         while self.times and self.times[0][0] < oldest_s:
             self.times.popleft()
+        push_frames(tracked, self.faces, lambda _, image, box: FaceTraces(self._method, image, box))
         for identity, boxes in tracked.boxes.items():
-            if identity not in self.faces:
-                self.faces[identity] = FaceTraces(self._method, tracked.frames[0].image, boxes[0])
-                self.boxes[identity] = deque()
-            self.faces[identity].push(tracked.frames, boxes)
             self.faces[identity].discard(oldest_s)
-            recent = self.boxes[identity]
+            recent = self.boxes.setdefault(identity, deque())
             recent.append((now_s, boxes[-1]))
             while recent[0][0] < oldest_s:
                 recent.popleft()

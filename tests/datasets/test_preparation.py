@@ -307,8 +307,8 @@ def test_cache_keeps_its_settings(prepared, root):
 def test_cache_of_another_format_is_an_error(root, tmp_path):
     prepare("folder", root, tmp_path, settings=TINY, jobs=1)
     settings = tmp_path / "folder" / "cache.json"
-    settings.write_text(settings.read_text().replace('"format": 2', '"format": 99'))
-    with pytest.raises(DatasetError, match="format 99, expected 2; prepare the dataset again into an empty folder"):
+    settings.write_text(settings.read_text().replace('"format": 3', '"format": 99'))
+    with pytest.raises(DatasetError, match="format 99, expected 3; prepare the dataset again into an empty folder"):
         prepare("folder", root, tmp_path)
     with pytest.raises(DatasetError, match="format 99"):
         open_cache(tmp_path)

@@ -1,99 +1,123 @@
-"""Predictors on prepared crops: networks, and classical methods as run time and as the literature apply them."""
+"""Heart rates of methods on prepared recordings: by the estimator of `measure`, and from waveforms alone."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 import facepulse
-from face_crops import crops_of
-from facepulse.datasets.cache import CacheSettings
+from facepulse.datasets.cache import CacheSettings, open_cache
+from facepulse.datasets.preparation import prepare_videos
 from facepulse.errors import UsageError
 from facepulse.evaluation import predictors
-from facepulse.evaluation.predictors import ClassicalPredictor, NetworkPredictor, RegionPredictor, find_predictor
+from facepulse.evaluation.predictors import (
+    check_crops,
+    describe,
+    estimator_prediction,
+    network_crops,
+    runs,
+    waveform_prediction,
+)
+from facepulse.evaluation.run import evaluate
 from facepulse.inference.engine import load_engine
+from facepulse.pipeline.methods import Method, find_method
 from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.protocols import PROTOCOLS
+from small_cache import SmallRecording, write_cache
 
-RUN_TIME, LITERATURE = PROTOCOLS["facepulse"], PROTOCOLS["toolbox"]
-SETTINGS = CacheSettings(size=48, fps=30.0, margin=0.25)
+TOOLBOX = PROTOCOLS["toolbox"]
+
+
+@pytest.fixture(scope="module")
+def prepared_video(face_video, tmp_path_factory):
+    """A painted face at 84 bpm, whose key frames recur at 60 per minute, and its prepared recording."""
+    video = face_video(84.0, 12.0, key_interval=30)
+    root = tmp_path_factory.mktemp("one")
+    (root / "videos").mkdir()
+    (root / "videos" / "face.mp4").symlink_to(video)
+    prepare_videos(root / "videos", root / "cache", jobs=1)
+    [recording] = open_cache(root / "cache")
+    return video, recording
 
 
 @pytest.mark.slow
-def test_classical_method_gives_the_same_result_on_crops_as_measure_on_the_video(face_video) -> None:
-    video = face_video(84.0, 12.0)
-    measured = facepulse.measure(video, method="POS", min_quality=0.0)
-    predictor = find_predictor("pos", RUN_TIME)
-    for size, margin in ((72, 0.0), (108, 0.25), (128, 0.25)):
-        prediction = predictor.predict(crops_of(video, size, margin), CacheSettings(size=size, margin=margin))
-        bpm, quality = prediction.heart_rate(30.0, RUN_TIME)
-        assert bpm == pytest.approx(measured.bpm, abs=0.2)
-        assert quality == pytest.approx(measured.quality, abs=0.05)
+@pytest.mark.parametrize("method", ["POS", "CHROM", "physfsunet"])
+def test_prepared_recording_gives_the_heart_rate_and_quality_of_measure(prepared_video, method) -> None:
+    video, recording = prepared_video
+    measured = facepulse.measure(video, method=method, min_quality=0.0)
+    evaluation = evaluate(method, [recording], min_quality=0.0)
+    [row] = evaluation.recordings
+    assert len(recording.key_times) == 12, "key frames are known, so that their rhythm is removed as in measure"
+    # The traces of regions are the same; a network gets crops that were resized twice.
+    tolerance = 0.1 if method == "physfsunet" else 1e-6
+    assert row.bpm == pytest.approx(measured.bpm, abs=tolerance)
+    assert row.quality == pytest.approx(measured.quality, abs=tolerance)
+    assert (row.method, row.shown) == (measured.method, True)
+    first, by_start = evaluation.windows[0], {round(window.start_s, 3): window for window in measured.windows}
+    assert first.bpm == pytest.approx(by_start[0.0].bpm, abs=tolerance)
+    assert first.quality == pytest.approx(by_start[0.0].quality, abs=tolerance)
 
 
-def test_classical_method_uses_the_mean_rgb_of_the_whole_crop_under_the_other_protocols(pulsating_clip) -> None:
-    frames, _ = pulsating_clip(75, 300, 48)
-    prediction = find_predictor("CHROM", LITERATURE).predict(frames, SETTINGS)
-    assert prediction.regions is None
-    assert prediction.waveform == pytest.approx(CLASSICAL["CHROM"].waveform(frames.mean(axis=(1, 2)), 30.0))
-    assert prediction.heart_rate(30.0, LITERATURE)[1] is None
+def test_waveform_alone_of_a_classical_method_is_of_the_mean_rgb_of_the_whole_crop(tmp_path) -> None:
+    [recording] = open_cache(write_cache(tmp_path, [SmallRecording("a", "1")], size=48))
+    prediction = waveform_prediction(find_method("CHROM"), recording, [slice(0, 360)], TOOLBOX)
+    expected = CLASSICAL["CHROM"].waveform(recording.frames.mean(axis=(1, 2)), 30.0)
+    assert prediction.waveforms[0] == pytest.approx(expected)
+    rate = prediction.whole()
+    assert (rate.quality, rate.shown, rate.method) == (None, None, "CHROM")
 
 
-def test_pixels_outside_the_face_box_are_not_used(pulsating_clip) -> None:
-    face, _ = pulsating_clip(75, 300, 32)
-    crops, _ = pulsating_clip(120, 300, 48, 1)
-    crops[:, 8:40, 8:40] = face
-    bpm, quality = find_predictor("POS", RUN_TIME).predict(crops, SETTINGS).heart_rate(30.0, RUN_TIME)
-    assert bpm == pytest.approx(75, abs=0.5)
-    assert quality > 0.9
-
-
-def test_waveform_does_not_depend_on_the_chunk_size(pulsating_clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    frames, _ = pulsating_clip(75, 300, 36)
-    classical = [RegionPredictor(CLASSICAL["POS"]), ClassicalPredictor(CLASSICAL["POS"])]
-    whole = [predictor.predict(frames, SETTINGS).waveform for predictor in classical]
+def test_waveform_does_not_depend_on_the_chunk_size(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [recording] = open_cache(write_cache(tmp_path, [SmallRecording("a", "1", seconds=(6.0, 7.0))]))
+    whole = predictors.mean_rgb_waveform(find_method("POS"), recording)
     monkeypatch.setattr(predictors, "CHUNK", 77)
-    for predictor, expected in zip(classical, whole, strict=True):
-        assert predictor.predict(frames, SETTINGS).waveform == pytest.approx(expected, abs=1e-9)
+    assert predictors.mean_rgb_waveform(find_method("POS"), recording) == pytest.approx(whole, abs=1e-9)
 
 
-def test_repeated_frame_has_zero_waveform_and_quality(pulsating_clip) -> None:
-    frames, _ = pulsating_clip(75, 1, 36)
-    prediction = find_predictor("POS", RUN_TIME).predict(np.repeat(frames, 300, axis=0), SETTINGS)
-    assert not prediction.waveform.any()
-    assert prediction.heart_rate(30.0, RUN_TIME)[1] == 0.0
+def test_constant_traces_are_withheld_with_zero_quality(tmp_path) -> None:
+    [recording] = open_cache(write_cache(tmp_path, [SmallRecording("a", "1")]))
+    recording.labels["rgb"][:] = recording.labels["rgb"][0]
+    rate = estimator_prediction(find_method("POS"), recording, [slice(0, 360)], min_quality=0.5).whole()
+    assert (rate.quality, rate.shown) == (0.0, False)
+
+
+def test_a_gap_in_the_reference_divides_a_segment_and_segments_are_never_joined() -> None:
+    assert runs(np.array([0, 0, 1, 1, 1, -1, 1])) == [slice(0, 2), slice(2, 5), slice(5, 6), slice(6, 7)]
 
 
 @pytest.fixture
-def networks(trained) -> list[NetworkPredictor]:
-    found = [find_predictor(str(path), RUN_TIME) for path in (trained.weights, trained.onnx)]
-    assert [predictor.engine.name for predictor in found] == ["torch", "openvino"]
+def networks(trained) -> list[Method]:
+    found = [find_method(str(path), precision="f32") for path in (trained.weights, trained.onnx)]
+    assert [method.engine.name for method in found] == ["torch", "openvino"]
     return found
 
 
+@pytest.fixture
+def recording(tmp_path):
+    [recording] = open_cache(write_cache(tmp_path, [SmallRecording("a", "1", 75.0, seconds=(7.0,))], size=32))
+    return recording
+
+
 @pytest.mark.slow
-def test_weights_and_their_export_predict_the_same_waveform(networks, trained, pulsating_clip) -> None:
-    frames, _ = pulsating_clip(75, 200, 32)
-    settings = CacheSettings(size=32, margin=0.0)
-    torch, onnx = (predictor.predict(frames, settings) for predictor in networks)
-    assert torch.waveform == pytest.approx(onnx.waveform, abs=1e-3)
-    assert onnx.waveform == pytest.approx(load_engine(trained.onnx, precision="f32")(frames), abs=1e-6)
-    assert onnx.heart_rate(30.0, RUN_TIME) == (pytest.approx(75, abs=2), None)
+def test_weights_and_their_export_predict_the_same_waveform(networks, trained, recording) -> None:
+    torch, onnx = (waveform_prediction(method, recording, [slice(0, 210)], TOOLBOX) for method in networks)
+    assert torch.waveforms[0] == pytest.approx(onnx.waveforms[0], abs=1e-3)
+    expected = load_engine(trained.onnx, precision="f32")(recording.frames)
+    assert onnx.waveforms[0] == pytest.approx(expected, abs=1e-6)
+    assert onnx.whole().bpm == pytest.approx(75, abs=3.6)
 
 
 @pytest.mark.slow
 def test_crops_are_cut_and_resized_to_the_margin_and_size_of_the_network(networks, pulsating_clip) -> None:
-    crops, _ = pulsating_clip(75, 100, 72)
+    crops, _ = pulsating_clip(75, 10, 72)
     inside = np.stack([cv2.resize(f, (32, 32), interpolation=cv2.INTER_AREA) for f in crops[:, 12:60, 12:60]])
-    for predictor in networks:
-        expected = predictor.predict(inside, CacheSettings(size=32, margin=0.0)).waveform
-        assert predictor.predict(crops, CacheSettings(size=72, margin=0.25)).waveform == pytest.approx(
-            expected, abs=1e-6
-        )
+    for method in networks:
+        assert np.array_equal(network_crops(method.engine, crops, CacheSettings(size=72, margin=0.25)), inside)
+        assert network_crops(method.engine, inside, CacheSettings(size=32, margin=0.0)) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "card", "message"),
     [
@@ -103,16 +127,14 @@ def test_crops_are_cut_and_resized_to_the_margin_and_size_of_the_network(network
     ],
 )
 def test_network_refuses_crops_of_another_rate_margin_or_smaller_size(networks, settings, card, message: str) -> None:
-    for predictor in networks:
-        engine = replace(predictor.engine, card=replace(predictor.engine.card, **card))
+    for method in networks:
+        engine = replace(method.engine, card=replace(method.engine.card, **card))
         with pytest.raises(UsageError, match=message):
-            NetworkPredictor(engine).check(settings)
+            check_crops(replace(method, engine=engine), settings)
 
 
-def test_unknown_names_and_damaged_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no method is called 'nonsense': choose one of GREEN, ICA"):
-        find_predictor("nonsense", RUN_TIME)
-    (tmp_path / "broken.onnx").write_bytes(b"no")
-    for path in (tmp_path / "broken.onnx", tmp_path / "missing.onnx", tmp_path):
-        with pytest.raises(UsageError):
-            find_predictor(str(path), RUN_TIME)
+def test_description_names_the_input() -> None:
+    assert describe(find_method("POS"), waveform_only=True) == "mean RGB of the whole crop"
+    network = describe(find_method("physfsunet", precision="f32"), waveform_only=False)
+    assert "36 px" in network
+    assert network.endswith("by openvino in f32, and POS of four regions")

@@ -63,7 +63,7 @@ def test_known_heart_rate_is_estimated_under_every_protocol(four: Path, protocol
         assert row.bpm == pytest.approx(made.bpm, abs=1.8)
         assert row.reference_bpm == pytest.approx(made.bpm, abs=1.8)
         assert row.error == row.bpm - row.reference_bpm
-        assert (row.quality is not None) == (protocol == "facepulse")
+        assert (row.quality is not None) == (row.shown is not None) == (protocol == "facepulse")
         assert row.macc > 0.9
     assert evaluation.summaries["recordings"].mae.value < 0.1
     assert evaluation.summaries["windows"].subjects == 3
@@ -102,11 +102,11 @@ def test_reference_of_another_rate_gives_an_error(one) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["weights", "onnx"])
 def test_networks_are_evaluated_from_weights_and_exported(four: Path, trained, kind: str) -> None:
-    evaluation = evaluate(str(getattr(trained, kind)), open_cache(four)[:3])
+    evaluation = evaluate(str(getattr(trained, kind)), open_cache(four)[:3], waveform_only=True)
     assert evaluation.model == "tiny"
     assert evaluation.card["sha256"] == trained.card.sha256
     assert evaluation.summaries["recordings"].mae.value < 3
-    assert all(row.quality is None for row in evaluation.windows)
+    assert all(row.quality is None and row.shown is None for row in evaluation.windows)
     assert evaluation.reliability == []
     assert len(evaluation.coverage) == 10
 
@@ -120,15 +120,32 @@ def test_windows_are_adjacent_and_never_cross_a_gap(one) -> None:
     evaluation = one(seconds=(14.0, 4.0, 23.0))
     # The segments begin at 0, 14 + 3 and 14 + 4 + 2 x 3 s; the second is too short for a heart rate.
     assert ends(evaluation.windows) == [(0, 10), (24, 34), (34, 44)]
+    assert ends(evaluation.recordings) == [(0, 47)]
+    assert len(evaluation.traces["only"].times) == 23 * 30, "the longest segment is drawn"
+
+
+@pytest.mark.slow
+def test_waveform_alone_is_evaluated_over_the_longest_segment(one) -> None:
+    evaluation = one(seconds=(14.0, 4.0, 23.0), protocol="toolbox")
     assert ends(evaluation.recordings) == [(24, 47)]
-    assert len(evaluation.traces["only"].times) == 23 * 30
+    assert evaluation.waveform_only
+    assert "from the waveform alone" in conditions(evaluation)["heart rate"]
+    assert conditions(evaluation)["rows"] == "a recording's row is over its longest segment with a reference"
+
+
+def test_low_quality_is_withheld_and_its_error_counted_all_the_same(one) -> None:
+    evaluation = one(strength=0.0, seconds=(20.0,))
+    assert [row.shown for row in (*evaluation.recordings, *evaluation.windows)] == [False] * 3
+    assert evaluation.summaries["windows"].n == 2
+    assert evaluation.summaries["windows"].shown.n == 0
+    assert "MAE of shown, bpm" in to_text(evaluation)
 
 
 @pytest.mark.slow
 def test_samples_without_a_reference_are_left_out(one) -> None:
     evaluation = one(seconds=(30.0,), reference_gap_s=(12.0, 13.0))
     assert ends(evaluation.windows) == [(0, 10), (13, 23)]
-    assert ends(evaluation.recordings) == [(13, 30)]
+    assert ends(evaluation.recordings) == [(0, 30)]
     assert max(abs(row.error) for row in evaluation.windows) < 0.5
 
 
@@ -244,7 +261,7 @@ def test_simulated_recordings_are_marked(four: Path, tmp_path: Path) -> None:
     assert not evaluate("POS", open_cache(four)).simulated
     simulated = evaluate("POS", open_cache(write_cache(tmp_path, FOUR[:1], dataset="simulated")))
     assert "note       simulated recordings: they show that methods work" in to_text(simulated)
-    flagged = [replace(recording, details={"simulated": True}) for recording in open_cache(four)]
+    flagged = [replace(recording, details={**recording.details, "simulated": True}) for recording in open_cache(four)]
     assert evaluate("POS", flagged).simulated
 
 
@@ -255,7 +272,7 @@ def test_simulated_recordings_are_marked(four: Path, tmp_path: Path) -> None:
         ({"window_s": 4.0}, "the windows can be 5 s long or longer, not 4 s"),
         ({"window_s": float("nan")}, "the windows can be 5 s"),
         ({"recordings": []}, "there is no recording to evaluate on"),
-        ({"model": "nonsense"}, "no model is called 'nonsense'"),
+        ({"model": "nonsense"}, "no method is called 'nonsense'"),
     ],
 )
 def test_wrong_argument_is_named(four: Path, options, message: str) -> None:
@@ -348,7 +365,7 @@ def test_command_exits_with_three_if_a_recording_failed(run, tmp_path: Path) -> 
     [
         (("POS", "--where", "light"), "--where takes KEY=VALUE,VALUE or mmpd-simple, not 'light'"),
         (("POS", "--where", "mmpd-simple"), "no recording has light=LED-low"),
-        (("nonsense",), "no model is called 'nonsense'"),
+        (("nonsense",), "no method is called 'nonsense'"),
         (("POS", "--split", "5-fold"), "needs at least 5 subjects"),
         (("POS", "--out", "file.txt"), "give the name of a folder"),
     ],
@@ -359,6 +376,38 @@ def test_wrong_usage_is_one_line_and_writes_nothing(run, four: Path, tmp_path: P
     assert message in err
     assert len(err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_folder_of_videos_is_prepared_and_evaluated_by_one_command(run, face_video, tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    times = np.arange(0, 12, 1 / 50)
+    for name, bpm in (("ann", 72.0), ("bob", 84.0)):
+        (videos / f"{name}.mp4").symlink_to(face_video(bpm))
+        rows = np.stack([times, waveform(bpm, times)], axis=1)
+        np.savetxt(videos / f"{name}.csv", rows, "%.5f", delimiter=",", header="time_s,ppg", comments="")
+    (videos / "broken.mp4").write_bytes(b"no video")
+    code, out, err = run("POS", "--data", videos, "--jobs", 1)
+    assert code == 3
+    assert err.startswith("facepulse: broken cannot be prepared: ")
+    assert len(err.splitlines()) == 1
+    assert out.startswith("POS on folder: 2 recordings of 2 subjects")
+    result = json.loads((tmp_path / "evaluations" / "POS-videos-all-facepulse" / "result.json").read_text())
+    assert [(row["shown"], abs(row["error"]) < 0.5) for row in result["recordings"]] == [(True, True)] * 2
+    [cache] = (tmp_path / "evaluations" / "cache").iterdir()
+    assert cache.name.startswith("videos-")
+    assert run("GREEN", "--data", videos, "--waveform-only")[0] == 3, "the cache is used again"
+    assert (tmp_path / "evaluations" / "GREEN-videos-all-facepulse-waveform").is_dir()
+
+
+def test_folder_in_which_nothing_can_be_prepared_is_one_line(run, tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "broken.mp4").write_bytes(b"no video")
+    code, _, err = run("POS", "--data", tmp_path / "videos", "--jobs", 1)
+    assert code == 3
+    assert "no video could be prepared; broken: " in err
+    assert len(err.splitlines()) == 1
 
 
 def test_folder_that_is_no_cache_is_one_line(run, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ ROW = Row(
     macc=0.9,
     quality=0.5,
     own_snr_db=2.0,
+    shown=None,
+    method="POS",
 )
 
 
@@ -107,3 +109,26 @@ def test_row_as_plain_values_has_six_decimals() -> None:
     values = replace(ROW, bpm=61.23456789, macc=None).to_dict()
     assert values["bpm"] == 61.234568
     assert values["macc"] is None
+
+
+def test_shown_heart_rates_are_summarised_apart() -> None:
+    entries = [
+        replace(row, shown=shown) for row, shown in zip(rows([1, 9, 3, 30]), [True, True, True, False], strict=True)
+    ]
+    shown = summarise(entries).shown
+    assert (shown.n, shown.percent.value) == (3, 75.0)
+    assert shown.mae.value == pytest.approx(13 / 3)
+    assert shown.within_5_bpm.value == pytest.approx(200 / 3)
+    assert format_summary(summarise(entries))["shown, %"].startswith("75.00 ± ")
+
+
+def test_no_heart_rate_may_be_shown() -> None:
+    summary = summarise([replace(row, shown=False) for row in rows([1, 9])])
+    assert (summary.shown.n, summary.shown.mae, summary.shown.within_5_bpm) == (0, None, None)
+    assert format_summary(summary)["MAE of shown, bpm"] == "none shown"
+
+
+def test_rates_from_a_waveform_alone_are_neither_shown_nor_withheld() -> None:
+    summary = summarise(rows([1, 9]))
+    assert summary.shown is None
+    assert not any("shown" in name for name in format_summary(summary))

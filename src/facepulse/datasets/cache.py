@@ -2,7 +2,7 @@
 
     DIR/DATASET/cache.json                 settings of the crops, the same for all recordings of a dataset
     DIR/DATASET/RECORDING/frames.npy       uint8 (T, size, size, 3), RGB
-    DIR/DATASET/RECORDING/labels.npz       times, segment, boxes, and ppg and bpm if the recording has them
+    DIR/DATASET/RECORDING/labels.npz       times, segment, boxes, rgb, key_times, and ppg and bpm if there are any
     DIR/DATASET/RECORDING/recording.json   subject, attributes, source, notes, and the hash of the arrays
 
 The folder of a recording is written completely or not at all. Crops are not normalised: networks do so themselves.
@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse._files import atomic_write
+from facepulse._types import Floats
 from facepulse.datasets.recording import Attribute, DatasetError, natural_sort_key
 
-FORMAT = 2  # of the files; caches of other formats are not read
+FORMAT = 3  # of the files; caches of other formats are not read
 
 SETTINGS, FRAMES, LABELS, DESCRIPTION = "cache.json", "frames.npy", "labels.npz", "recording.json"
 
@@ -100,7 +101,7 @@ class PreparedRecording:
 
     @cached_property
     def labels(self) -> dict[str, NDArray[Any]]:
-        """Arrays of `labels.npz` by name, T rows each."""
+        """Arrays of `labels.npz` by name, T rows each but for `key_times`."""
         try:
             with np.load(self.path / LABELS, allow_pickle=False) as file:
                 return dict(file)
@@ -121,6 +122,21 @@ class PreparedRecording:
     def boxes(self) -> NDArray[np.float32]:
         """Face box at each crop's time in the frame's pixels, before the margin: x, y, width, height, (T, 4)."""
         return self.labels["boxes"]
+
+    @property
+    def rgb(self) -> Floats:
+        """Mean RGB of the face and of its regions at each crop's time, as `measure` extracts it, (T, regions, 3)."""
+        return self.labels["rgb"]
+
+    @property
+    def key_times(self) -> Floats:
+        """Times of the video's key frames in seconds, (N,), ascending; empty without a codec."""
+        return self.labels["key_times"]
+
+    @property
+    def video_fps(self) -> float:
+        """Frame rate of the video in Hz from its timestamps."""
+        return float(self.details["video_fps"])
 
     @property
     def ppg(self) -> NDArray[np.float32] | None:

@@ -1,143 +1,102 @@
-"""Crops of one face of a video: written to disk as they are cut, and selected by the length of their segments."""
+"""Crops of one face of a video, written to disk as they are cut, beside the RGB traces that `measure` extracts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facepulse._types import Floats, Floats32, Ints
-from facepulse.datasets.cache import CacheSettings, FramesWriter, within_margin
-from facepulse.errors import TooShortError
+from facepulse._types import Floats, Floats32, Image, Ints
+from facepulse.datasets.cache import CacheSettings, FramesWriter
 from facepulse.faces.crops import ClipBuilder, FaceClip
-from facepulse.faces.skin import SkinTrace
-from facepulse.faces.tracking import Box, Track
-from facepulse.pipeline.extract import MINIMUM_S
+from facepulse.faces.tracking import Box
+from facepulse.pipeline.extract import FaceTraces, Segment
+from facepulse.pipeline.methods import Method
+from facepulse.rppg.classical import CLASSICAL
 from facepulse.video.reader import Frame
 
-NOTED_SEGMENT_S = 1.0
 _ROWS = 256  # crops copied at once
 
 
-class FaceCrops:
-    """Crops of one face on a uniform clock, with their times, boxes and traces.
+class FaceCrops(FaceTraces):
+    """Traces and crops of one face on the uniform clock of a cache.
 
-    Memory holds the traces and times; the crops themselves are in a file.
+    Memory holds the traces, times and boxes; the crops themselves are in a file.
 
     Args:
         path: file to write the crops to.
         settings: of the crops.
+        image: first frame that shows the face, uint8 RGB (H, W, 3).
+        box: the face in that frame.
     """
 
-    def __init__(self, path: Path, settings: CacheSettings) -> None:
-        self.fps = settings.fps
-        self._path, self._settings = path, settings
-        self._builder = ClipBuilder(settings.size, settings.margin, settings.fps)
-        self._writer = FramesWriter(path, settings.size)
+    def __init__(self, path: Path, settings: CacheSettings, image: Image, box: Box) -> None:
+        self._file = _CropsFile(path, settings.size)
+        builder = ClipBuilder(settings.size, settings.margin, settings.fps)
+        super().__init__(pulse_method(settings), image, box, [(builder, self._file)])
         self._box_times: list[float] = []
         self._boxes: list[tuple[float, float, float, float]] = []
-        self._clips: list[tuple[Floats, int]] = []
-        self._skin = SkinTrace()
 
-    @property
-    def times(self) -> Floats:
-        """Times of all crops in seconds, (T,)."""
-        return np.concatenate([times for times, _ in self._clips] or [np.zeros(0)])
-
-    @property
-    def clock_segment(self) -> NDArray[np.int64]:
-        """Unbroken segment of the clock that each crop belongs to, (T,)."""
-        numbers = [np.full(len(times), segment) for times, segment in self._clips]
-        return np.concatenate(numbers or [np.zeros(0, np.int64)])
-
-    @property
-    def rgb(self) -> Floats:
-        """Mean RGB of each region in each crop, (T, regions, 3)."""
-        return np.concatenate([trace.rgb for trace in self._skin.segments])
-
-    def push(self, frames: Sequence[Frame], boxes: Sequence[Box]) -> None:
-        """Crop frames at the boxes of the face, one per frame."""
+    def push(self, frames: list[Frame], boxes: list[Box]) -> None:
+        """Add the next frames with the box of the face in each."""
         self._box_times += [frame.time for frame in frames]
         self._boxes += [(box.x, box.y, box.width, box.height) for box in boxes]
-        for clip in self._builder.push(frames, boxes):
-            self._write(clip)
+        super().push(frames, boxes)
 
     def finish(self) -> None:
         """Write the crops that were waiting for further frames, and close the file."""
-        for clip in self._builder.finish():
-            self._write(clip)
-        self._writer.close()
+        super().finish()
+        self._file.writer.close()
 
     def boxes_at(self, times: Floats) -> Floats32:
         """Interpolate x, y, width and height of the face at (T,) times: (T, 4)."""
         boxes = np.array(self._boxes)
         return np.stack([np.interp(times, self._box_times, column) for column in boxes.T], axis=1).astype(np.float32)
 
-    def keep(self, kept: NDArray[np.bool_], path: Path) -> None:
-        """Write the crops to keep, marked True in (T,), to a file, and remove the file of all crops."""
-        if kept.all():
-            self._path.rename(path)
-            return
-        crops = np.load(self._path, mmap_mode="r")
-        writer = FramesWriter(path, self._settings.size)
-        for rows in np.array_split(np.flatnonzero(kept), -(-len(kept) // _ROWS)):
-            writer.append(crops[rows])
-        writer.close()
-        self._path.unlink()
-
-    def discard(self) -> None:
-        """Remove the file of all crops."""
-        self._writer.close()
-        self._path.unlink()
-
-    def _write(self, clip: FaceClip) -> None:
-        self._writer.append(clip.frames)
-        self._clips.append((clip.times, clip.segment))
-        face = within_margin(clip.frames, self._settings.margin)
-        self._skin.push(FaceClip(face, clip.start_s, clip.fps, clip.segment))
-
-
-@dataclass(frozen=True, eq=False)
-class SegmentSelection:
-    """Crops in segments that are long enough to measure.
-
-    Attributes:
-        kept: (T,) True for each crop to keep.
-        segment: (K,) number of the segment of each kept crop, from 0.
-        notes: a line per segment that is too short.
-    """
-
-    kept: NDArray[np.bool_]
-    segment: Ints
-    notes: list[str]
-
-
-def select_segments(crops: FaceCrops, track: Track) -> SegmentSelection:
-    """Select the segments in which the clock and the face are unbroken for at least `MINIMUM_S`.
-
-    Raises:
-        TooShortError: there is no such segment.
-    """
-    times, clock_segment = crops.times, crops.clock_segment
-    half_period_s = 0.5 / crops.fps
-    segment = np.full(len(times), -1)
-    notes, count, longest_s = [], 0, 0.0
-    for number in np.unique(clock_segment):
-        for start_s, end_s in track.segments:
-            inside = (clock_segment == number) & (times >= start_s - half_period_s) & (times <= end_s + half_period_s)
-            seconds = np.count_nonzero(inside) / crops.fps
-            longest_s = max(longest_s, seconds)
-            if seconds >= MINIMUM_S:
-                segment[inside], count = count, count + 1
-            elif seconds >= NOTED_SEGMENT_S:
-                first, last = times[inside][[0, -1]]
-                notes.append(f"left out: the face from {first:.1f} to {last:.1f} s, too short")
-    if not count:
-        raise TooShortError(
-            f"the face is visible for {longest_s:.1f} s without a break, but at least {MINIMUM_S:g} s are needed; "
-            "leave the recording out"
+    def keep(self, segments: Sequence[Segment], path: Path) -> None:
+        """Write the crops of segments of the traces to a file, and remove the file of all crops."""
+        times, size = np.concatenate(self._file.times), self._file.size
+        # Crops and traces have the same clock; half a period of tolerance allows for rounding.
+        begins = [int(np.searchsorted(times, segment.times[0] - 0.5 / segment.fps)) for segment in segments]
+        rows = np.concatenate(
+            [begin + np.arange(len(segment.times)) for begin, segment in zip(begins, segments, strict=True)]
         )
-    return SegmentSelection(segment >= 0, segment[segment >= 0].astype(np.int32), notes)
+        if len(rows) == len(times):
+            self._file.path.rename(path)
+            return
+        crops = np.load(self._file.path, mmap_mode="r")
+        writer = FramesWriter(path, size)
+        for chosen in np.array_split(rows, -(-len(rows) // _ROWS)):
+            writer.append(crops[chosen])
+        writer.close()
+        self.discard_crops()
+
+    def discard_crops(self) -> None:
+        """Remove the file of all crops."""
+        self._file.path.unlink()
+
+
+def pulse_method(settings: CacheSettings) -> Method:
+    """Return POS at the frame rate of the crops, by which the pulse in a video is measured while it is prepared."""
+    return Method(replace(CLASSICAL["POS"], fps=settings.fps))
+
+
+def segment_numbers(segments: Sequence[Segment]) -> Ints:
+    """Return the number of the segment of each sample, (T,), from 0."""
+    return np.repeat(np.arange(len(segments), dtype=np.int32), [len(segment.times) for segment in segments])
+
+
+class _CropsFile:
+    """File of the crops of one face, with their times."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.path, self.size = path, size
+        self.writer = FramesWriter(path, size)
+        self.times: list[NDArray[np.float64]] = []
+
+    def push(self, clip: FaceClip) -> None:
+        self.writer.append(clip.frames)
+        self.times.append(clip.times)

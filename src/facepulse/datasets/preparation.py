@@ -18,6 +18,7 @@ from facepulse._files import atomic_write, is_disk_full, lock_folder, remove_par
 from facepulse._optional import require_extra
 from facepulse.datasets import DATASETS
 from facepulse.datasets.cache import (
+    DESCRIPTION,
     FRAMES,
     LABELS,
     SETTINGS,
@@ -141,6 +142,30 @@ def prepare(
         _write_summary(folder / SUMMARY, rows)
     prepared = sum(row.result == "prepared" for row in rows)
     return PreparationSummary(folder, rows, prepared - already_prepared, already_prepared)
+
+
+def is_cache(folder: Path) -> bool:
+    """True if a folder is a cache, or the folder of one dataset in it."""
+    return (folder / SETTINGS).is_file() or any(folder.glob(f"*/{SETTINGS}"))
+
+
+def prepare_videos(
+    root: str | Path,
+    cache: str | Path,
+    *,
+    jobs: int | None = None,
+    progress: Callable[[float, float | None], None] | None = None,
+) -> PreparationSummary:
+    """Prepare a folder of videos, with references beside them or written by `facepulse simulate`; see `prepare`.
+
+    Args:
+        root: recordings in the native layout of the simulation, or any videos of the dataset `folder`.
+        cache: as in `prepare`.
+        jobs: as in `prepare`.
+        progress: as in `prepare`.
+    """
+    dataset = "simulated" if any(Path(root).glob(f"*/{DESCRIPTION}")) else "folder"
+    return prepare(dataset, root, cache, jobs=jobs, progress=progress)
 
 
 def _settle_settings(folder: Path, requested: Mapping[str, Any]) -> CacheSettings:

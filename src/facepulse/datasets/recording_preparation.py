@@ -6,7 +6,7 @@ Faces are tracked and cropped as by `facepulse measure`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,76 +14,18 @@ from typing import Any
 import numpy as np
 
 from facepulse._files import atomic_path
-from facepulse._types import Floats, Floats32
+from facepulse._types import Floats, Floats32, Image
 from facepulse.datasets.alignment import Alignment, align
 from facepulse.datasets.cache import DESCRIPTION, FRAMES, LABELS, CacheSettings, content_hash
-from facepulse.datasets.face_crops import FaceCrops, SegmentSelection, select_segments
+from facepulse.datasets.face_crops import FaceCrops, pulse_method, segment_numbers
 from facepulse.datasets.recording import DatasetError, Labels, Recording, Signal
-from facepulse.errors import NoFaceError
 from facepulse.faces.detectors import get_detector
-from facepulse.faces.tracking import FaceTracker, Track, largest
-from facepulse.pipeline.estimate import region_waveforms
-from facepulse.pipeline.extract import MINIMUM_FPS
-from facepulse.rppg.classical import CLASSICAL
-from facepulse.rppg.protocols import PROTOCOLS
-from facepulse.rppg.pulse_color import with_color_test
-from facepulse.rppg.quality import calibrated_quality
-from facepulse.rppg.regions import estimate_rate
-from facepulse.video.reader import Frame, frame_rate, length_s
+from facepulse.faces.tracking import Box
+from facepulse.pipeline.estimate import Estimate, estimate
+from facepulse.pipeline.extract import Segment, VideoTraces, select_faces, trace_faces
 
 NOTED_UNCOVERED_S = 1.0  # of the video, without reference
 SIMULATED = "simulated.json"  # written by `facepulse simulate` at the root of each layout
-
-
-@dataclass(frozen=True, eq=False)
-class _CroppedVideo:
-    """Crops of all faces of a video."""
-
-    recording: Recording
-    faces: dict[int, FaceCrops]
-    tracks: dict[int, Track]
-    times: Floats
-    frame_size: tuple[int, int]
-    warnings: list[str]
-
-    @property
-    def fps(self) -> float:
-        return frame_rate(self.times)
-
-    @property
-    def seconds(self) -> float:
-        return length_s(self.times)
-
-    def main_face(self) -> tuple[Track, FaceCrops]:
-        """Choose the largest face that stays, and discard the others."""
-        name = self.recording.name
-        if self.fps < MINIMUM_FPS:
-            raise DatasetError(
-                f"{name}: {self.fps:.1f} frames per second are too few to measure a pulse, which takes at least "
-                f"{MINIMUM_FPS:g}; leave the recording out"
-            )
-        if not self.tracks:
-            raise NoFaceError(f"{name}: no face was found in {self.seconds:.1f} s; try the face detector rfb")
-        track = largest(self.tracks.values())
-        for identity, crops in self.faces.items():
-            if identity != track.identity:
-                crops.discard()
-        crops = self.faces[track.identity]
-        crops.finish()
-        return track, crops
-
-
-@dataclass(frozen=True, eq=False)
-class _Pulse:
-    """Pulse in the crops by POS.
-
-    Attributes:
-        waveforms: (regions, T) of each segment; the first region is the whole face.
-        quality: 0..1, calibrated, of the heart rate over all segments.
-    """
-
-    waveforms: list[Floats]
-    quality: float
 
 
 def prepare_recording(recording: Recording, target: Path, settings: CacheSettings) -> None:
@@ -102,28 +44,39 @@ def prepare_recording(recording: Recording, target: Path, settings: CacheSetting
     with atomic_path(target) as folder:
         folder.mkdir()
         video = _crop_faces(recording, folder, settings)
-        track, crops = video.main_face()
-        selection = select_segments(crops, track)
-        crops.keep(selection.kept, folder / FRAMES)
-        times = crops.times[selection.kept]
-        pulse = _measure_pulse(crops, selection)
-        alignment = _align(times, selection, pulse, labels.ppg) if settings.align else None
-        notes = [*labels.notes, *video.warnings, *selection.notes]
+        [face] = select_faces(video.traces, "largest")
+        for crops in video.traces.faces.values():
+            if crops is not face.traces:
+                crops.discard_crops()
+        face.traces.keep(face.segments, folder / FRAMES)
+        pulse = estimate(
+            face.segments, pulse_method(settings), video_fps=video.traces.fps, key_times=video.traces.key_times
+        )
+        alignment = _align(face.segments, pulse, labels.ppg) if settings.align else None
+        notes = [*labels.notes, *video.traces.warnings, *face.notes]
         if alignment is not None and (note := alignment.note()):
             notes.append(note)
-        arrays = {"times": times, "segment": selection.segment, "boxes": crops.boxes_at(times)}
+        times = np.concatenate([segment.times for segment in face.segments])
+        arrays = {
+            "times": times,
+            "segment": segment_numbers(face.segments),
+            "boxes": face.traces.boxes_at(times),
+            "rgb": np.concatenate([segment.rgb for segment in face.segments]),
+            "key_times": np.array(video.traces.key_times),
+        }
         for name, signal in (("ppg", labels.ppg), ("bpm", labels.bpm)):
             if signal is not None:
                 arrays[name] = _reference_at(times, signal, alignment, name, notes)
         np.savez(folder / LABELS, **arrays)  # type: ignore[arg-type]
+        seconds = video.traces.duration_s
         description = {
             **_describe_source(recording, labels),
             "frame_size": video.frame_size,
-            "video_fps": round(video.fps, 4),
-            "video_s": round(video.seconds, 4),
-            "face_share": round(min(1.0, len(times) / settings.fps / max(video.seconds, 1e-9)), 4),
-            "face_score": round(track.score, 4),
-            "pulse_quality": round(pulse.quality, 4),
+            "video_fps": video.traces.fps,
+            "video_s": round(seconds, 4),
+            "face_share": round(min(1.0, len(times) / settings.fps / max(seconds, 1e-9)), 4),
+            "face_score": round(face.track.score, 4),
+            "pulse_quality": round(pulse.chosen.overall.quality, 4),
             "alignment": None if alignment is None else {k: _rounded(v) for k, v in asdict(alignment).items()},
             "notes": notes,
             "sha256": content_hash(folder),
@@ -138,42 +91,30 @@ def source_bytes(recording: Recording) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
+@dataclass(frozen=True, eq=False)
+class _CroppedVideo:
+    """Traces and crops of all faces of a video, and the size (width, height) of its frames."""
+
+    traces: VideoTraces[FaceCrops]
+    frame_size: tuple[int, int]
+
+
 def _crop_faces(recording: Recording, folder: Path, settings: CacheSettings) -> _CroppedVideo:
     """Crop all faces of a video in one pass."""
-    faces: dict[int, FaceCrops] = {}
-    times: list[float] = []
-    tracker = FaceTracker(get_detector(settings.detector))
-    with recording.open_frames() as video:
+    video = recording.open_frames()
 
-        def frames() -> Iterator[Frame]:
-            for frame in video:
-                times.append(frame.time)
-                yield frame
+    def begin(identity: int, image: Image, box: Box) -> FaceCrops:
+        return FaceCrops(folder / f"face{identity}.npy", settings, image, box)
 
-        for tracked in tracker.track(frames()):
-            for identity, boxes in tracked.boxes.items():
-                if identity not in faces:
-                    faces[identity] = FaceCrops(folder / f"face{identity}.npy", settings)
-                faces[identity].push(tracked.frames, boxes)
-        size = (video.width, video.height)
-    return _CroppedVideo(recording, faces, tracker.tracks, np.array(times), size, list(video.warnings))
+    traces = trace_faces(video, get_detector(settings.detector), begin)
+    return _CroppedVideo(traces, (video.width, video.height))
 
 
-def _measure_pulse(crops: FaceCrops, selection: SegmentSelection) -> _Pulse:
-    rgb = crops.rgb[selection.kept]
-    traces = [rgb[selection.segment == number] for number in range(int(selection.segment[-1]) + 1)]
-    waveforms = [region_waveforms(CLASSICAL["POS"], trace, crops.fps) for trace in traces]
-    protocol = PROTOCOLS["facepulse"]
-    estimate = estimate_rate([waveform[1:] for waveform in waveforms], crops.fps, protocol)
-    tested = with_color_test(estimate, [trace[:, 1:] for trace in traces], crops.fps, protocol)
-    return _Pulse(waveforms, calibrated_quality(tested))
-
-
-def _align(times: Floats, selection: SegmentSelection, pulse: _Pulse, ppg: Signal | None) -> Alignment | None:
+def _align(segments: Sequence[Segment], pulse: Estimate, ppg: Signal | None) -> Alignment | None:
     if ppg is None:
         return None
-    segments = [(times[selection.segment == number], waveforms[0]) for number, waveforms in enumerate(pulse.waveforms)]
-    return align(segments, ppg)
+    waveforms = [waveforms[0] for waveforms in pulse.chosen.waveforms]
+    return align([(segment.times, each) for segment, each in zip(segments, waveforms, strict=True)], ppg)
 
 
 def _reference_at(times: Floats, signal: Signal, alignment: Alignment | None, name: str, notes: list[str]) -> Floats32:

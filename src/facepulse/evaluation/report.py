@@ -25,6 +25,11 @@ FIELDS = (  # of a recording, with the decimals that are printed
     ("MACC", "macc", 2),
     ("quality", "quality", 2),
 )
+SHOWN = {True: "shown", False: "withheld", None: ""}
+WAYS = {
+    True: "from the waveform alone, as in the literature (--waveform-only)",
+    False: "by the estimator of `facepulse measure`, with quality",
+}
 REFERENCES = {
     "ppg": "the reference PPG by the same protocol over the same samples",
     "bpm": "the mean of the heart rate that the device gave",
@@ -103,17 +108,20 @@ def conditions(evaluation: Evaluation) -> dict[str, str]:
     entries = {
         "input": evaluation.description,
         "protocol": evaluation.protocol,
+        "heart rate": WAYS[evaluation.waveform_only],
         "data": f"{evaluation.dataset}, crops of {settings.size} px at margin {settings.margin:g} "
         f"and {settings.fps:g} fps, boxes by {settings.detector}, "
         f"clocks {'aligned' if settings.align else 'as they are'}",
     }
+    if not evaluation.waveform_only:
+        entries["shown"] = f"heart rates of a quality of {evaluation.min_quality:g} or more; others are withheld"
     if evaluation.simulated:
         entries["note"] = "simulated recordings: they show that methods work, not how accurate they are on people"
     if (chosen := evaluation.selection) is not None:
         filters = "; ".join(f"{key}={','.join(values)}" for key, values in chosen.where.items())
         entries["split"] = f"{chosen.split}, {chosen.subset}{f', where {filters}' if filters else ''}"
     entries["recordings"] = " ".join(evaluation.sha256)
-    entries["rows"] = RECORDING_ROWS
+    entries["rows"] = RECORDING_ROWS[evaluation.waveform_only]
     kinds = [row.reference for row in evaluation.recordings]
     counted = [(kinds.count(kind), text) for kind, text in REFERENCES.items() if kind in kinds]
     several = "; ".join(f"{count} recordings: {text}" for count, text in counted)
@@ -229,8 +237,8 @@ def _recording_section(evaluation: Evaluation) -> list[str]:
     for row in evaluation.recordings:
         values = [(getattr(row, field), digits) for _, field, digits in FIELDS]
         numbers = ["" if value is None else f"{value:.{digits}f}" for value, digits in values]
-        rows.append([row.recording, row.subject, *numbers])
-    heads = ["recording", "subject", *(head for head, _, _ in FIELDS)]
+        rows.append([row.recording, row.subject, *numbers, SHOWN[row.shown], row.method])
+    heads = ["recording", "subject", *(head for head, _, _ in FIELDS), "", "by"]
     return [f"<details><summary>All {len(rows)} recordings</summary>", table(heads, rows), "</details>"]
 
 

@@ -32,7 +32,10 @@ from facepulse.evaluation.summary import (
 Level = Literal["recordings", "windows"]
 
 STRATA = range(2, 13)  # numbers of values; an attribute with more of them identifies recordings, not conditions
-RECORDING_ROWS = "a recording's row is over its longest segment with a reference"
+RECORDING_ROWS = {
+    True: "a recording's row is over its longest segment with a reference",
+    False: "a recording's row is over all of its segments with a reference",
+}
 PACKAGES = ("numpy", "scipy", "opencv-python-headless", "openvino", "torch")
 
 
@@ -86,13 +89,15 @@ class Evaluation:
         description: input and method of the model, in one line.
         card: the model card of a network; None for a classical method.
         protocol: steps from waveform to bpm, in one line that begins with the protocol's name.
+        waveform_only: True if heart rates are from the waveform alone; False if they are those of `measure`.
+        min_quality: 0..1; quality below which a heart rate counts as withheld.
         dataset: key in `facepulse.datasets.DATASETS`.
         settings: settings with which the crops were prepared.
         simulated: True if the recordings show no real person.
         selection: choice of the recordings; None if the caller chose them.
         sha256: recording to the hash of its arrays, for all recordings passed, in their order.
         window_s: length of the windows.
-        recordings: one row per recording, over its longest segment with a reference.
+        recordings: one row per recording.
         windows: rows of windows that do not overlap, within segments with a reference.
         failed: recordings that could not be evaluated.
         traces: recording to waveforms of the segment of its row; not written to files.
@@ -102,6 +107,8 @@ class Evaluation:
     description: str
     card: Mapping[str, Any] | None
     protocol: str
+    waveform_only: bool
+    min_quality: float
     dataset: str
     settings: CacheSettings
     simulated: bool
@@ -154,12 +161,14 @@ class Evaluation:
             "how": self.description,
             "card": self.card,
             "protocol": self.protocol,
+            "waveform_only": self.waveform_only,
+            "min_quality": None if self.waveform_only else self.min_quality,
             "dataset": self.dataset,
             "settings": asdict(self.settings),
             "simulated": self.simulated,
             "selection": None if self.selection is None else asdict(self.selection),
             "window_s": self.window_s,
-            "recording_rows": RECORDING_ROWS,
+            "recording_rows": RECORDING_ROWS[self.waveform_only],
             "bootstrap": {"clusters": "subjects", "resamples": metrics.RESAMPLES, "seed": metrics.SEED},
             "summaries": {level: summary and asdict(summary) for level, summary in self.summaries.items()},
             "strata": {

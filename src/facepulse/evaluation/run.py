@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facepulse._types import Floats
 from facepulse.datasets import splits
@@ -17,42 +15,60 @@ from facepulse.datasets.cache import PreparedRecording
 from facepulse.datasets.recording import DatasetError
 from facepulse.errors import FacepulseError, TooShortError, UsageError
 from facepulse.evaluation import metrics
-from facepulse.evaluation.predictors import Prediction, Predictor, find_predictor
+from facepulse.evaluation.predictors import (
+    Prediction,
+    Rate,
+    check_crops,
+    describe,
+    estimator_prediction,
+    runs,
+    waveform_prediction,
+)
 from facepulse.evaluation.result import Evaluation, Failure, Selection, Trace
 from facepulse.evaluation.summary import Row
+from facepulse.measurement import QUALITY_THRESHOLD
 from facepulse.pipeline.extract import MINIMUM_S
+from facepulse.pipeline.methods import Fallback, Method, MethodLike, check_fallback, find_method
 from facepulse.rppg.protocols import PROTOCOLS, Protocol
 from facepulse.rppg.spectrum import filtered, heart_rate, snr_db
 
+ESTIMATOR_PROTOCOL = "facepulse"  # under which heart rates are those of `facepulse.measure`
 ROUNDING_S = 0.2  # by which the last window may be shorter than the others
 
 
 def evaluate(
-    model: str | Predictor,
+    method: MethodLike,
     recordings: Sequence[PreparedRecording],
     *,
-    protocol: str = "facepulse",
+    protocol: str = ESTIMATOR_PROTOCOL,
+    waveform_only: bool = False,
+    fallback: Fallback = "POS",
     window_s: float = 10.0,
+    min_quality: float = QUALITY_THRESHOLD,
     selection: Selection | None = None,
     progress: Callable[[float, float | None], None] | None = None,
 ) -> Evaluation:
-    """Run a model on prepared recordings and compare its heart rates with their references.
+    """Run a method on prepared recordings and compare its heart rates with their references.
 
-    A network is evaluated alone: unlike in `facepulse.measure`, its waveform is not fused with those of facial regions,
-    and its heart rates have no quality.
+    Under the protocol `facepulse`, heart rates are those of `facepulse.measure`: the same estimator, with quality, on
+    the traces that were extracted during preparation. With `waveform_only`, and under all other protocols, they come
+    from the waveform of the method alone, as in the literature: a network's, or that of the mean RGB of whole crops.
 
-    Waveforms are predicted segment by segment, never across a gap. Estimate and reference go through the same protocol
-    over the same samples, wherever the reference has no hole: a whole recording over its longest such segment, and
-    windows of `window_s` that do not overlap; a remainder that is shorter by more than 0.2 s is left out. A recording
-    without a segment of that length is one window. If only the device's own heart rate is known, the reference is its
-    mean over the window.
+    A network is run segment by segment, never across a gap. Estimate and reference are over the same samples, wherever
+    the reference has no hole for at least five seconds: a whole recording over all such intervals (from a waveform
+    alone: the longest), and windows of `window_s` that do not overlap; a remainder that is shorter by more than 0.2 s
+    is left out. A recording without an interval of that length is one window. The reference heart rate is computed from
+    the reference PPG under the same protocol, that of several intervals as their mean weighted by length. If only the
+    device's own heart rate is known, the reference is its mean.
 
     Args:
-        model: a classical method, the name or path of weights, an exported network (see
-            `facepulse.evaluation.predictors.find_predictor`), or any other predictor.
+        method: as in `facepulse.measure`.
         recordings: recordings of one dataset, prepared with the same settings.
         protocol: a key of `facepulse.rppg.protocols.PROTOCOLS`.
+        waveform_only: compute heart rates from the waveform alone also under the protocol `facepulse`.
+        fallback: as in `facepulse.measure`; without effect on a waveform alone.
         window_s: length of the windows in seconds, at least 5.
+        min_quality: 0..1; quality below which a heart rate counts as withheld.
         selection: choice of the recordings, to be kept with the result.
         progress: called with the number of recordings done and in total.
 
@@ -60,13 +76,15 @@ def evaluate(
         The evaluation. A recording that cannot be evaluated (damaged, too short) is among its `failed`.
 
     Raises:
-        UsageError: an argument is out of its range, the model cannot be loaded, or it cannot take such crops.
+        UsageError: an argument is out of its range, the method cannot be loaded, or it cannot take such crops.
     """
-    _check_arguments(recordings, protocol, window_s)
-    recipe = PROTOCOLS[protocol]
+    _check_arguments(recordings, protocol, fallback, window_s, min_quality)
+    found = find_method(method, precision="f32")  # the same figures on every machine
     settings = recordings[0].settings
-    predictor = find_predictor(model, recipe) if isinstance(model, str) else model
-    predictor.check(settings)
+    check_crops(found, settings)
+    scoring = _Scoring(
+        found, PROTOCOLS[protocol], waveform_only or protocol != ESTIMATOR_PROTOCOL, fallback, window_s, min_quality
+    )
 
     evaluated: list[_EvaluatedRecording] = []
     failed: list[Failure] = []
@@ -74,16 +92,18 @@ def evaluate(
         if progress is not None:
             progress(done, len(recordings))
         try:
-            evaluated.append(_evaluate_recording(recording, predictor, recipe, window_s))
+            evaluated.append(_evaluate_recording(recording, scoring))
         except FacepulseError as error:
             failed.append(Failure(recording.name, recording.subject, str(error)))
     if progress is not None:
         progress(len(recordings), len(recordings))
     return Evaluation(
-        model=predictor.name,
-        description=predictor.description,
-        card=predictor.card,
-        protocol=str(recipe),
+        model=found.name,
+        description=describe(found, scoring.waveform_only),
+        card=None if found.engine is None else asdict(found.engine.card),
+        protocol=str(scoring.protocol),
+        waveform_only=scoring.waveform_only,
+        min_quality=min_quality,
         dataset=recordings[0].dataset,
         settings=settings,
         simulated=any(recording.simulated for recording in recordings),
@@ -123,11 +143,16 @@ def choose(
     return chosen, Selection(split, subset, where, found[split].recording_names())
 
 
-def _check_arguments(recordings: Sequence[PreparedRecording], protocol: str, window_s: float) -> None:
+def _check_arguments(
+    recordings: Sequence[PreparedRecording], protocol: str, fallback: Fallback, window_s: float, min_quality: float
+) -> None:
     if protocol not in PROTOCOLS:
         raise UsageError(f"no protocol is called {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     if not MINIMUM_S <= window_s < math.inf:
         raise UsageError(f"the windows can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
+    if not 0.0 <= min_quality <= 1.0:
+        raise UsageError(f"the minimum quality is a number from 0 to 1, not {min_quality:g}")
+    check_fallback(fallback)
     if not recordings:
         raise UsageError("there is no recording to evaluate on: choose some")
     if len({(recording.dataset, recording.settings) for recording in recordings}) > 1:
@@ -135,32 +160,54 @@ def _check_arguments(recordings: Sequence[PreparedRecording], protocol: str, win
         raise UsageError(f"the recordings are of several datasets or caches ({names}): evaluate one at a time")
 
 
+@dataclass(frozen=True)
+class _Scoring:
+    """Method, and how its heart rates are obtained and compared."""
+
+    method: Method
+    protocol: Protocol
+    waveform_only: bool
+    fallback: Fallback
+    window_s: float
+    min_quality: float
+
+    def predict(self, recording: PreparedRecording, intervals: Sequence[slice]) -> Prediction:
+        """Run the method on the intervals of a recording."""
+        if self.waveform_only:
+            return waveform_prediction(self.method, recording, intervals, self.protocol)
+        return estimator_prediction(self.method, recording, intervals, self.min_quality, self.fallback)
+
+
 @dataclass(frozen=True, eq=False)
-class _PredictedSegment:
-    """Prediction for consecutive crops, with their reference.
+class _Interval:
+    """Waveform of consecutive crops beside their reference.
 
     Attributes:
         start_s: time of the first crop in seconds from the first frame of the video.
         fps: frame rate in Hz.
-        prediction: waveforms of the model.
+        waveform: (T,) BVP that the method computes.
         reference: (T,) PPG or bpm at the time of each crop; NaN without a reference.
         kind: kind of the reference.
     """
 
     start_s: float
     fps: float
-    prediction: Prediction
+    waveform: Floats
     reference: Floats
     kind: Literal["ppg", "bpm"] | None
 
     def __len__(self) -> int:
         return len(self.reference)
 
-    def cut(self, begin: int, end: int) -> _PredictedSegment:
+    @property
+    def end_s(self) -> float:
+        """End of the last crop in seconds from the first frame of the video."""
+        return self.start_s + len(self) / self.fps
+
+    def cut(self, begin: int, end: int) -> _Interval:
         """Return the crops from `begin` up to, not including, `end`."""
         start_s = self.start_s + begin / self.fps
-        prediction = self.prediction.cut(begin, end)
-        return _PredictedSegment(start_s, self.fps, prediction, self.reference[begin:end], self.kind)
+        return _Interval(start_s, self.fps, self.waveform[begin:end], self.reference[begin:end], self.kind)
 
     def reference_bpm(self, protocol: Protocol) -> float | None:
         """Compute the reference heart rate; None without a reference, or if its PPG is constant (a detached sensor)."""
@@ -170,95 +217,113 @@ class _PredictedSegment:
             return heart_rate(self.reference, self.fps, protocol)
         return None
 
-    def row(self, recording: PreparedRecording, protocol: Protocol) -> Row:
-        """Compute heart rate, reference and errors."""
-        waveform, fps = self.prediction.waveform, self.fps
-        bpm, quality = self.prediction.heart_rate(fps, protocol)
-        reference_bpm = self.reference_bpm(protocol)
-        error = reference_snr_db = macc = None
-        if reference_bpm is not None:
-            error = bpm - reference_bpm
-            reference_snr_db = snr_db(waveform, fps, reference_bpm, protocol)
-            if self.kind == "ppg":
-                macc = metrics.macc(filtered(waveform, fps, protocol), filtered(self.reference, fps, protocol))
-        return Row(
-            recording=recording.name,
-            subject=recording.subject,
-            attributes=recording.attributes,
-            start_s=self.start_s,
-            end_s=self.start_s + len(self) / fps,
-            reference=None if reference_bpm is None else self.kind,
-            reference_bpm=reference_bpm,
-            bpm=bpm,
-            error=error,
-            snr_db=reference_snr_db,
-            macc=macc,
-            quality=quality,
-            own_snr_db=snr_db(waveform, fps, bpm, protocol),
-        )
-
     def trace(self, protocol: Protocol) -> Trace:
         """Filter the waveforms, for plots."""
         return Trace(
             self.start_s + np.arange(len(self)) / self.fps,
-            filtered(self.prediction.waveform, self.fps, protocol),
+            filtered(self.waveform, self.fps, protocol),
             filtered(self.reference, self.fps, protocol) if self.kind == "ppg" else None,
         )
 
 
 class _EvaluatedRecording(NamedTuple):
-    """Rows of one recording and of its windows, and the waveforms of the recording's row."""
+    """Rows of one recording and of its windows, and the waveforms of the recording's longest interval."""
 
     whole: Row
     windows: list[Row]
     trace: Trace
 
 
-def _evaluate_recording(
-    recording: PreparedRecording, predictor: Predictor, protocol: Protocol, window_s: float
-) -> _EvaluatedRecording:
-    try:
-        segments = _predict_segments(recording, predictor)
-    except OSError as error:
-        raise DatasetError(f"{recording.path}: cannot be read ({error.strerror}); prepare it again") from error
-    longest = max(segments, key=len)
-    windows = [window.row(recording, protocol) for window in _windows(segments, window_s)]
-    return _EvaluatedRecording(longest.row(recording, protocol), windows, longest.trace(protocol))
-
-
-def _predict_segments(recording: PreparedRecording, predictor: Predictor) -> list[_PredictedSegment]:
-    """Run the model on every segment of a recording, and cut the segments at holes of the reference.
+def _evaluate_recording(recording: PreparedRecording, scoring: _Scoring) -> _EvaluatedRecording:
+    """Evaluate one recording.
 
     Raises:
-        FacepulseError: its files are not as they were prepared, or no segment is long enough.
+        FacepulseError: its files are not as they were prepared, or no interval is long enough.
     """
-    recording.verify()
-    fps, frames, times = recording.fps, recording.frames, recording.times
-    reference, kind = _reference(recording)
-    known = np.isfinite(reference) if kind else np.ones(len(times), np.bool_)
-    shortest = math.ceil(MINIMUM_S * fps)
-    segments = []
-    for start, stop in _runs(recording.segment):
-        inside = [run for run in _runs(known[start:stop]) if known[start + run[0]] and run[1] - run[0] >= shortest]
-        if inside:
-            prediction = predictor.predict(frames[start:stop], recording.settings)
-            whole = _PredictedSegment(float(times[start]), fps, prediction, reference[start:stop], kind)
-            segments += [whole.cut(*run) for run in inside]
-    if not segments:
+    try:
+        recording.verify()
+        reference, kind = _reference(recording)
+        inside = _compared_intervals(recording, reference, kind)
+        prediction = scoring.predict(recording, inside)
+    except OSError as error:
+        raise DatasetError(f"{recording.path}: cannot be read ({error.strerror}); prepare it again") from error
+    intervals = [
+        _Interval(float(recording.times[each.start]), recording.fps, waveform, reference[each], kind)
+        for each, waveform in zip(inside, prediction.waveforms, strict=True)
+    ]
+    longest = max(intervals, key=len)
+    compared = [longest] if scoring.waveform_only else intervals
+    windows = [
+        _row(recording, [intervals[number].cut(begin, end)], prediction.window(number, begin, end), scoring.protocol)
+        for number, begin, end in _windows([len(each) for each in intervals], scoring.window_s, recording.fps)
+    ]
+    whole = _row(recording, compared, prediction.whole(), scoring.protocol)
+    return _EvaluatedRecording(whole, windows, longest.trace(scoring.protocol))
+
+
+def _row(recording: PreparedRecording, intervals: Sequence[_Interval], rate: Rate, protocol: Protocol) -> Row:
+    """Compare a heart rate with the reference; SNR and MACC are those of the longest interval."""
+    longest = max(intervals, key=len)
+    waveform, fps, kind = longest.waveform, longest.fps, longest.kind
+    known = [(bpm, len(each)) for each in intervals if (bpm := each.reference_bpm(protocol)) is not None]
+    reference_bpm = error = reference_snr_db = macc = None
+    if known:
+        reference_bpm = sum(bpm * length for bpm, length in known) / sum(length for _, length in known)
+        error = rate.bpm - reference_bpm
+        reference_snr_db = snr_db(waveform, fps, reference_bpm, protocol)
+        if kind == "ppg":
+            macc = metrics.macc(filtered(waveform, fps, protocol), filtered(longest.reference, fps, protocol))
+    return Row(
+        recording=recording.name,
+        subject=recording.subject,
+        attributes=recording.attributes,
+        start_s=intervals[0].start_s,
+        end_s=intervals[-1].end_s,
+        reference=None if reference_bpm is None else kind,
+        reference_bpm=reference_bpm,
+        bpm=rate.bpm,
+        error=error,
+        snr_db=reference_snr_db,
+        macc=macc,
+        quality=rate.quality,
+        own_snr_db=snr_db(waveform, fps, rate.bpm, protocol),
+        shown=rate.shown,
+        method=rate.method,
+    )
+
+
+def _compared_intervals(
+    recording: PreparedRecording, reference: Floats, kind: Literal["ppg", "bpm"] | None
+) -> list[slice]:
+    """Return the crops of each interval of at least five seconds without a gap and without a hole of the reference.
+
+    Raises:
+        TooShortError: there is none.
+    """
+    known = np.isfinite(reference) if kind else np.ones(len(reference), np.bool_)
+    group = np.where(known, recording.segment, -1)
+    shortest = math.ceil(MINIMUM_S * recording.fps)
+    intervals = [run for run in runs(group) if group[run.start] >= 0 and run.stop - run.start >= shortest]
+    if not intervals:
         missing = "face with a reference" if kind else "face"
         raise TooShortError(f"{recording.path}: holds no {missing} for {MINIMUM_S:g} s without a gap; leave it out")
-    return segments
+    return intervals
 
 
-def _windows(segments: Sequence[_PredictedSegment], seconds: float) -> list[_PredictedSegment]:
-    """Cut the segments into adjacent windows; the longest segment is the only window if all are shorter."""
-    windows = []
-    for segment in segments:
-        length = round(seconds * segment.fps)
+def _windows(lengths: Sequence[int], seconds: float, fps: float) -> list[tuple[int, int, int]]:
+    """Divide intervals into adjacent windows: number of the interval, begin and end of each window in samples.
+
+    The longest interval is the only window if all are shorter.
+    """
+    size, tolerance = round(seconds * fps), round(ROUNDING_S * fps)
+    windows = [
+        (number, begin, min(begin + size, length))
+        for number, length in enumerate(lengths)
         # Two windows fit into 20 s even if the last frame is missing.
-        last = len(segment) - length + round(ROUNDING_S * segment.fps)
-        windows += [segment.cut(begin, min(begin + length, len(segment))) for begin in range(0, last + 1, length)]
-    return windows or [max(segments, key=len)]
+        for begin in range(0, length - size + tolerance + 1, size)
+    ]
+    longest = int(np.argmax(lengths))
+    return windows or [(longest, 0, lengths[longest])]
 
 
 def _reference(recording: PreparedRecording) -> tuple[Floats, Literal["ppg", "bpm"] | None]:
@@ -271,8 +336,3 @@ def _reference(recording: PreparedRecording) -> tuple[Floats, Literal["ppg", "bp
         if np.isfinite(bpm).any():
             return bpm, "bpm"
     return np.full(len(recording.times), np.nan), None
-
-
-def _runs(values: NDArray[np.generic]) -> list[tuple[int, int]]:
-    """Return begin and end of every run of equal values."""
-    return list(pairwise([0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]))

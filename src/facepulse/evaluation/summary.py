@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any, Literal
 
 import numpy as np
 
+from facepulse._types import Floats
 from facepulse.datasets.recording import Attribute
 from facepulse.evaluation import metrics
 from facepulse.evaluation.metrics import CLOSE_BPM, LimitsOfAgreement, Statistic
@@ -36,8 +37,10 @@ class Row:
         error: bpm minus reference; None without a reference.
         snr_db: SNR of the waveform at the reference heart rate; None without a reference.
         macc: MACC of the filtered waveform and the filtered reference; None without a reference PPG.
-        quality: 0..1, the model's own confidence in the bpm; None if it gives none.
+        quality: 0..1, calibrated probability that bpm is within 5 bpm; None for a rate from a waveform alone.
         own_snr_db: SNR of the waveform at the estimated heart rate, which needs no reference.
+        shown: False if the heart rate is withheld; None for a rate from a waveform alone.
+        method: name of the method that gave the heart rate, which may be the classical one in place of a network.
     """
 
     recording: str
@@ -53,6 +56,8 @@ class Row:
     macc: float | None
     quality: float | None
     own_snr_db: float
+    shown: bool | None
+    method: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as plain values, rounded to six decimals; attributes are a nested dictionary."""
@@ -61,8 +66,25 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """Heart rates that are shown because their quality reaches the threshold.
+
+    Attributes:
+        n: number of rows that are shown.
+        percent: percentage of all rows that are shown.
+        mae: mean absolute error of those shown, bpm; None if none is.
+        within_5_bpm: percentage of those shown with an error of at most 5 bpm; None if none is shown.
+    """
+
+    n: int
+    percent: Statistic
+    mae: Statistic | None
+    within_5_bpm: Statistic | None
+
+
+@dataclass(frozen=True)
 class Summary:
-    """Metrics over rows with a reference.
+    """Metrics over rows with a reference, of shown and withheld heart rates alike but for `shown`.
 
     Attributes:
         n: number of rows.
@@ -75,6 +97,7 @@ class Summary:
         snr_db: mean SNR of the waveform at the reference heart rate.
         macc: mean MACC; None without reference waveforms.
         agreement: bias and limits of agreement; None for a single row.
+        shown: coverage and errors of the heart rates that are shown; None for rates from a waveform alone.
     """
 
     n: int
@@ -87,6 +110,7 @@ class Summary:
     snr_db: Statistic
     macc: Statistic | None
     agreement: LimitsOfAgreement | None
+    shown: Shown | None
 
 
 @dataclass(frozen=True)
@@ -144,17 +168,35 @@ def summarise(rows: Iterable[Row]) -> Summary | None:
         rmse=errors.rmse,
         mape=errors.mape,
         pearson=errors.pearson,
-        within_5_bpm=metrics.mean(100.0 * (np.abs(estimated - reference) <= metrics.CLOSE_BPM), subjects),
+        within_5_bpm=_within_5_bpm(estimated - reference, subjects),
         snr_db=metrics.mean([row.snr_db for row in rows if row.snr_db is not None], subjects),
         macc=metrics.mean(*zip(*maccs, strict=True)) if maccs else None,
         agreement=metrics.bland_altman(reference, estimated),
+        shown=_shown(rows),
     )
+
+
+def _shown(rows: Sequence[Row]) -> Shown | None:
+    if any(row.shown is None for row in rows):
+        return None
+    kept = [row for row in rows if row.shown]
+    errors, subjects = np.array([row.error for row in kept], np.float64), [row.subject for row in kept]
+    return Shown(
+        n=len(kept),
+        percent=metrics.mean([100.0 * bool(row.shown) for row in rows], [row.subject for row in rows]),
+        mae=metrics.mean(np.abs(errors), subjects) if kept else None,
+        within_5_bpm=_within_5_bpm(errors, subjects) if kept else None,
+    )
+
+
+def _within_5_bpm(errors: Floats, subjects: Sequence[str]) -> Statistic:
+    return metrics.mean(100.0 * (np.abs(errors) <= CLOSE_BPM), subjects)
 
 
 def format_summary(summary: Summary) -> dict[str, str]:
     """Format a summary for tables: name with unit to value with standard error and 95 % interval."""
-    limits = summary.agreement
-    return {
+    limits, shown = summary.agreement, summary.shown
+    formatted = {
         "MAE, bpm": str(summary.mae),
         "RMSE, bpm": str(summary.rmse),
         "MAPE, %": str(summary.mape),
@@ -166,6 +208,11 @@ def format_summary(summary: Summary) -> dict[str, str]:
         if limits
         else "unknown",
     }
+    if shown is not None:
+        formatted["shown, %"] = f"{shown.percent}, n={shown.n}"
+        formatted["MAE of shown, bpm"] = str(shown.mae) if shown.mae else "none shown"
+        formatted["within 5 bpm of shown, %"] = str(shown.within_5_bpm) if shown.within_5_bpm else "none shown"
+    return formatted
 
 
 def confidence(rows: Iterable[Row]) -> Confidence:

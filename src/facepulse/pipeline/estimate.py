@@ -166,6 +166,12 @@ class Estimate:
         """Return True if the quality of a candidate is below the minimum."""
         return not candidate.reported.quality >= self.min_quality
 
+    @property
+    def min_window_quality(self) -> float:
+        """Quality below which the heart rate of a window is withheld: higher if that of the whole video is withheld."""
+        # A face may have held still in some windows of a video that is unreliable as a whole.
+        return max(self.min_quality, HIGH_QUALITY) if self.withheld(self.chosen) else self.min_quality
+
 
 def estimate(
     segments: Sequence[Segment],

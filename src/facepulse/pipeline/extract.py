@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
 from facepulse._types import Floats, Image
 from facepulse.errors import NoFaceError, TooShortError, VideoError
-from facepulse.faces.crops import ClipBuilder
+from facepulse.faces.crops import ClipBuilder, FaceClip
 from facepulse.faces.skin import SkinTrace
 from facepulse.faces.tracking import Box, Detector, FaceTracker, Track, TrackedFrames, largest, left_to_right
 from facepulse.video.reader import MAX_TIME_GAP_S, Frame, Video, frame_rate, length_s
@@ -63,6 +63,13 @@ class Segment:
         return Segment(self.times[max(excess, 0) :], self.rgb[max(excess, 0) :], self.fps, waveform[max(-excess, 0) :])
 
 
+class ClipSink(Protocol):
+    """Object that takes the clips of one face."""
+
+    def push(self, clip: FaceClip) -> None:
+        """Add the next clip; clips of one segment follow each other without a gap."""
+
+
 class FaceTraces:
     """Traces of one face, extended with every group of frames.
 
@@ -70,6 +77,7 @@ class FaceTraces:
         method: determines the crops, and whether a network runs on them.
         image: first frame that shows the face, uint8 RGB (H, W, 3).
         box: the face in that frame.
+        others: further sinks, each with the builder of the clips that it takes.
 
     Attributes:
         skin: RGB traces so far.
@@ -78,12 +86,15 @@ class FaceTraces:
         box: as given.
     """
 
-    def __init__(self, method: Method, image: Image, box: Box) -> None:
+    def __init__(
+        self, method: Method, image: Image, box: Box, others: Sequence[tuple[ClipBuilder, ClipSink]] = ()
+    ) -> None:
         self.image, self.box = image, box
         self.skin = SkinTrace()
         self.network: NetworkTrace | None = None
-        self._inputs: list[tuple[ClipBuilder, SkinTrace | NetworkTrace]] = [
-            (ClipBuilder(method.classical.size, method.classical.margin, method.fps), self.skin)
+        self._inputs: list[tuple[ClipBuilder, ClipSink]] = [
+            (ClipBuilder(method.classical.size, method.classical.margin, method.fps), self.skin),
+            *others,
         ]
         if method.engine is not None:
             # Imported here because classical methods need neither engines nor weights.
@@ -95,15 +106,15 @@ class FaceTraces:
 
     def push(self, frames: list[Frame], boxes: list[Box]) -> None:
         """Add the next frames with the box of the face in each."""
-        for builder, trace in self._inputs:
+        for builder, sink in self._inputs:
             for clip in builder.push(frames, boxes):
-                trace.push(clip)
+                sink.push(clip)
 
     def finish(self) -> None:
         """Add the crops that were waiting for later frames."""
-        for builder, trace in self._inputs:
+        for builder, sink in self._inputs:
             for clip in builder.finish():
-                trace.push(clip)
+                sink.push(clip)
 
     def discard(self, before_s: float) -> None:
         """Discard the samples before a time, which bounds memory in an endless stream."""
@@ -128,8 +139,12 @@ class FaceTraces:
         return [segment for segment in cut if len(segment.times)]
 
 
+Face = TypeVar("Face", bound=FaceTraces)
+BeginFace = Callable[[int, Image, Box], Face]  # from its identity, the first frame that shows it, and its box there
+
+
 @dataclass(frozen=True)
-class VideoTraces:
+class VideoTraces(Generic[Face]):
     """Traces of all faces of a video, with its timing.
 
     Attributes:
@@ -144,7 +159,7 @@ class VideoTraces:
     """
 
     source: str
-    faces: dict[int, FaceTraces]
+    faces: dict[int, Face]
     tracks: dict[int, Track]
     times: Floats
     fps: float
@@ -154,48 +169,50 @@ class VideoTraces:
 
 
 @dataclass(frozen=True, eq=False)
-class MeasurableFace:
+class MeasurableFace(Generic[Face]):
     """A face that is in view for long enough to be measured.
 
     Attributes:
         number: from left to right, from 1, among the faces of the video.
-        image: first frame that shows it, uint8 RGB (H, W, 3).
-        box: the face in that frame.
+        track: its position over time.
+        traces: its traces, of which the segments are cut.
         segments: its traces in each segment that is long enough; at least one.
         notes: one line for each gap, absence and segment that is too short.
         faces: number of faces of the video that are in view for long enough.
     """
 
     number: int
-    image: Image
-    box: Box
+    track: Track
+    traces: Face
     segments: list[Segment]
     notes: tuple[str, ...]
     faces: int = 1
 
 
-def extract_traces(video: Video, detector: Detector, method: Method, progress: Progress | None = None) -> VideoTraces:
+def extract_traces(
+    video: Video, detector: Detector, method: Method, progress: Progress | None = None
+) -> VideoTraces[FaceTraces]:
+    """Extract the traces of all faces of a video that a method needs; see `trace_faces`."""
+    return trace_faces(video, detector, lambda _, image, box: FaceTraces(method, image, box), progress)
+
+
+def trace_faces(
+    video: Video, detector: Detector, begin: BeginFace[Face], progress: Progress | None = None
+) -> VideoTraces[Face]:
     """Go through a video, track its faces and extract their traces, in one pass with bounded memory.
 
     Args:
         video: frames, which are all taken; the video is closed.
         detector: finds the faces.
-        method: determines the crops, and whether a network runs on them.
+        begin: creates the traces of a face when it is first seen.
         progress: called with the seconds done and the length of the video (None if it is not known).
 
     Raises:
         VideoError: a frame cannot be read, or the frame rate is too low.
         TooShortError: the video is a single image.
     """
-    faces: dict[int, FaceTraces] = {}
+    faces: dict[int, Face] = {}
     seconds: list[float] = []
-
-    def extend(tracked: TrackedFrames) -> None:
-        for identity, boxes in tracked.boxes.items():
-            if identity not in faces:
-                faces[identity] = FaceTraces(method, tracked.frames[0].image, boxes[0])
-            faces[identity].push(tracked.frames, boxes)
-
     tracker = FaceTracker(detector)
     # While one group of frames is cropped, the next is decoded and searched for faces: both spend their time in
     # compiled code, which releases the interpreter's lock.
@@ -204,7 +221,7 @@ def extract_traces(video: Video, detector: Detector, method: Method, progress: P
         for tracked in tracker.track(_record_times(video, seconds, progress)):
             if pending is not None:
                 pending.result()
-            pending = cropping.submit(extend, tracked)
+            pending = cropping.submit(push_frames, tracked, faces, begin)
         if pending is not None:
             pending.result()
     times = np.array(seconds)
@@ -223,6 +240,14 @@ def extract_traces(video: Video, detector: Detector, method: Method, progress: P
     return VideoTraces(video.name, faces, tracks, times, fps, duration_s, video.key_times, list(video.warnings))
 
 
+def push_frames(tracked: TrackedFrames, faces: dict[int, Face], begin: BeginFace[Face]) -> None:
+    """Add frames to the traces of every face in them; those of new faces are created."""
+    for identity, boxes in tracked.boxes.items():
+        if identity not in faces:
+            faces[identity] = begin(identity, tracked.frames[0].image, boxes[0])
+        faces[identity].push(tracked.frames, boxes)
+
+
 def _record_times(video: Video, times: list[float], progress: Progress | None) -> Iterator[Frame]:
     for frame in video:
         times.append(frame.time)
@@ -231,7 +256,7 @@ def _record_times(video: Video, times: list[float], progress: Progress | None) -
         yield frame
 
 
-def select_faces(video: VideoTraces, which: Literal["largest", "all"]) -> list[MeasurableFace]:
+def select_faces(video: VideoTraces[Face], which: Literal["largest", "all"]) -> list[MeasurableFace[Face]]:
     """Select the faces to measure.
 
     Args:
@@ -248,7 +273,7 @@ def select_faces(video: VideoTraces, which: Literal["largest", "all"]) -> list[M
             "show one from the front, large and evenly lit"
         )
     longest_s = 0.0
-    found: dict[int, MeasurableFace] = {}
+    found: dict[int, MeasurableFace[Face]] = {}
     for number, track in enumerate(video.tracks.values(), start=1):
         traces = video.faces[track.identity]
         segments = traces.segments(track.segments)
@@ -256,7 +281,7 @@ def select_faces(video: VideoTraces, which: Literal["largest", "all"]) -> list[M
         long_enough = [segment for segment in segments if segment.seconds >= MINIMUM_S]
         if long_enough:
             notes = *gap_notes(video.times), *absence_notes(video.times, track.segments), *short_notes(segments)
-            found[track.identity] = MeasurableFace(number, traces.image, traces.box, long_enough, notes)
+            found[track.identity] = MeasurableFace(number, track, traces, long_enough, notes)
     if not found:
         raise TooShortError(
             f"{video.source}: a face is in view for {longest_s:.1f} s without a break, but a heart rate takes "

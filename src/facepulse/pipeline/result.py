@@ -8,8 +8,8 @@ import numpy as np
 
 from facepulse.measurement import QUALITY_THRESHOLD, Measurement, Reason, Window
 from facepulse.pipeline.decision import decide, withheld_note
-from facepulse.pipeline.estimate import HIGH_QUALITY, Candidate, Estimate
-from facepulse.pipeline.extract import MeasurableFace, Segment, VideoTraces
+from facepulse.pipeline.estimate import Candidate, Estimate
+from facepulse.pipeline.extract import FaceTraces, MeasurableFace, Segment, VideoTraces
 from facepulse.rppg.beats import Beats, find_beats
 from facepulse.rppg.hrv import hrv
 from facepulse.rppg.spectrum import snr_db
@@ -23,7 +23,9 @@ SOURCES = {
 }
 
 
-def to_measurement(video: VideoTraces, face: MeasurableFace, estimate: Estimate, window_s: float) -> Measurement:
+def to_measurement(
+    video: VideoTraces[FaceTraces], face: MeasurableFace[FaceTraces], estimate: Estimate, window_s: float
+) -> Measurement:
     """Put the estimate of one face into a measurement.
 
     Beats are always found in the classical method's waveform of the whole face, never in the network's: the error that
@@ -36,7 +38,7 @@ def to_measurement(video: VideoTraces, face: MeasurableFace, estimate: Estimate,
         estimate: its heart rate.
         window_s: length of the windows of the heart rate over time.
     """
-    segments, chosen = face.segments, estimate.chosen
+    segments, chosen, box = face.segments, estimate.chosen, face.traces.box
     overall = chosen.overall
     decision = decide(chosen, overall, chosen.traces, estimate.min_quality)
     waveforms = chosen.bvp()
@@ -44,8 +46,6 @@ def to_measurement(video: VideoTraces, face: MeasurableFace, estimate: Estimate,
     beats = beats_of_segments(estimate)
     hz = overall.rate.hz
     shown = (hz >= SHOWN_HZ[0]) & (hz <= SHOWN_HZ[1])
-    # A face may have held still in some windows of a video that is unreliable as a whole.
-    window_quality = max(estimate.min_quality, HIGH_QUALITY) if decision.reason else estimate.min_quality
     longest_beats = beats[longest]
     return Measurement(
         source=video.source,
@@ -61,9 +61,9 @@ def to_measurement(video: VideoTraces, face: MeasurableFace, estimate: Estimate,
         duration_s=video.duration_s,
         face=face.number,
         faces=face.faces,
-        box=(face.box.x, face.box.y, face.box.width, face.box.height),
+        box=(box.x, box.y, box.width, box.height),
         parts=tuple((float(segment.times[0]), float(segment.times[-1])) for segment in segments),
-        windows=tuple(windows(chosen, segments, window_s, window_quality)),
+        windows=tuple(windows(chosen, segments, window_s, estimate.min_window_quality)),
         hrv=None if longest_beats is None else hrv(longest_beats),
         beats_s=np.concatenate(
             [segment.times[0] + found.times_s for segment, found in zip(segments, beats, strict=True) if found]
@@ -74,7 +74,7 @@ def to_measurement(video: VideoTraces, face: MeasurableFace, estimate: Estimate,
         spectrum_bpm=60 * hz[shown],
         spectrum=overall.rate.power[shown] / max(float(overall.rate.power[shown].max()), 1e-12),
         warnings=(*estimate_notes(estimate, decision.reason), *face.notes, *video.warnings),
-        image=face.image,
+        image=face.traces.image,
     )
 
 

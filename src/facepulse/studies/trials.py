@@ -10,11 +10,9 @@ from typing import Any
 
 from facepulse._files import atomic_write
 from facepulse.errors import FacepulseError
-from facepulse.evaluation.predictors import find_predictor
 from facepulse.evaluation.run import choose, evaluate
 from facepulse.inference.weights import read_card
 from facepulse.models.figures import clip_length
-from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.studies.plan import DataSelection, Trial
 from facepulse.studies.workspace import Workspace
 from facepulse.training.loop import train
@@ -70,7 +68,7 @@ def run_trial(trial: Trial, workspace: Workspace, recipe: Settings) -> TrialResu
         if stored is None or stored["weights"] != weights_hash:
             test = experiment.test
             recordings, _ = choose(workspace.recordings(test.dataset), test.split, test.subset, test.where)
-            evaluation = evaluate(find_predictor(model, PROTOCOLS[PROTOCOL]), recordings, protocol=PROTOCOL)
+            evaluation = evaluate(model, recordings, protocol=PROTOCOL)
             stored = {"weights": weights_hash, "rows": [row.to_dict() for row in evaluation.recordings]}
             with atomic_write(path) as temporary:
                 temporary.write_text(json.dumps(stored), encoding="utf-8")

@@ -17,10 +17,12 @@ from torch import nn
 
 from facepulse._files import lock_folder
 from facepulse.errors import FacepulseError, UsageError
-from facepulse.evaluation.predictors import NetworkPredictor
+from facepulse.evaluation.predictors import check_crops
 from facepulse.inference.engine import torch_engine
 from facepulse.inference.registry import NETWORKS
 from facepulse.inference.weights import require_train_extra, save_model
+from facepulse.pipeline.methods import Method
+from facepulse.rppg.classical import CLASSICAL
 from facepulse.training import plots
 from facepulse.training.batches import Batch, batches
 from facepulse.training.clips import Mixture, mixture
@@ -106,9 +108,10 @@ class _Run:
             training_data = f"{training_data}; before that, as {start.name}: {start.training_data}"
             self.hashes["start"] = {start.name: start.sha256}
         self.card = make_card(settings, self.network, training_data)
-        self.predictor = NetworkPredictor(torch_engine(self.network, self.card))  # always of the current weights
+        # The engine always has the current weights.
+        self.method = Method(CLASSICAL["POS"], torch_engine(self.network, self.card))
         for group in (*self.data.train, *self.data.validation):
-            self.predictor.check(group[0].settings)
+            check_crops(self.method, group[0].settings)
         self.clips: Mixture = mixture(settings, self.data.train)
         self.steps = len(self.clips) // (settings.optimiser.batch * ranks.size)  # per epoch
         if self.steps == 0:
@@ -168,7 +171,7 @@ class _Run:
         self.ranks.average_statistics(self.network)
         validated = None
         if self.data.validation and (epoch == epochs or epoch % settings.validation.every == 0):
-            validated = validate(self.predictor, self.data.validation, settings.validation, self.ranks)
+            validated = validate(self.method, self.data.validation, settings.validation, self.ranks)
         mae = None if validated is None else validated.mae_bpm
         is_best = mae is not None and (state.best is None or mae < state.best["mae_bpm"])
         if is_best:

@@ -9,9 +9,9 @@ import numpy as np
 
 from facepulse.datasets.cache import PreparedRecording
 from facepulse.datasets.recording import DatasetError
-from facepulse.evaluation.predictors import Predictor
 from facepulse.evaluation.result import Trace
 from facepulse.evaluation.run import evaluate
+from facepulse.pipeline.methods import Method
 from facepulse.training.distributed import Ranks
 from facepulse.training.settings import Validation
 
@@ -30,12 +30,12 @@ class Validated:
 
 
 def validate(
-    predictor: Predictor, groups: Sequence[Sequence[PreparedRecording]], settings: Validation, ranks: Ranks
+    method: Method, groups: Sequence[Sequence[PreparedRecording]], settings: Validation, ranks: Ranks
 ) -> Validated:
     """Evaluate all recordings, each in one of the processes.
 
     Args:
-        predictor: predictor of the network.
+        method: the network.
         groups: recordings; those of a group are of one dataset, prepared with the same settings.
         settings: protocol and windows.
         ranks: processes that share the work.
@@ -49,7 +49,9 @@ def validate(
     for group in groups:
         mine = list(group)[ranks.rank :: ranks.size]
         if mine:
-            evaluation = evaluate(predictor, mine, protocol=settings.protocol, window_s=settings.window_s)
+            evaluation = evaluate(
+                method, mine, protocol=settings.protocol, waveform_only=True, window_s=settings.window_s
+            )
             errors += [abs(row.error) for row in evaluation.windows if row.error is not None]
             traces.update(evaluation.traces)
             failed += [failure.reason for failure in evaluation.failed]
