@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from face_traces import CONTENTS, FPS, KEY_TIMES, SECONDS, face_segment, with_network
-from facepulse.faces.tracking import Box
+from facepulse.faces.tracking import Box, Track
 from facepulse.measurement import Measurement
 from facepulse.pipeline.decision import WITHOUT_GUESS
 from facepulse.pipeline.estimate import Estimate, choose, estimate
-from facepulse.pipeline.extract import MeasurableFace, Segment, VideoTraces
+from facepulse.pipeline.extract import FaceTraces, MeasurableFace, Segment, VideoTraces
 from facepulse.pipeline.methods import Method
 from facepulse.pipeline.result import to_measurement
 from facepulse.rppg.classical import CLASSICAL
@@ -19,7 +19,8 @@ from facepulse.rppg.classical import CLASSICAL
 
 def measured(segment: Segment, found: Estimate) -> Measurement:
     video = VideoTraces("face.mp4", {}, {}, segment.times, FPS, SECONDS, [], [])
-    face = MeasurableFace(1, np.zeros((4, 4, 3), np.uint8), Box(0, 0, 4, 4), [segment], (), faces=3)
+    traces = FaceTraces(Method(CLASSICAL["POS"]), np.zeros((4, 4, 3), np.uint8), Box(0, 0, 4, 4))
+    face = MeasurableFace(1, Track(0, traces.box), traces, [segment], (), faces=3)
     return to_measurement(video, face, found, 10.0)
 
 
