@@ -31,6 +31,7 @@ def evaluate(
     data: Path,
     protocol: Literal["facepulse", "paper", "toolbox", "toolbox-2023"] = "facepulse",
     waveform_only: Annotated[bool, Parameter(negative=())] = False,
+    fallback: Literal["POS", "none"] = "POS",
     split: str = "all",
     subset: Literal["train", "validation", "test"] = "test",
     window: Annotated[float, Parameter(validator=Number(gte=5))] = 10.0,
@@ -57,6 +58,7 @@ def evaluate(
             reference NAME.csv beside it (time_s, ppg and/or bpm), which is prepared first, into evaluations/cache.
         protocol: Computation of heart rates from waveforms, the same for estimate and reference.
         waveform_only: Compute heart rates from the waveform alone also under the protocol facepulse.
+        fallback: POS: if the quality of a network is low and that of POS is high, POS replaces it; none: never.
         split: Split of the dataset: all, pure-60-40, ubfc-30-12, mmpd-7-1-2, ..., or one fold of several: 5-fold/2.
         subset: Subset of the split.
         window: Length in seconds of the windows that are evaluated in addition to whole recordings.
@@ -85,6 +87,7 @@ def evaluate(
             recordings,
             protocol=protocol,
             waveform_only=waveform_only,
+            fallback=None if fallback == "none" else fallback,
             window_s=window,
             min_quality=min_quality,
             selection=selection,
