@@ -40,6 +40,12 @@ class TooShortError(FacepulseError, ValueError):
     exit_code: ClassVar[int] = 5
 
 
+def shown(value: object) -> str:
+    """Text of an argument in an error message, on one line and cut to 40 characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
 def one_line(error: Exception) -> str:
     """Describe an error of another library in one line: its type and its message."""
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")

@@ -1,6 +1,8 @@
 """Detectors on a real face, in conditions that make detection hard, and on images without a face."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -8,9 +10,17 @@ import numpy as np
 import pytest
 
 from facepulse._types import Image
-from facepulse.errors import FacepulseError
+from facepulse.errors import FacepulseError, UsageError
 from facepulse.faces import detectors
-from facepulse.faces.detectors import DETECTORS, HaarDetector, RfbDetector, best_of_each_face, brighten, load_cascade
+from facepulse.faces.detectors import (
+    DETECTORS,
+    HaarDetector,
+    RfbDetector,
+    best_of_each_face,
+    brighten,
+    get_detector,
+    load_cascade,
+)
 from facepulse.faces.tracking import Box, Detection
 from shared_data import SHARED_DATA
 
@@ -176,3 +186,54 @@ def test_brighten_changes_dark_images_only() -> None:
     assert np.abs(brighten(ramp).astype(int) - ramp).max() <= 8
     assert brighten(ramp // 10).max() == 255
     assert brighten(np.zeros((8, 8), np.uint8)).max() == 0
+
+
+# --- what stands for a detector
+
+IMAGE = np.zeros((48, 64, 3), np.uint8)
+FOUND = Detection(Box(8.0, 8.0, 32.0, 32.0), 0.9)
+
+
+def test_detector_is_found_by_its_name() -> None:
+    for name, kind in DETECTORS.items():
+        assert type(get_detector(name)) is kind
+
+
+def test_function_or_object_is_a_detector() -> None:
+    class Everywhere:
+        def __call__(self, image: Image) -> list[Detection]:
+            return [FOUND]
+
+    for given in (lambda image: [FOUND], lambda image: (FOUND,), Everywhere()):
+        assert get_detector(given)(IMAGE) == [FOUND]
+    assert get_detector(lambda image: [])(IMAGE) == []
+
+
+@pytest.mark.parametrize("given", ["yolo", "", None, 3, ["haar"], np.zeros((48, 64))], ids=repr)
+def test_object_that_is_no_detector_is_refused(given: Any) -> None:
+    with pytest.raises(UsageError) as refused:
+        get_detector(given)
+    expected = "no detector is called .*: choose one of auto, haar, rfb, or give a function of an image"
+    assert re.fullmatch(expected, str(refused.value))
+
+
+def test_class_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^the detector HaarDetector is a class: give an object of it$"):
+        get_detector(HaarDetector)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("detector", "message"),
+    [
+        (lambda image: image.nothing, r"failed on an image of shape \(48, 64, 3\): AttributeError: 'numpy.ndarray' "),
+        (lambda image, scale: [], r"failed on an image of shape \(48, 64, 3\): TypeError: .* missing 1 required"),
+        (lambda image: None, r"failed on an image of shape \(48, 64, 3\): TypeError: 'NoneType' .* not iterable"),
+        (lambda image: [(8, 8, 32, 32)], r"returned \(8, 8, 32, 32\): expected a list of Detection$"),
+        (lambda image: [Detection((8, 8, 32, 32), 0.9)], r"returned Detection\(.*: expected a list of Detection$"),
+        (lambda image: np.zeros((1, 4)), r"returned array\(.*: expected a list of Detection$"),
+    ],
+)
+def test_detector_that_fails_or_returns_something_else_is_named_in_one_line(detector: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=f"^the detector <lambda> {message}") as raised:
+        get_detector(detector)(IMAGE)
+    assert "\n" not in str(raised.value)

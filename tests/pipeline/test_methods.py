@@ -82,7 +82,7 @@ def test_unknown_name_or_file_is_refused(tmp_path: Path) -> None:
 def test_object_that_is_no_method_is_refused(given: Any) -> None:
     with pytest.raises(UsageError) as refused:
         find_method(given)
-    expected = r"a method cannot be .+: give a name, a file, a network, or a function of an RGB trace \(T, 3\).*"
+    expected = r"a method cannot be .+: give a name, a file, a network or a function of an RGB trace and its rate"
     assert re.fullmatch(expected, str(refused.value))
 
 

@@ -7,7 +7,6 @@ geometry of the Haar cascade (brows to chin, ear to ear) and scores in 0..1, non
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 from cv2.typing import MatLike
 
 from facepulse._types import Image
-from facepulse.errors import FacepulseError, UsageError, one_line
+from facepulse.errors import FacepulseError, UsageError, one_line, shown
 from facepulse.faces.tracking import Box, Detection, Detector
 
 # Level weight that maps to a score of 0.5. Of 288 faces pasted into photographs (upright, tilted by 15 degrees, dimmed
@@ -165,9 +164,8 @@ def get_detector(detector: str | Detector) -> Detector:
         raise UsageError(f"the detector {detector.__name__} is a class: give an object of it")
     if callable(detector):
         return _checked(detector)
-    given = " ".join(reprlib.repr(detector).split())
     raise UsageError(
-        f"no detector is called {given}: choose one of {', '.join(DETECTORS)}, or give a function of an RGB image"
+        f"no detector is called {shown(detector)}: choose one of {', '.join(DETECTORS)}, or give a function of an image"
     )
 
 
@@ -184,7 +182,7 @@ def _checked(detector: Detector) -> Detector:
             ) from error
         for each in found:
             if not (isinstance(each, Detection) and isinstance(each.box, Box)):
-                raise UsageError(f"the detector {name} returned {reprlib.repr(each)}: expected a list of Detection")
+                raise UsageError(f"the detector {name} returned {shown(each)}: expected a list of Detection")
         return found
 
     return detect

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import reprlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard
 import numpy.typing as npt
 
 from facepulse._types import Floats
-from facepulse.errors import UsageError
+from facepulse.errors import UsageError, shown
 from facepulse.inference.engine import Engine, Precision, checked, load_engine, torch_engine
 from facepulse.inference.model_card import ModelCard
 from facepulse.inference.weights import (
@@ -101,9 +100,8 @@ def find_method(method: MethodLike, precision: Precision = "auto") -> Method:
         return _of_module(method)
     if callable(method):
         return Method(_of_function(method))
-    given = " ".join(reprlib.repr(method).split())
     raise UsageError(
-        f"a method cannot be {given}: give a name, a file, a network, or a function of an RGB trace (T, 3) and its rate"
+        f"a method cannot be {shown(method)}: give a name, a file, a network or a function of an RGB trace and its rate"
     )
 
 

@@ -9,15 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facepulse._types import Floats
-from facepulse.errors import UsageError
+from facepulse.errors import UsageError, shown
 
 MAXIMUM_FPS = 4000.0  # above it, detrending with the cut-off of a heart exceeds the precision of float64
-
-
-def shown(value: object) -> str:
-    """Text of an argument in an error message, on one line and cut to 40 characters."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def as_positive(value: object, name: str, highest: float = inf) -> float:

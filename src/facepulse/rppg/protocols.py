@@ -7,8 +7,8 @@ number, and reference and estimate always go through the same one.
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from facepulse.errors import UsageError
-from facepulse.rppg.arguments import as_positive, shown
+from facepulse.errors import UsageError, shown
+from facepulse.rppg.arguments import as_positive
 
 Estimator = Literal["periodogram", "welch", "harmonic"]
 
