@@ -1,5 +1,7 @@
 """Live measurement: the same heart rates as from a file, in spite of the disturbances of real streams."""
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -104,6 +106,7 @@ def test_lost_face_is_reported_and_measured_anew_when_it_returns(frames) -> None
     away = [reading for reading in readings if 12 < reading.time_s < 14]
     assert away
     assert all((reading.state, reading.bpm, reading.box) == ("no face", None, None) for reading in away)
+    assert {reading.reason for reading in away} == {"no_face"}
     assert away[0].advice == (NO_FACE,)
     back = [reading for reading in readings if 15 < reading.time_s < 18]
     assert {reading.state for reading in back} == {"collecting"}
@@ -168,6 +171,7 @@ def test_low_frame_rate_gives_no_heart_rate_and_advice(frames) -> None:
     for every in (8, 25):  # 3.75 and 1.2 frames per second
         readings = list(stream(frames[::every]))
         assert {reading.bpm for reading in readings} == {None}
+        assert readings[-1].reason == "low_fps"
         assert readings[-1].advice == (FEW_FRAMES,)
 
 
@@ -198,10 +202,31 @@ def test_classical_method_replaces_a_network_of_low_quality_unless_there_is_no_f
     method = Method(CLASSICAL["POS"], torch_engine(predict_112_bpm, trained.card))
     video = face_video(72.0, 12.0, face={"strength": 0.08})
     *_, reading = stream(video, method=method)
-    assert (reading.state, reading.method) == ("measured", "POS")
+    assert (reading.state, reading.method, reading.requested_method) == ("measured", "POS", "tiny")
     assert reading.bpm == pytest.approx(72.0, abs=2.0)
     *_, reading = stream(video, method=method, fallback=None)
     assert (reading.state, reading.method, reading.bpm) == ("unsure", "tiny", None)
+
+
+@pytest.mark.slow
+def test_values_of_a_reading_agree_with_one_another(face_video) -> None:
+    readings = [*stream(face_video(BPM, 12.0)), *stream(face_video(None, 12.0)), *stream([])]
+    for reading in readings:
+        assert (reading.bpm is None) == (reading.reason is not None)
+        assert reading.bpm in (None, reading.estimate_bpm)
+        assert (reading.state == "measured") == (reading.reason is None)
+        assert json.loads(json.dumps(reading.to_dict())) == reading.to_dict()
+    assert {(reading.state, reading.reason) for reading in readings} == {
+        ("collecting", "too_short"),
+        ("measured", None),
+        ("unsure", "low_quality"),
+    }
+    unsure = [reading for reading in readings if reading.state == "unsure"]
+    assert all(reading.estimate_bpm is not None for reading in unsure)
+    assert re.fullmatch(
+        r"<LiveReading at \d+\.\d s: withheld \(low_quality\), best guess \d+\.\d bpm, quality 0\.\d\d, POS>",
+        repr(unsure[-1]),
+    )
 
 
 def test_reading_has_plain_json_values(frames) -> None:

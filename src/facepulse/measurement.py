@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from dataclasses import asdict, dataclass, field, fields
+import os
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,8 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse._files import atomic_write
+from facepulse.errors import UsageError
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from facepulse.plot import MeasurementFigure
     from facepulse.rppg.hrv import Hrv
 
 
@@ -33,7 +38,7 @@ In the last three cases there is not even a best guess.
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Window:
     """Heart rate in one window of the video.
 
@@ -53,10 +58,16 @@ class Window:
     estimate_bpm: float | None
     reason: Reason | None
 
+    def __repr__(self) -> str:
+        rate = rate_text(self.estimate_bpm, self.reason)
+        return f"<Window {self.start_s:.1f}-{self.end_s:.1f} s: {rate}, quality {self.quality:.2f}>"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Measurement:
     """The pulse of one face in one video.
+
+    It prints a summary, and shows itself as a table with a figure where it is the last value of a cell of a notebook.
 
     Attributes:
         source: path of the video.
@@ -106,13 +117,13 @@ class Measurement:
     parts: tuple[tuple[float, float], ...]
     windows: tuple[Window, ...]
     hrv: Hrv | None
-    beats_s: NDArray[np.float64] = field(repr=False)
-    waveform: NDArray[np.float32] = field(repr=False)
-    times_s: NDArray[np.float64] = field(repr=False)
-    spectrum_bpm: NDArray[np.float64] = field(repr=False)
-    spectrum: NDArray[np.float64] = field(repr=False)
+    beats_s: NDArray[np.float64]
+    waveform: NDArray[np.float32]
+    times_s: NDArray[np.float64]
+    spectrum_bpm: NDArray[np.float64]
+    spectrum: NDArray[np.float64]
     warnings: tuple[str, ...]
-    image: NDArray[np.uint8] = field(repr=False)
+    image: NDArray[np.uint8]
 
     def to_dict(self, *, waveform: bool = False) -> dict[str, Any]:
         """Return the result as plain Python values for `json.dumps`.
@@ -187,19 +198,69 @@ class Measurement:
             table.writerows((f"{t:.5f}", f"{v:.5f}") for t, v in zip(self.times_s, self.waveform, strict=True))
         return windows, waveform
 
-    def plot(self, path: str | Path) -> Path:
-        """Draw the frame with its box, the waveform, the spectrum and the heart rate over time.
+    def to_frame(self, what: Literal["windows", "waveform"] = "windows") -> DataFrame:
+        """Return the heart rate over time or the waveform as a pandas `DataFrame`, with values that are not rounded.
+
+        Args:
+            what: "windows" for a row per window with the attributes of `Window` as columns, NaN where a rate is None;
+                "waveform" for a row per sample with the columns time_s and waveform.
 
         Raises:
-            UsageError: the path cannot be written.
+            UsageError: pandas is not installed, or `what` is something else.
+        """
+        if what not in ("windows", "waveform"):
+            raise UsageError(f"a data frame can be of the 'windows' or of the 'waveform', not of {what!r}")
+        try:
+            import pandas  # an optional dependency, which takes half a second to import
+        except ImportError as error:
+            raise UsageError("a data frame needs pandas: pip install pandas, or write tables with to_csv") from error
+        if what == "waveform":
+            return pandas.DataFrame({"time_s": self.times_s, "waveform": self.waveform})
+        rates = {"bpm": float, "estimate_bpm": float}  # also where every one of them is None
+        return pandas.DataFrame(list(self.windows), columns=[column.name for column in fields(Window)]).astype(rates)
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> MeasurementFigure:
+        """Draw the frame with its box, the waveform, the spectrum and the heart rate over time.
+
+        Args:
+            path: file to write, too: .png, .jpg, .svg or .pdf.
+
+        Returns:
+            A `matplotlib.figure.Figure`, which notebooks show. It needs no screen, and pyplot does not hold it.
+
+        Raises:
+            UsageError: the path has another suffix or cannot be written.
         """
         # Imported here because matplotlib takes 0.4 s to import; its messages about its cache are suppressed.
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
-        from facepulse.plot import plot_measurement
+        from facepulse.plot import check_format, draw_measurement
 
-        with atomic_write(Path(path)) as temporary:
-            plot_measurement(self, temporary)
-        return Path(path)
+        target = None if path is None else check_format(path)
+        figure = draw_measurement(self)
+        if target is not None:
+            figure.save(target)
+        return figure
+
+    def __repr__(self) -> str:
+        rate = rate_text(self.estimate_bpm, self.reason)
+        return f"<Measurement of {printable(self.source)!r}: {rate}, quality {self.quality:.2f}, {self.method}>"
+
+    def _repr_html_(self) -> str:
+        """Return a table and the figure, for notebooks."""
+        from facepulse.notebook import to_html
+
+        return to_html(self, self.plot().to_png())
+
+    def windows_text(self) -> str:
+        """Return the number of windows that have a heart rate, and its range; empty if there are none."""
+        known = [window.bpm for window in self.windows if window.bpm is not None]
+        if not known:
+            return ""
+        length = self.windows[0].end_s - self.windows[0].start_s
+        return (
+            f"{len(known)} of {len(self.windows)} windows of {length:.0f} s have a heart rate: "
+            f"{min(known):.1f} to {max(known):.1f} bpm"
+        )
 
     def __str__(self) -> str:
         """Return the summary that the command line prints."""
@@ -212,18 +273,20 @@ class Measurement:
             f"  {self.method}, face {self.face}, {self.duration_s:.1f} s at {self.fps:.1f} fps, "
             f"SNR {self.snr_db:.1f} dB",
         ]
-        known = [window.bpm for window in self.windows if window.bpm is not None]
-        if len(self.windows) > 1 and known:
-            length = self.windows[0].end_s - self.windows[0].start_s
-            lines.append(
-                f"  {len(known)} of {len(self.windows)} windows of {length:.0f} s have a heart rate: "
-                f"{min(known):.1f} to {max(known):.1f} bpm"
-            )
+        if len(self.windows) > 1 and (windows := self.windows_text()):
+            lines.append(f"  {windows}")
         if self.hrv is not None:
             lines.append(f"  heart-rate variability: {self.hrv}")
         lines.append(f"  protocol {self.protocol}")
         lines.extend(f"  note: {warning}" for warning in self.warnings)
         return "\n".join(lines)
+
+
+def rate_text(estimate_bpm: float | None, reason: str | None) -> str:
+    """Return a heart rate, or the reason why it is withheld with the best guess, as a few words."""
+    if estimate_bpm is None:
+        return f"no heart rate ({reason})"
+    return f"{estimate_bpm:.1f} bpm" if reason is None else f"withheld ({reason}), best guess {estimate_bpm:.1f} bpm"
 
 
 def printable(path: str) -> str:

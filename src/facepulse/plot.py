@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,8 +14,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from facepulse._files import atomic_write
+from facepulse.errors import UsageError
+
 if TYPE_CHECKING:
     from facepulse.measurement import Measurement
+
+FORMATS = (".png", ".jpg", ".svg", ".pdf")
+FILE_DPI, INLINE_DPI = 110, 80
 
 PULSE_COLOR, WITHHELD_COLOR = "#b3123b", "#9aa0a6"
 
@@ -21,9 +29,36 @@ PULSE_COLOR, WITHHELD_COLOR = "#b3123b", "#9aa0a6"
 WAVEFORM_SHOWN_S = 20.0
 
 
-def plot_measurement(measurement: Measurement, path: Path) -> None:
-    """Draw a measurement into a file whose suffix determines the format (PNG, SVG, PDF, ...)."""
-    figure = Figure(figsize=(12, 7), layout="constrained")
+class MeasurementFigure(Figure):
+    """Figure that a notebook shows; it shows a plain one only after `%matplotlib inline`."""
+
+    def save(self, path: Path) -> None:
+        """Write the figure to a file whose suffix, one of `FORMATS`, determines the format.
+
+        Raises:
+            UsageError: the file cannot be written.
+        """
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            self._print(file, path.suffix.lower()[1:], FILE_DPI)
+
+    def to_png(self) -> bytes:
+        """Return the figure as PNG, at a size for a notebook."""
+        file = BytesIO()
+        self._print(file, "png", INLINE_DPI)
+        return file.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        return self.to_png()
+
+    def _print(self, file: IO[bytes], kind: str, dpi: float) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # file names may be in any script
+            self.savefig(file, format=kind, dpi=dpi)
+
+
+def draw_measurement(measurement: Measurement) -> MeasurementFigure:
+    """Draw a measurement."""
+    figure = MeasurementFigure(figsize=(12, 7), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplot_mosaic(
         [["face", "waveform"], ["spectrum", "windows"]], width_ratios=[1, 1.7], height_ratios=[1.15, 1]
@@ -33,14 +68,26 @@ def plot_measurement(measurement: Measurement, path: Path) -> None:
     figure.suptitle(
         f"{name}: {bpm}, quality {measurement.quality:.2f} ({measurement.method})",
         fontsize=14,
+        parse_math=False,  # a file name may contain dollar signs
     )
     _draw_face(axes["face"], measurement)
     _draw_waveform(axes["waveform"], measurement)
     _draw_spectrum(axes["spectrum"], measurement)
     _draw_windows(axes["windows"], measurement)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # file names may be in any script
-        figure.savefig(path, dpi=110)
+    return figure
+
+
+def check_format(path: str | os.PathLike[str]) -> Path:
+    """Return a path whose suffix is one of `FORMATS`.
+
+    Raises:
+        UsageError: it is not, or the path is none.
+    """
+    if isinstance(path, str | os.PathLike) and Path(path).suffix.lower() in FORMATS:
+        return Path(path)
+    raise UsageError(
+        f"cannot plot to {path!r}: give a file name that ends with {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+    )
 
 
 def _draw_face(axes: Axes, measurement: Measurement) -> None:
@@ -73,19 +120,21 @@ def _draw_waveform(axes: Axes, measurement: Measurement) -> None:
 
 def _draw_spectrum(axes: Axes, measurement: Measurement) -> None:
     axes.plot(measurement.spectrum_bpm, measurement.spectrum, color=PULSE_COLOR, linewidth=1)
-    if measurement.bpm is not None:
-        axes.axvline(measurement.bpm, color="black", linewidth=0.8, linestyle="--")
+    if measurement.estimate_bpm is not None:
+        color = "black" if measurement.reason is None else WITHHELD_COLOR
+        axes.axvline(measurement.estimate_bpm, color=color, linewidth=0.8, linestyle="--")
     axes.set(xlabel="beats per minute", ylabel="relative power", xlim=(30, 250), ylim=(0, 1.05))
     axes.set_title("spectrum from which the heart rate was read", fontsize=10)
 
 
 def _draw_windows(axes: Axes, measurement: Measurement) -> None:
     for window in measurement.windows:
-        if window.bpm is not None:
-            axes.plot([window.start_s, window.end_s], [window.bpm] * 2, color=PULSE_COLOR, linewidth=2, alpha=0.8)
-        else:
+        if window.reason is not None:
             axes.axvspan(window.start_s, window.end_s, color=WITHHELD_COLOR, alpha=0.15, linewidth=0)
-    known = [window.bpm for window in measurement.windows if window.bpm is not None]
+        if window.estimate_bpm is not None:
+            color = PULSE_COLOR if window.reason is None else WITHHELD_COLOR
+            axes.plot([window.start_s, window.end_s], [window.estimate_bpm] * 2, color=color, linewidth=2, alpha=0.8)
+    known = [window.estimate_bpm for window in measurement.windows if window.estimate_bpm is not None]
     low, high = (min(known) - 10, max(known) + 10) if known else (40, 180)
     axes.set(
         xlabel="seconds",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ from facepulse.errors import UsageError
 from facepulse.faces.detectors import get_detector
 from facepulse.faces.tracking import Box, Detector, FaceTracker, Track, TrackedFrames
 from facepulse.inference.registry import DEFAULT
-from facepulse.measurement import QUALITY_THRESHOLD, Reason
+from facepulse.measurement import QUALITY_THRESHOLD, Reason, rate_text
 from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE, advice
 from facepulse.pipeline.extract import MINIMUM_FPS, MINIMUM_S, FaceTraces, push_frames
 from facepulse.video.reader import Frame, frame_rate
@@ -42,7 +42,7 @@ CLOCK_DELAY_S = 0.1  # of the traces behind the newest frame: one or two samples
 ABSENT_S = 2.0  # since its last detection; faces are detected once per second or more often
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LiveReading:
     """Heart rate at one moment of a stream.
 
@@ -72,8 +72,8 @@ class LiveReading:
     window_s: float
     box: tuple[float, float, float, float] | None
     advice: tuple[str, ...]
-    waveform: NDArray[np.float32] = field(repr=False)
-    times_s: NDArray[np.float64] = field(repr=False)
+    waveform: NDArray[np.float32]
+    times_s: NDArray[np.float64]
 
     @classmethod
     def empty(
@@ -112,6 +112,10 @@ class LiveReading:
         if self.reason is None:
             return "measured"
         return STATES.get(self.reason, "unsure")
+
+    def __repr__(self) -> str:
+        rate = rate_text(self.estimate_bpm, self.reason)
+        return f"<LiveReading at {self.time_s:.1f} s: {rate}, quality {self.quality:.2f}, {self.method}>"
 
     def __str__(self) -> str:
         """Return one line for a terminal."""

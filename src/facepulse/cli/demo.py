@@ -36,7 +36,8 @@ def demo(
         render(video, [PaintedFace(metronome(bpm, seconds))], seconds=seconds, progress=progress)
     with progress_bar("measuring it") as progress:
         result = facepulse.measure(video, progress=progress)
-    plot = result.plot(directory / "face.png")
+    plot = directory / "face.png"
+    result.plot(plot)
     found = "no reliable pulse" if result.bpm is None else f"{result.bpm:.1f} bpm"
     print(f"painted  {bpm:.1f} bpm (a simulated face, which tests the installation, not the accuracy)")
     print(f"measured {found}, quality {result.quality:.2f}, by {result.method}")

@@ -86,7 +86,9 @@ class MeasureOutput:
     def _write_files(self, result: Measurement, name: str) -> int:
         try:
             written = [*result.to_csv(self.csv, name)] if self.csv is not None else []
-            written += [result.plot(self.plot / f"{name}.png")] if self.plot is not None else []
+            if self.plot is not None:
+                written.append(self.plot / f"{name}.png")
+                result.plot(written[-1])
         except UsageError as error:  # the other videos are measured nevertheless
             logger.error(str(error))
             return error.exit_code
