@@ -8,7 +8,7 @@ from face_traces import KEY_TIMES, face_segment, with_network
 from facepulse.measurement import Reason
 from facepulse.pipeline.decision import NOTES, WITHOUT_GUESS, decide, withheld_note
 from facepulse.pipeline.estimate import estimate
-from facepulse.pipeline.methods import Method
+from facepulse.pipeline.methods import Method, find_method
 from facepulse.rppg.classical import CLASSICAL
 
 
@@ -51,3 +51,11 @@ def test_photograph_has_no_guess_although_a_network_sees_a_rhythm() -> None:
     assert found.chosen.overall.rate.bpm == pytest.approx(90.0, abs=0.5)
     decision = decide(found.chosen, found.chosen.overall, found.chosen.traces, found.min_quality)
     assert (decision.estimate_bpm, decision.reason) == (None, "constant")
+
+
+def test_function_of_a_user_may_have_a_best_guess_without_colour() -> None:
+    method = find_method(lambda rgb, fps: -rgb[:, 1])
+    found = estimate([face_segment("grey")], method, video_fps=30.0, min_quality=1.0)
+    decision = decide(found.chosen, found.chosen.overall, found.chosen.traces, found.min_quality)
+    assert decision.reason == "low_quality"
+    assert decision.estimate_bpm == pytest.approx(72.0, abs=0.5)

@@ -10,9 +10,11 @@ import numpy as np
 from facepulse._types import Floats
 from facepulse.measurement import Reason
 from facepulse.pipeline.estimate import CONSTANT_LEVELS, Candidate, Estimate, Evidence
+from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.keyframes import key_frame_period
 
 GREY_LEVELS = 1.0  # a video is greyscale if the means of red, green and blue differ by less than this
+NEED_COLOR = CLASSICAL.keys() - {"GREEN"}  # a user's own function may not need it
 WITHOUT_GUESS: frozenset[Reason] = frozenset({"no_color", "constant", "no_peak"})
 
 _GUESS = "no reliable pulse: quality {quality:.2f} is below {min_quality:.2f}, the best guess is {bpm:.1f} bpm"
@@ -62,7 +64,7 @@ def decide(candidate: Candidate, evidence: Evidence, traces: Sequence[Floats], m
 
 def _reason(candidate: Candidate, evidence: Evidence, traces: Sequence[Floats]) -> Reason:
     grey = all(np.ptp(rgb, axis=2).max() < GREY_LEVELS for rgb in traces)
-    if grey and candidate.method.classical.name != "GREEN":
+    if grey and candidate.method.classical.name in NEED_COLOR:
         return "no_color"
     if all(np.ptp(rgb, axis=0).max() <= CONSTANT_LEVELS for rgb in traces):
         return "constant"
