@@ -110,6 +110,32 @@ def test_stream_without_timestamps_is_read_at_its_guessed_rate_with_a_warning(tm
     assert warnings == [f"timestamps: the file has none, {rate:.4g} frames per second assumed"]
 
 
+STATED = "timestamps: frame rate of 12.5 Hz as stated, those of the source are not used"
+
+
+@pytest.mark.parametrize(("name", "codec"), [("v.mp4", "libx264"), ("v.mkv", "ffv1"), ("v.h264", "libx264")])
+def test_stated_rate_replaces_the_timestamps(tmp_path, name, codec):
+    times = np.cumsum(np.random.default_rng(1).uniform(0.01, 0.1, 30))
+    path = write(tmp_path / name, noise(30), times, codec, key_interval=10)
+    expected, _ = read(path)
+    frames, warnings = read(path, fps=12.5)
+    np.testing.assert_allclose(times_of(frames), np.arange(30) / 12.5)
+    np.testing.assert_array_equal([frame.image for frame in frames], [frame.image for frame in expected])
+    assert [frame.key for frame in frames] == [frame.key for frame in expected]
+    assert warnings == [STATED]
+    with open_video(path, fps=12.5) as video:
+        assert video.duration_s in (None, 30 / 12.5), "if the number of frames is known"
+
+
+def test_truncation_is_reported_in_spite_of_a_stated_rate(tmp_path):
+    path = write(tmp_path / "v.webm", noise(60), np.arange(60) / 10, "libvpx-vp9")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    _, warnings = read(path)
+    assert warnings[0].startswith("truncated")
+    assert read(path, fps=12.5)[1] == [STATED, *warnings]
+
+
 def test_key_times_are_those_of_key_frames(tmp_path):
     scenes = [gradient()] * 45 + [255 - gradient()] * 45  # the scene change at frame 45 must not become a key frame
     arguments = {"key_interval": 30, "options": {"preset": "veryfast"}}
@@ -310,6 +336,21 @@ def test_damaged_packets_are_skipped_and_counted(tmp_path):
     assert warnings == ["damaged: frames that could not be decoded, skipped: 3"]
 
 
+def test_damaged_frame_does_not_shift_later_ones_on_a_stated_rate(tmp_path):
+    path = write(tmp_path / "v.mp4", noise(20), np.arange(20) / 25, "mjpeg")
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    position, size = places[7]
+    data[position : position + size] = bytes(size)
+    path.write_bytes(data)
+    frames, warnings = read(path, fps=12.5)
+    times = times_of(frames)
+    # The decoder is a few frames ahead when it finds the damage.
+    np.testing.assert_allclose([*times[:3], *times[7:]], np.array([0, 1, 2, *range(8, 20)]) / 12.5)
+    assert warnings == [STATED, "damaged: frames that could not be decoded, skipped: 1"]
+
+
 def test_half_decoded_frames_are_skipped_and_counted(tmp_path):
     path = write(tmp_path / "v.mp4", noise(40), np.arange(40) / 30)
     data = bytearray(path.read_bytes())
@@ -463,6 +504,16 @@ def test_unreadable_images_and_those_of_another_size_are_skipped(tmp_path):
         "damaged: images that could not be read, skipped: 2",
         "images of another size than the first, skipped: 1",
     ]
+
+
+def test_stated_rate_orders_images_by_number_and_keeps_the_place_of_unreadable_ones(tmp_path):
+    for number in range(12):
+        save(tmp_path, [f"take2_{number}.png"], np.full((8, 8, 3), number, np.uint8))
+    (tmp_path / "take2_3.png").write_bytes(b"not an image")
+    frames, warnings = read(tmp_path, fps=12.5)
+    assert [frame.image[0, 0, 0] for frame in frames] == [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11], "2 is before 10"
+    np.testing.assert_allclose(times_of(frames), np.delete(np.arange(12), 3) / 12.5)
+    assert warnings == [STATED, "damaged: images that could not be read, skipped: 1"]
 
 
 def test_images_are_scaled_down(tmp_path):

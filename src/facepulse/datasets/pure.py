@@ -17,7 +17,8 @@ import numpy as np
 from facepulse.datasets.recording import Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_heart_rate, as_signal, unreadable
-from facepulse.video.reader import open_video, read_rgb
+from facepulse.video.images import read_rgb
+from facepulse.video.reader import open_video
 
 _MOTIONS = {
     "01": "Stationary",

@@ -4,11 +4,9 @@ import itertools
 import os
 import re
 import stat
-import statistics
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,11 +20,10 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from facepulse._types import Floats, Image
 from facepulse.errors import VideoError
+from facepulse.video.images import find_images, read_rgb
 
 MAX_TIME_GAP_S = 1.0  # frames further apart than this belong to different segments: nothing is interpolated between
 MAX_SIDE = 1280  # pixels; larger frames are scaled down
-
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -208,10 +205,12 @@ def open_video(source: str | Path, *, max_side: int = MAX_SIDE, fps: float | Non
         VideoError: the source is missing or unreadable, or contains no frame.
     """
     path = Path(source)
+    video: Video
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            video = _open_directory(path, max_side, fps)
+            found = find_images(path, fps)
+            video = TimedFrames.of_images(str(path), "images", map(read_rgb, found.paths), found.times, max_side)
         elif stat.S_ISREG(mode):
             video = ContainerVideo(str(path), _open_container(path), max_side, fps)
         else:
@@ -292,6 +291,7 @@ class ContainerVideo(Video):
                     continue
                 self.timed = self.timed and frame.pts is not None
                 time_s = end_s if frame.pts is None else frame.pts * time_base
+                # Damaged frames keep their places, up to the few frames by which the decoder is ahead.
                 stated_s = (count + self._damaged) / self._fps if self._fps else time_s
                 count, end_s = count + 1, time_s + period_s
                 image = np.rot90(rgb.to_ndarray(), quarter_turns or 0)
@@ -366,59 +366,3 @@ def _lacks_index(path: Path) -> bool:
             kinds.append(header[4:8])
             file.seek(end)
     return kinds[:1] == [b"ftyp"] and b"moov" not in kinds
-
-
-def _open_directory(path: Path, max_side: int, fps: float | None) -> Video:
-    images = _images_in(path) or _images_in(path / path.name)  # the layout of PURE: 01-01/01-01/*.png
-    if not images:
-        raise VideoError(
-            f"{path}: a directory without images (png, jpg, ...); give a directory of images or a video file"
-        )
-    numbered = _by_number(path, images)
-    times = _times_of_numbers(path, numbered) if fps is None else [index / fps for index in range(len(images))]
-    return TimedFrames.of_images(str(path), "images", (read_rgb(path) for _, path in numbered), times, max_side)
-
-
-def _images_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    # Hidden files are left out: on disks of other systems, macOS writes a ._ file beside each image.
-    return [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
-
-
-def read_rgb(path: Path) -> Image | None:
-    """Read an image file as uint8 (H, W, 3), RGB; return None if it cannot be read."""
-    try:
-        # Not imread: on Windows it cannot open names beyond ASCII.
-        bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):
-        return None
-    return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-_NAMING = "name each by its time, as Image1392643993642815000.png (nanoseconds) or frame_12.345.png (seconds)"
-
-
-def _by_number(folder: Path, images: list[Path]) -> list[tuple[str, Path]]:
-    """Sort images by the last number in each name, and return the numbers with the images."""
-    numbers = [re.findall(r"\d+(?:\.\d+)?", path.stem)[-1:] for path in images]
-    if not all(numbers):
-        raise VideoError(f"{folder}: images without a number or a time in their names; {_NAMING}")
-    pairs = [(number, path) for (number,), path in zip(numbers, images, strict=True)]
-    return sorted(pairs, key=lambda pair: (Decimal(pair[0]), pair[1]))
-
-
-def _times_of_numbers(folder: Path, numbered: list[tuple[str, Path]]) -> list[float]:
-    # The unit is the one in which the median spacing lies strictly between 1 ms and 1 s. Consecutive numbers (0001.png)
-    # fit no unit: a spacing of 1 is 1 ms in milliseconds and 1 s in seconds.
-    stamps = [Decimal(number) for number, _ in numbered]
-    if len(stamps) == 1:
-        return [0.0]
-    spacing = statistics.median(later - earlier for earlier, later in itertools.pairwise(stamps))
-    powers = [0] if any("." in number for number, _ in numbered) else [9, 6, 3]
-    unit = next((unit for p in powers if Decimal("0.001") < spacing * (unit := Decimal(10) ** -p) < 1), None)
-    if unit is None:
-        raise VideoError(
-            f"{folder}: the numbers in the names of the images are not times; {_NAMING}, or state their frame rate"
-        )
-    return [float((stamp - stamps[0]) * unit) for stamp in stamps]
