@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import facepulse
+from facepulse import cli
 from facepulse.errors import UsageError, VideoError
 from facepulse.video.reader import Frame, open_video
 
@@ -172,8 +173,12 @@ NOT_VIDEOS = [
     (bytearray(4), "the video is the content of a file (bytes); write it to a file and give the path"),
     ("", "the path of the video is empty; give the path of a file or a directory of images"),
     ("*.mp4", "*.mp4: no file has this name, and patterns are not expanded; give each file by its name"),
-    ("clips/?.mov", "clips/?.mov: no file has this name, and patterns are not expanded; give each file by its name"),
-    ("file:///v.mp4", "file:/v.mp4: not a path; give the path of a file, without file://"),
+    (
+        "clips/?/1.mov",
+        "clips/?/1.mov: no file has this name, and patterns are not expanded; give each file by its name",
+    ),
+    ("file:///v.mp4", "file:///v.mp4: not a path; give the path of the file, without file://"),
+    ("*" * 300, "*" * 300 + ": no file has this name, and patterns are not expanded; give each file by its name"),
     (["a.mp4", "b.mp4"], "frame 0 is a path (a.mp4); measure one video at a time, each by its path"),
     (
         [[[1, 2, 3]]],
@@ -204,7 +209,7 @@ def test_cameras_and_addresses_are_for_streams() -> None:
     with pytest.raises(UsageError, match=r"0 is not a video; a camera is measured live, by facepulse\.stream\(0\)"):
         measure(0)
     with pytest.raises(UsageError, match=r"rtsp://camera/1: an address is measured live, by facepulse\.stream; or"):
-        measure("rtsp://camera/1")
+        measure("rtsp://user:secret@camera/1")
 
 
 @pytest.mark.parametrize("read", [measure, measure_faces, stream])
@@ -229,7 +234,7 @@ def test_clocks_are_refused_when_the_function_is_called(read, video: Path, frame
 
 
 def test_cameras_have_clocks_of_their_own() -> None:
-    with pytest.raises(UsageError, match="0: cameras and addresses have clocks of their own; leave out fps"):
+    with pytest.raises(UsageError, match="cameras and addresses have clocks of their own; leave out fps"):
         stream(0, fps=30)
 
 
@@ -276,3 +281,17 @@ def test_times_in_other_units_are_recognised(frames, factor: float, unit: str, s
     for read in (measure, stream):
         with pytest.raises(UsageError, match=message):
             list(read(map(Frame, frames, times.tolist())))
+
+
+@pytest.mark.slow
+def test_command_line_measures_the_other_videos(video: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["measure", "*.mp4", "", "https://user:secret@127.0.0.1/v.mp4", str(video), "--method", "POS"])
+    assert exit_.value.code == 2
+    output = capsys.readouterr()
+    assert output.out.startswith(f"{video}: 7")
+    assert [line.split(";")[0] for line in output.err.splitlines()] == [
+        "facepulse: *.mp4: no file has this name, and patterns are not expanded",
+        "facepulse: the path of the video is empty",
+        "facepulse: https://127.0.0.1/v.mp4: an address is measured live, by facepulse.stream",
+    ]

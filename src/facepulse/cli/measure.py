@@ -17,6 +17,7 @@ from facepulse.errors import FacepulseError, UsageError
 from facepulse.faces.detectors import DetectorName
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD, Measurement, printable
+from facepulse.video.source import check_path
 
 
 def measure(
@@ -69,6 +70,10 @@ def measure(
 
 def _measure_one(video: str, measure_faces: Callable[..., list[Measurement]], output: MeasureOutput) -> int:
     """Measure one video, write its results and return the exit code."""
+    try:
+        check_path(video)
+    except UsageError as error:
+        return output.write_failure(video, error)
     try:
         with progress_bar(printable(Path(video).name)) as progress:
             results = measure_faces(video, progress=progress)

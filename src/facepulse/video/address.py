@@ -23,6 +23,11 @@ def is_address(text: str) -> bool:
     return text.lower().startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
 
 
+def without_password(address: str) -> str:
+    """Remove user and password from an address, for messages."""
+    return re.sub(r"//[^/@]*@", "//", address)
+
+
 def open_address(address: str) -> Iterator[Frame]:
     """Open a network camera or a video at an address, and return an iterator over its frames.
 
@@ -35,7 +40,7 @@ def open_address(address: str) -> Iterator[Frame]:
     Raises:
         VideoError: it cannot be opened or is not a video; or, during iteration, the stream of a camera ends.
     """
-    name = re.sub(r"//[^/@]*@", "//", address)  # without a password
+    name = without_password(address)
     try:
         # RTSP over UDP loses packets.
         container = av.open(address, timeout=TIMEOUT_S, options={"rtsp_flags": "prefer_tcp"})

@@ -9,14 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from os import PathLike
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facepulse.errors import UsageError
-from facepulse.video.address import is_address, open_address
+from facepulse.video.address import is_address, open_address, without_password
 from facepulse.video.clock import Clock, in_order, increasing, stated_clock
 from facepulse.video.pixels import ImageConverter, as_array, check_type, video_fault
 from facepulse.video.reader import Frame, TimedFrames, Video, open_video
@@ -56,9 +55,7 @@ def open_source(source: VideoSource, *, fps: float | None = None, times: ArrayLi
     if isinstance(source, Integral):
         raise UsageError(f"{source} is not a video; a camera is measured live, by facepulse.stream({source})")
     if isinstance(source, str | PathLike):
-        if is_address(text := os.fspath(source)):
-            raise UsageError(f"{text}: an address is measured live, by facepulse.stream; or download the video first")
-        return _open_path(Path(source), clock)
+        return _open_path(os.fspath(source), clock)
     if isinstance(source, Video) and clock is None:
         return source
     given = _given_frames(source, clock)
@@ -82,13 +79,12 @@ def open_stream(source: LiveSource, *, fps: float | None = None, times: ArrayLik
     """
     clock = stated_clock(fps, times)
     _refuse_other_kinds(source)
-    text = os.fspath(source) if isinstance(source, str | PathLike) else ""
-    if isinstance(source, Integral) or is_address(text):
+    if isinstance(source, Integral) or (isinstance(source, str) and is_address(source)):
         if clock is not None:
-            raise UsageError(f"{source}: cameras and addresses have clocks of their own; leave out fps and times")
-        return open_address(text) if text else open_camera(int(source))  # type: ignore[arg-type]
-    if text:
-        return _frames_of(_open_path(Path(text), clock))
+            raise UsageError("cameras and addresses have clocks of their own; leave out fps and times")
+        return open_address(source) if isinstance(source, str) else open_camera(int(source))
+    if isinstance(source, str | PathLike):
+        return _frames_of(_open_path(os.fspath(source), clock))
     if isinstance(source, Video) and clock is None:
         return _frames_of(source)
     return in_order(_given_frames(source, clock))
@@ -109,19 +105,34 @@ def _refuse_other_kinds(source: object) -> None:
             raise UsageError(f"{kind} is not a video; {_FORMS}")
         case bytes() | bytearray() | memoryview():
             raise UsageError("the video is the content of a file (bytes); write it to a file and give the path")
-        case str() if not source.strip():
-            raise UsageError("the path of the video is empty; give the path of a file or a directory of images")
     if hasattr(source, "read") and (hasattr(source, "seek") or not isinstance(source, Iterable)):
         raise UsageError(f"the video is an open {type(source).__name__}; give the path of the file, or its frames")
 
 
-def _open_path(path: Path, clock: Clock | None) -> Video:
+def check_path(path: str) -> None:
+    """Refuse texts that are not the path of a video.
+
+    Raises:
+        UsageError: it is empty, an address, or a pattern such as `*.mp4`, and there is no file of this name.
+    """
+    if not path.strip():
+        raise UsageError("the path of the video is empty; give the path of a file or a directory of images")
+    if os.path.exists(path):
+        return
+    if is_address(path):
+        raise UsageError(
+            f"{without_password(path)}: an address is measured live, by facepulse.stream; or download the video first"
+        )
+    if path.lower().startswith("file:"):
+        raise UsageError(f"{path}: not a path; give the path of the file, without file://")
+    if re.search(r"[*?]", path):
+        raise UsageError(f"{path}: no file has this name, and patterns are not expanded; give each file by its name")
+
+
+def _open_path(path: str, clock: Clock | None) -> Video:
+    check_path(path)
     if clock is not None and clock.times is not None:
         raise UsageError(f"{path}: times are for arrays and images; give the frame rate (fps) of a file instead")
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)) and not path.exists():
-        raise UsageError(f"{path}: not a path; give the path of a file, without file://")
-    if re.search(r"[*?]", path.name) and not path.exists():
-        raise UsageError(f"{path}: no file has this name, and patterns are not expanded; give each file by its name")
     return open_video(path, fps=None if clock is None else clock.fps)
 
 
