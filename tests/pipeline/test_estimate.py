@@ -50,3 +50,11 @@ def test_choice_by_source_key_frame_rhythm_and_quality(candidates: list, chosen:
 def test_regions_replace_a_network_only_above_the_required_quality() -> None:
     candidates = [candidate("network kept", 0.3), candidate("regions kept", 0.95)]
     assert choose(candidates, 0.98).name == "network kept"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("quality", [0.0, 0.3, 0.9])
+def test_regions_never_replace_a_network_without_a_fallback(quality: float) -> None:
+    candidates = [candidate("network kept", quality), candidate("regions kept", 0.95)]
+    for order in (candidates, candidates[::-1]):
+        assert choose(order, 0.7, fallback=None).name == "network kept"  # type: ignore[arg-type]
+        assert choose(order[:1], 0.7, fallback=None).name == order[0].name  # type: ignore[arg-type]

@@ -269,6 +269,24 @@ def test_other_fallback_is_refused_before_the_video_is_read(fallback: Any) -> No
         check_fallback(accepted)
 
 
+@pytest.mark.slow
+def test_network_of_low_quality_measures_unless_it_has_a_fallback(face_video) -> None:
+    torch = pytest.importorskip("torch")
+    phase = 2 * np.pi * 112.5 / 60 * np.arange(64) / 30
+
+    class Wrong(torch.nn.Module):
+        def forward(self, frames: Any) -> Any:
+            return torch.from_numpy(np.sin(phase[: frames.shape[2]])).expand(len(frames), -1)
+
+    network, video = Wrong(), face_video(72.0, 12.0, face={"strength": 0.08})
+    network.card = card(name="wrong")
+    replaced, kept = (facepulse.measure(video, method=network, fallback=fallback) for fallback in ("POS", None))
+    assert (replaced.method, replaced.requested_method) == ("POS", "wrong")
+    assert replaced.bpm == pytest.approx(72, abs=2)
+    assert (kept.method, kept.bpm) == ("wrong", None)
+    assert kept.estimate_bpm == pytest.approx(112.5, abs=1)
+
+
 def test_fallback_has_no_effect_on_a_classical_method(face_video) -> None:
     video = face_video(72.0, 12.0)
     one, other = (facepulse.measure(video, method="CHROM", fallback=fallback) for fallback in ("POS", None))
