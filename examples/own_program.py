@@ -20,10 +20,10 @@ def frames(path: str) -> Iterator[facepulse.Frame]:
     """Yield the frames of a file, each with its time in seconds."""
     capture = cv2.VideoCapture(path)
     while True:
-        time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         decoded, image = capture.read()
         if not decoded:
             return
+        time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # of the frame that was read
         yield facepulse.Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time_s)
 
 

@@ -1,5 +1,6 @@
 """Every form in which a video can be given to `measure` and `stream`: the same heart rate, or one clear line."""
 
+import re
 import tracemalloc
 from collections.abc import Iterator
 from functools import partial
@@ -141,6 +142,18 @@ def test_floating_point_array_is_not_copied_as_a_whole(frames) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < array.nbytes / 4, "at most a second of frames is held, as uint8"
+
+
+@pytest.mark.slow
+def test_example_of_the_page_measures(video: Path, bpm: float, tmp_path: Path, monkeypatch) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "inputs.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "face.mp4").symlink_to(video)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(facepulse, "measure", measure)  # by POS, which is faster
+    names: dict = {}
+    exec(code, names)
+    assert names["m"].bpm == pytest.approx(bpm, abs=0.1)
 
 
 # --- streams -------------------------------------------------------------------------------------------------------

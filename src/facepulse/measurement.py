@@ -70,7 +70,7 @@ class Measurement:
     It prints a summary, and shows itself as a table with a figure where it is the last value of a cell of a notebook.
 
     Attributes:
-        source: path of the video.
+        source: path of the video; "array" or "frames" if it was given in memory.
         method: name of the method that computed the waveform.
         requested_method: name of the method that was asked for; differs from `method` if a classical method replaced
             a network.
