@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from face_traces import CONTENTS, FPS, KEY_TIMES, SECONDS, face_segment, with_network
+from face_traces import CONTENTS, FPS, KEY_TIMES, SECONDS, SKIN, face_segment, with_network
 from facepulse.faces.tracking import Box, Track
 from facepulse.measurement import Measurement
 from facepulse.pipeline.decision import WITHOUT_GUESS
@@ -70,3 +70,13 @@ def test_best_guess_of_a_window_is_its_own() -> None:
     guesses = [found.chosen.window(0, begin, begin + 300).rate.bpm for begin in (0, 150, 300)]
     assert [window.estimate_bpm for window in windows] == guesses
     assert len(set(guesses)) == 3
+
+
+def test_reason_of_a_window_is_its_own() -> None:
+    segment = face_segment("pulse")
+    segment.rgb[300:] = SKIN
+    found = estimate([segment], Method(CLASSICAL["POS"]), video_fps=FPS)
+    first, _, last = measured(segment, found).windows
+    assert first.reason is None
+    assert first.bpm == pytest.approx(72.0, abs=0.5)
+    assert (last.bpm, last.estimate_bpm, last.reason) == (None, None, "constant")
