@@ -72,7 +72,7 @@ def test_rate_and_times_lists_generators_and_frames_give_the_same_as_the_array(f
         "generator with times": measure(iter(frames), times=times),
         "frames": measure([Frame(image, float(time)) for image, time in zip(frames, times, strict=True)]),
         "iterator of frames": measure(map(Frame, frames, times)),
-        "all faces": measure_faces(frames, fps=30, which="all")[0],
+        "all faces": measure_faces(frames, fps=30, faces="all")[0],
     }
     for form, result in given.items():
         assert summary(result) == expected, form

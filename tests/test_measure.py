@@ -189,7 +189,7 @@ def two_faces(face_video) -> Path:
 
 @pytest.mark.slow
 def test_two_faces_are_numbered_from_left_to_right(two_faces: Path) -> None:
-    left, right = measure_faces(two_faces, which="all")
+    left, right = measure_faces(two_faces, faces="all")
     assert (left.face, right.face) == (1, 2)
     assert left.bpm == pytest.approx(66, abs=2)
     assert right.bpm == pytest.approx(96, abs=2)
@@ -209,7 +209,7 @@ def test_face_in_view_for_too_short_does_not_prevent_measuring_another(face_vide
     leaves = PaintedFace(metronome(96, 10), centre=(0.73, 0.5), height=0.75, visible_s=(0.0, 4.0))
     path = face_video(seconds=10.0, faces=[stays, leaves], width=480, height=320)
     assert measure(path).bpm == pytest.approx(66, abs=2)
-    assert [result.face for result in measure_faces(path, which="all")] == [1]
+    assert [result.face for result in measure_faces(path, faces="all")] == [1]
 
 
 @pytest.mark.slow

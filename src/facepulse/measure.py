@@ -87,7 +87,7 @@ def measure_faces(
     *,
     fps: float | None = None,
     times: ArrayLike | None = None,
-    which: Literal["largest", "all"] = "largest",
+    faces: Literal["largest", "all"] = "largest",
     method: MethodLike = DEFAULT,
     fallback: Fallback = "POS",
     window_s: float = 10.0,
@@ -107,8 +107,8 @@ def measure_faces(
 
     found_method, found_detector = find_method(method), get_detector(detector)
     check_fallback(fallback)
-    if which not in ("largest", "all"):
-        raise UsageError(f"faces can be 'largest' or 'all', not {which!r}")
+    if faces not in ("largest", "all"):
+        raise UsageError(f"faces can be 'largest' or 'all', not {faces!r}")
     if not MINIMUM_S <= window_s < float("inf"):
         raise UsageError(f"the windows can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
     if not 0.0 <= min_quality <= 1.0:
@@ -117,7 +117,7 @@ def measure_faces(
     # Frames -> boxes -> clips -> RGB traces and the network's waveform.
     with _imported_meanwhile("facepulse.pipeline.result"):
         traces = extract_traces(open_source(video, fps=fps, times=times), found_detector, found_method, progress)
-    faces = select_faces(traces, which)
+    selected = select_faces(traces, faces)
 
     # Traces -> heart rate and quality -> measurement.
     from facepulse.pipeline.estimate import estimate
@@ -132,9 +132,9 @@ def measure_faces(
             min_quality=min_quality,
             fallback=fallback,
         )
-        for face in faces
+        for face in selected
     ]
-    return [to_measurement(traces, face, found, window_s) for face, found in zip(faces, estimates, strict=True)]
+    return [to_measurement(traces, face, found, window_s) for face, found in zip(selected, estimates, strict=True)]
 
 
 @contextmanager

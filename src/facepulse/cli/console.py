@@ -78,7 +78,9 @@ def progress_bar(label: str, unit: str = "s") -> Iterator[Progress | None]:
     started = time.monotonic()
     columns = (*Bar.get_default_columns(), TextColumn("{task.completed:.1f} {task.fields[unit]}"))
     # Slow progress needs a long period for the estimate of the remaining time.
-    bar = Bar(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600)
+    # Lines that are printed meanwhile go through the console of the bar only if they are for the same terminal.
+    options: dict[str, Any] = {"redirect_stdout": sys.stdout.isatty(), "speed_estimate_period": 600}
+    bar = Bar(*columns, console=Console(stderr=True), transient=True, **options)
     task: Any = None
 
     def advance(done: float, total: float | None) -> None:

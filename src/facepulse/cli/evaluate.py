@@ -34,7 +34,7 @@ def evaluate(
     fallback: Literal["POS", "none"] = "POS",
     split: str = "all",
     subset: Literal["train", "validation", "test"] = "test",
-    window: Annotated[float, Parameter(validator=Number(gte=5))] = 10.0,
+    window_s: Annotated[float, Parameter(alias="--window", validator=Number(gte=5))] = 10.0,
     min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = QUALITY_THRESHOLD,
     where: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     jobs: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
@@ -61,7 +61,7 @@ def evaluate(
         fallback: POS: if the quality of a network is low and that of POS is high, POS replaces it; none: never.
         split: Split of the dataset: all, pure-60-40, ubfc-30-12, mmpd-7-1-2, ..., or one fold of several: 5-fold/2.
         subset: Subset of the split.
-        window: Length in seconds of the windows that are evaluated in addition to whole recordings.
+        window_s: Length in seconds of the windows that are evaluated in addition to whole recordings.
         min_quality: Count heart rates with a quality (0 to 1) below this as withheld.
         where: Only recordings with these attributes, KEY=VALUE,VALUE, once for each attribute; or mmpd-simple.
         jobs: Number of parallel processes that prepare videos; all cores by default.
@@ -88,7 +88,7 @@ def evaluate(
             protocol=protocol,
             waveform_only=waveform_only,
             fallback=None if fallback == "none" else fallback,
-            window_s=window,
+            window_s=window_s,
             min_quality=min_quality,
             selection=selection,
             progress=progress,

@@ -1,114 +1,66 @@
-"""Outputs of `facepulse measure`: a summary, JSON lines, CSV files and plots."""
+"""Output of `facepulse measure`: text in the order of the videos, and JSON lines."""
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
-from facepulse._files import atomic_write, check_folder, check_writable
-from facepulse.cli.console import EXIT_WITHHELD
-from facepulse.errors import FacepulseError, UsageError
-from facepulse.measurement import Measurement, printable
+from facepulse._files import check_writable
+from facepulse.cli.json_lines import JsonLines
+from facepulse.cli.video_job import Outcome
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass
 class MeasureOutput:
-    """Writer of results, used as a context manager.
+    """Printer of outcomes, which may come in any order.
 
-    The summary and the files of each face are written at once. The JSON is written when the context ends, also by an
-    interruption or an error, so that no result is lost.
+    The JSON of a video is written to a file at once, so that it is not lost whatever happens to the others. Text, and
+    JSON on standard output, waits for the videos before it.
+
+    Args:
+        json: file for the JSON lines, "-" for standard output, or None.
 
     Attributes:
-        json: file for the JSON lines, "-" for standard output, or None.
-        csv: folder for NAME.windows.csv and NAME.waveform.csv, or None.
-        plot: folder for NAME.png, or None.
-        waveform: True if the JSON has the waveform and the beats.
+        exit_code: the highest of the outcomes so far.
 
     Raises:
-        UsageError: an output cannot be written.
+        UsageError: the file cannot be written.
     """
 
-    json: str | None
-    csv: Path | None
-    plot: Path | None
-    waveform: bool
-    _lines: list[str] = field(default_factory=list)
-    _names: set[str] = field(default_factory=set)
+    def __init__(self, json: str | None) -> None:
+        self._prints_json = json == "-"
+        self._file: JsonLines | None = None
+        if json is not None and not self._prints_json:
+            check_writable(Path(json))
+            self._file = JsonLines(Path(json))
+        self._waiting: dict[int, Outcome] = {}
+        self._next = 0
+        self.exit_code = 0
 
-    def __post_init__(self) -> None:
-        if self.json is not None and self.json != "-":
-            check_writable(Path(self.json))
-        for folder in (self.csv, self.plot):
-            if folder is not None:
-                check_folder(folder)
+    def add(self, outcome: Outcome) -> None:
+        """Write the JSON of an outcome, and print those whose turn has come.
 
-    def __enter__(self) -> Self:
-        return self
+        Raises:
+            UsageError: that of an outcome whose turn has come, or the file cannot be written.
+        """
+        self.exit_code = max(self.exit_code, outcome.exit_code)
+        if self._file is not None and outcome.json:
+            self._file.write(outcome.number, outcome.json)
+        self._waiting[outcome.number] = outcome
+        while self._next in self._waiting:
+            self._print(self._waiting.pop(self._next))
+            self._next += 1
 
-    def __exit__(self, *_: object) -> None:
-        if not self._lines or self.json is None:
-            return
-        if self.json == "-":
-            print(*self._lines, sep="\n")
-            return
-        with atomic_write(Path(self.json)) as temporary:
-            temporary.write_text("".join(line + "\n" for line in self._lines), encoding="utf-8")
-
-    def write_failure(self, video: str, error: FacepulseError) -> int:
-        """Report a video that could not be measured, and return the exit code."""
-        logger.error(str(error))
-        failure = {"source": printable(video), "error": printable(str(error)), "exit_code": error.exit_code}
-        self._lines.append(json.dumps(failure, ensure_ascii=False))
-        return error.exit_code
-
-    def write(self, video: str, results: list[Measurement]) -> int:
-        """Write the results of one video, one per face, and return the exit code."""
-        code = 0
-        for result in results:
-            self._summarise(str(result))
-            if result.faces > len(results):
-                self._summarise("  to measure every face: --faces all")
-            self._lines.append(result.to_json(waveform=self.waveform))
-            if result.bpm is None:
-                logger.error(f"{video}: {result.warnings[0]}")
-                code = max(code, EXIT_WITHHELD)
-            name = self._distinct_name(video, result.face if len(results) > 1 else None)
-            code = max(code, self._write_files(result, name))
-        return code
-
-    def _write_files(self, result: Measurement, name: str) -> int:
-        try:
-            written = [*result.to_csv(self.csv, name)] if self.csv is not None else []
-            if self.plot is not None:
-                written.append(self.plot / f"{name}.png")
-                result.plot(written[-1])
-        except UsageError as error:  # the other videos are measured nevertheless
-            logger.error(str(error))
-            return error.exit_code
-        for path in written:
-            self._summarise(f"  wrote {path}")
-        return 0
-
-    def _summarise(self, text: str) -> None:
-        # If the JSON goes to standard output, the summary goes to standard error.
-        print(text, file=sys.stderr if self.json == "-" else sys.stdout)
-
-    def _distinct_name(self, video: str, face: int | None) -> str:
-        """Name of the files of a face, different from those of all other videos and faces."""
-        path = Path(os.path.abspath(video))
-        base = path.name if path.is_dir() else path.stem
-        if face is not None:
-            base = f"{base}.face{face}"
-        name, count = base, 1
-        while name in self._names:
-            count += 1
-            name = f"{base}-{count}"
-        self._names.add(name)
-        return name
+    def _print(self, outcome: Outcome) -> None:
+        if outcome.wrong_usage is not None:
+            raise outcome.wrong_usage
+        for line in outcome.lines:
+            if line.problem:
+                logger.error(line.text)
+            else:  # if the JSON goes to standard output, the summary goes to standard error
+                print(line.text, file=sys.stderr if self._prints_json else sys.stdout)
+        if self._prints_json:
+            print(*outcome.json, sep="\n")
+        sys.stdout.flush()

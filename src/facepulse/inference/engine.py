@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -200,6 +201,10 @@ def _openvino_core() -> Any:
 class _OpenVino:
     def __init__(self, path: Path, precision: str) -> None:
         self._core = _openvino_core()
+        # Unlike numpy and torch, OpenVINO does not read this limit by itself. The output does not depend on it.
+        threads = os.environ.get("OMP_NUM_THREADS", "")
+        if threads.isdecimal():
+            self._core.set_property("CPU", {"INFERENCE_NUM_THREADS": int(threads)})
         self._model = self._core.read_model(path)
         card = ["framework", METADATA_KEY]
         self.metadata = (

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from multiprocessing import Pipe, resource_tracker
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Thread
@@ -21,6 +20,7 @@ import cv2
 from facepulse import __version__
 from facepulse._files import atomic_write, is_disk_full, lock_folder, remove_partial
 from facepulse._optional import require_extra
+from facepulse._processes import signals_blocked
 from facepulse.errors import UsageError
 from facepulse.simulate.layouts import LAYOUTS, Layout, store
 from facepulse.simulate.presets import PresetName
@@ -201,9 +201,7 @@ def _simulate(root: Path, settings: GenerationSettings, missing: list[int], make
         # loky replaces a worker whose memory has grown, and would warn about it.
         warnings.filterwarnings("ignore", message="A worker stopped", category=UserWarning)
         try:
-            # Starting multiprocessing's resource tracker unblocks the signals (CPython 3.11), so it is started before.
-            resource_tracker.ensure_running()
-            with _signals_blocked():
+            with signals_blocked():
                 running = {executor.submit(_simulate_one, root, settings, index, make) for index in missing}
             while running:
                 finished, running = wait(running, timeout=0.3, return_when=FIRST_COMPLETED)
@@ -258,16 +256,3 @@ def _simulate_one(root: Path, settings: GenerationSettings, index: int, make: Ma
             f"the disk is full: free some space in {root} and repeat the run, and it continues with the missing "
             "recordings"
         ) from error
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Block Ctrl-C and SIGTERM in processes that start now; they reach a whole group, and the parent handles them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
