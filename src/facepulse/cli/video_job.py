@@ -78,7 +78,7 @@ def video_jobs(videos: Sequence[str]) -> list[VideoJob]:
     taken = set()
     for number, video in enumerate(videos):
         path = Path(os.path.abspath(video))
-        base = path.name if path.is_dir() else path.stem
+        base = path.name if os.path.isdir(path) else path.stem  # unlike Path.is_dir, raises no error
         name, count = base, 1
         while FACE.sub("", name) in taken:
             count += 1
