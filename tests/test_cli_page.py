@@ -1,5 +1,6 @@
 """docs/cli.md against the code: commands, exit codes and fields of JSON."""
 
+import inspect
 import json
 import re
 from dataclasses import fields
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 import facepulse
-from facepulse import errors
+from facepulse import cli, errors
 from facepulse.cli import COMMANDS, console
+from facepulse.evaluation.run import evaluate
 from facepulse.measurement import Measurement, Window
 from facepulse.rppg.hrv import Hrv
 
@@ -72,3 +74,25 @@ def test_exit_codes_are_those_of_the_errors_and_of_the_console() -> None:
     assert set(codes) == {0, errors.FacepulseError.exit_code} | named | {error.exit_code for error in raised}
     for error in raised:
         assert f"`{error.__name__}`" in codes[error.exit_code]
+
+
+def test_options_have_the_names_of_the_arguments_of_python() -> None:
+    functions = {"measure": facepulse.measure_faces, "live": facepulse.stream, "evaluate": evaluate}
+    outputs = {"videos", "json", "csv", "plot", "waveform", "jobs", "data", "out"}
+    cache = {"split", "subset", "where"}  # of the choice of recordings
+    page = {"port", "host", "camera", "browser"}
+    for command, function in functions.items():
+        options = inspect.signature(getattr(cli, command)).parameters.keys() - outputs - cache - page
+        assert options <= inspect.signature(function).parameters.keys(), command
+
+
+def test_table_of_options_lists_options_of_the_commands() -> None:
+    table = PAGE.partition("## Options and arguments of Python")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`--.*?) \| (.*?) \| (.*) \|$", table, re.MULTILINE)
+    assert len(rows) > 10
+    for options, commands, arguments in rows:
+        for command in re.findall(r"`(\w+)`", commands):
+            taken = inspect.signature(getattr(cli, command)).parameters
+            for option in re.findall(r"--([\w-]+)", options):
+                assert option.replace("-", "_") in taken, (command, option)
+        assert "`" in arguments or "the same" in arguments

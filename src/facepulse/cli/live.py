@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -22,6 +22,7 @@ def live(
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8737,
     host: str = "127.0.0.1",
     method: str = DEFAULT,
+    fallback: Literal["POS", "none"] = "POS",
     min_quality: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = QUALITY_THRESHOLD,
     camera: str | None = None,
     browser: bool = True,
@@ -36,12 +37,14 @@ def live(
         port: Port of the page; 0 selects a free one.
         host: Address to listen on. If other computers can reach it, the page requires a token.
         method: Method, as in `measure`.
+        fallback: Method that may replace an unreliable network, as in `measure`.
         min_quality: Withhold heart rates with a quality (0 to 1) below this.
         camera: Number of a camera, from 0, or address of a network camera (rtsp://, http://, https://): print one line
             per second to the terminal instead of serving a page.
         browser: Open the page in the browser.
     """
-    read = partial(facepulse.stream, method=method, min_quality=min_quality)
+    chosen = None if fallback == "none" else fallback
+    read = partial(facepulse.stream, method=method, fallback=chosen, min_quality=min_quality)
     with suppress(KeyboardInterrupt):  # the usual way to stop it
         if camera is not None:
             for reading in read(_number_or_address(camera)):

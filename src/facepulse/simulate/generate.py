@@ -77,7 +77,7 @@ class GenerationSummary:
 
 def generate(
     root: str | Path,
-    count: int,
+    recordings: int,
     *,
     preset: PresetName = "calm",
     layout: str = "native",
@@ -87,18 +87,18 @@ def generate(
     jobs: int | None = None,
     progress: Callable[[float, float | None], None] | None = None,
 ) -> GenerationSummary:
-    """Simulate recordings 0 to `count` - 1 into a folder; existing ones are left as they are.
+    """Simulate recordings 0 to `recordings` - 1 into a folder; existing ones are left as they are.
 
     Args:
         root: a new or empty folder, or one of an earlier run with the same settings.
-        count: number of recordings, including the earlier ones.
+        recordings: their number, including the earlier ones.
         preset: key of `facepulse.simulate.presets.PRESETS`.
         layout: key of `facepulse.simulate.layouts.LAYOUTS`.
         seed: of all random draws, from 0.
         seconds: length of each recording.
         split: subset from which the people are drawn; no face is in two of them.
         jobs: worker processes, each with one thread and one recording at a time; one per core if None.
-        progress: called with the number of recordings done, including fractions of those at work, and `count`.
+        progress: called with the number of recordings done, including fractions of those at work, and `recordings`.
 
     Returns:
         Names and numbers of the recordings.
@@ -112,18 +112,18 @@ def generate(
         raise UsageError(f"no layout has the name {layout!r}: choose one of {', '.join(LAYOUTS)}")
     make = _maker()
     settings = GenerationSettings(layout, preset, seed, split, float(seconds))
-    slots = [LAYOUTS[layout].slot(index) for index in range(count)]
+    slots = [LAYOUTS[layout].slot(index) for index in range(recordings)]
     with ExitStack() as stack:
         _open_root(root, settings, stack)
         missing = [index for index, slot in enumerate(slots) if not (root / slot.path).exists()]
         _check_space(root, LAYOUTS[layout], len(missing), seconds)
         if missing:
-            done = count - len(missing)
+            done = recordings - len(missing)
             jobs = min(jobs or _cores(), len(missing))
             for share in _simulate(root, settings, missing, make, jobs):
                 if progress is not None:
-                    progress(done + share, count)
-    return GenerationSummary(tuple(str(slot.path) for slot in slots), len(missing), count - len(missing))
+                    progress(done + share, recordings)
+    return GenerationSummary(tuple(str(slot.path) for slot in slots), len(missing), recordings - len(missing))
 
 
 def _open_root(root: Path, settings: GenerationSettings, stack: ExitStack) -> None:
