@@ -160,6 +160,6 @@ def test_lock_in_a_folder_without_write_permission_is_refused(tmp_path: Path) ->
 
 
 def test_missing_filelock_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facepulse._optional.find_spec", lambda name: None)
+    monkeypatch.setattr("facepulse.errors.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"needs filelock: pip install '.\[bench\]'"):
         lock_folder(tmp_path).__enter__()

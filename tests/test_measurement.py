@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 
 from facepulse.errors import UsageError
 from facepulse.measurement import Measurement, Window
-from facepulse.notebook import to_html
-from facepulse.plot import WITHHELD_COLOR
+from facepulse.plot import WITHHELD_COLOR, to_html
 from facepulse.rppg.hrv import Hrv
 
 TIMES = np.concatenate([np.arange(0, 8, 1 / 30), np.arange(12, 20, 1 / 30)])

@@ -10,8 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from facepulse._optional import require_extra
-from facepulse.errors import UsageError
+from facepulse.errors import UsageError, require_extra
 
 LOCK_FILE = ".lock"  # hidden, so that a folder that holds nothing else still counts as empty
 

@@ -1,5 +1,7 @@
-"""Errors that facepulse raises for bad input, each with the exit code of the command line."""
+"""Errors that facepulse raises for bad input, each with the exit code of the command line; texts and checks of them."""
 
+from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import ClassVar
 
 
@@ -49,3 +51,19 @@ def shown(value: object) -> str:
 def one_line(error: Exception) -> str:
     """Describe an error of another library in one line: its type and its message."""
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+
+
+def require_extra(extra: str, packages: Iterable[str], purpose: str) -> None:
+    """Check that packages of an extra are installed.
+
+    Args:
+        extra: name of the extra, as in `pip install '.[extra]'`.
+        packages: names of the packages, as they are imported.
+        purpose: the task that needs them, for the error message.
+
+    Raises:
+        UsageError: a package is missing.
+    """
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise UsageError(f"{purpose} needs {', '.join(missing)}: pip install '.[{extra}]' in the checkout of facepulse")

@@ -247,7 +247,7 @@ class Measurement:
 
     def _repr_html_(self) -> str:
         """Return a table and the figure, for notebooks."""
-        from facepulse.notebook import to_html
+        from facepulse.plot import to_html
 
         return to_html(self, self.plot().to_png())
 

@@ -188,7 +188,7 @@ def hide(monkeypatch: pytest.MonkeyPatch):
     """Hide packages, as if they were not installed."""
 
     def hidden(*packages: str) -> None:
-        monkeypatch.setattr("facepulse._optional.find_spec", lambda name: None if name in packages else name)
+        monkeypatch.setattr("facepulse.errors.find_spec", lambda name: None if name in packages else name)
 
     return hidden
 

@@ -92,7 +92,7 @@ def test_invalid_arguments_give_code_2_and_one_line(trained, tmp_path: Path, cap
 
 
 def test_missing_package_of_export_is_named_with_its_installation(trained, tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("facepulse._optional.find_spec", lambda name: None if name == "onnxscript" else name)
+    monkeypatch.setattr("facepulse.errors.find_spec", lambda name: None if name == "onnxscript" else name)
     with pytest.raises(SystemExit):
         cli.main(["export", str(trained.weights), str(tmp_path / "x.onnx")])
     assert (

@@ -340,7 +340,7 @@ def test_missing_package_is_reported_with_the_way_to_install_it(
     monkeypatch.setattr(assets, "_loaded", None)
     monkeypatch.delenv(assets.ASSETS_VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("facepulse._optional.find_spec", lambda name: None if name == missing else name)
+    monkeypatch.setattr("facepulse.errors.find_spec", lambda name: None if name == missing else name)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert run("simulate", tmp_path / "out", "--recordings", 1) == 2
     err = capsys.readouterr().err

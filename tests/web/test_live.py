@@ -82,7 +82,7 @@ def test_address_that_cannot_be_opened_is_one_line(capsys) -> None:
 
 
 def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setattr("facepulse._optional.find_spec", lambda name: None)
+    monkeypatch.setattr("facepulse.errors.find_spec", lambda name: None)
     with pytest.raises(SystemExit):
         cli.main(["live"])
     assert (

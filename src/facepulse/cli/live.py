@@ -10,8 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 import facepulse
-from facepulse._optional import require_extra
-from facepulse.errors import UsageError
+from facepulse.errors import UsageError, require_extra
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD
 from facepulse.video.address import is_address

@@ -87,7 +87,7 @@ def _dask_workers(scheduler: str | None) -> Iterator[None]:
     if scheduler is None:
         yield
         return
-    from facepulse._optional import require_extra
+    from facepulse.errors import require_extra
 
     require_extra("cluster", ["distributed"], "--scheduler")
     from distributed import Client

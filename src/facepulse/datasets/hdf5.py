@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from facepulse._optional import require_extra
 from facepulse.datasets.recording import DatasetError
+from facepulse.errors import require_extra
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from typing import Any
 import cv2
 
 from facepulse._files import atomic_write, is_disk_full, lock_folder, remove_partial
-from facepulse._optional import require_extra
 from facepulse.datasets import DATASETS
 from facepulse.datasets.cache import (
     DESCRIPTION,
@@ -31,7 +30,7 @@ from facepulse.datasets.cache import (
 )
 from facepulse.datasets.recording import DatasetError, Recording
 from facepulse.datasets.recording_preparation import prepare_recording, source_bytes
-from facepulse.errors import FacepulseError, UsageError
+from facepulse.errors import FacepulseError, UsageError, require_extra
 
 SUMMARY = "summary.csv"
 

@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepulse._files import atomic_write
-from facepulse._optional import require_extra
-from facepulse.errors import UsageError
+from facepulse.errors import UsageError, require_extra
 from facepulse.inference.model_card import METADATA_KEY, ModelCard
 from facepulse.inference.registry import ALIASES, NETWORKS
 

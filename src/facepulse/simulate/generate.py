@@ -19,9 +19,8 @@ import cv2
 
 from facepulse import __version__
 from facepulse._files import atomic_write, is_disk_full, lock_folder, remove_partial
-from facepulse._optional import require_extra
 from facepulse._processes import signals_blocked
-from facepulse.errors import UsageError
+from facepulse.errors import UsageError, require_extra
 from facepulse.simulate.layouts import LAYOUTS, Layout, store
 from facepulse.simulate.presets import PresetName
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from facepulse._optional import require_extra
 from facepulse.datasets.preparation import prepare
+from facepulse.errors import require_extra
 from facepulse.studies.plan import DataSelection, Trial
 from facepulse.studies.trials import TrialResult, run_trial
 from facepulse.studies.workspace import Workspace

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from facepulse._optional import require_extra
+from facepulse.errors import require_extra
 from facepulse.training.run_folder import RunFolder
 
 
