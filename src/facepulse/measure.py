@@ -115,7 +115,7 @@ def measure_faces(
         raise UsageError(f"the minimum quality is a number from 0 to 1, not {min_quality:g}")
 
     # Frames -> boxes -> clips -> RGB traces and the network's waveform.
-    with _imported_meanwhile("facepulse.pipeline.result"):
+    with _imported_meanwhile("scipy.signal"):
         traces = extract_traces(open_source(video, fps=fps, times=times), found_detector, found_method, progress)
     selected = select_faces(traces, faces)
 

@@ -151,7 +151,7 @@ import cv2
 cv2.setNumThreads(1)
 from facepulse.datasets import recording_preparation  # a late import would be repeated in each child process
 from facepulse.datasets.preparation import prepare
-import facepulse.rppg.hrv, joblib, pathlib, shutil
+import scipy.signal, joblib, pathlib, shutil
 
 root, cache, longest_s, times = sys.argv[1], pathlib.Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
 def files(folder):
