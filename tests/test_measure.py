@@ -461,7 +461,7 @@ def test_directory_of_images_with_timestamps_is_measured(tmp_path: Path) -> None
         ({"detector": "yolo"}, "choose one of auto"),
         ({"window_s": 2.0}, "5 s long or longer"),
         ({"min_quality": 1.5}, "from 0 to 1"),
-        ({"which": "both"}, "'largest' or 'all'"),
+        ({"faces": "both"}, "'largest' or 'all'"),
     ],
 )
 def test_invalid_arguments_are_refused_before_the_video_is_opened(options: dict, message: str) -> None:

@@ -64,7 +64,7 @@ def measure(
     Raises:
         UsageError: an argument is out of its range, no method or detector has that name, its weights cannot be loaded,
             or a given function raised an error or returned something else than it has to; or the video is of another
-            kind: an image is not RGB, a time is missing or not in seconds, ....
+            kind, has images that are not RGB, or times that are missing, decreasing or not in seconds.
         VideoError: the video cannot be read.
         NoFaceError: it shows no face.
         TooShortError: the face is in view for less than 5 s without a break.
