@@ -1,5 +1,8 @@
 """Fixtures of several tests, created once per session: painted faces through real codecs, a trained network."""
 
+import hashlib
+import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from facepulse.simulate.painted_face import PaintedFace, metronome, render
@@ -23,19 +27,31 @@ def shared_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the trained network as slow: training and exporting it takes longer than most tests."""
+    """Mark the tests of the trained network as slow, and run the files with the most slow tests first.
+
+    Each file is run by one process (see the Makefile): if a long one came last, the other processes would wait for it.
+    """
     for item in items:
         if "trained" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder that all processes of pytest-xdist share; use a lock to create a file once."""
+    base = tmp_path_factory.getbasetemp()
+    (folder := (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared").mkdir(exist_ok=True)
+    return folder
 
 
 FaceVideo = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def face_video(tmp_path_factory: pytest.TempPathFactory) -> FaceVideo:
+def face_video(shared_folder: Path) -> FaceVideo:
     """Paint a small face video with a pulse of `bpm` (None: no pulse); the same arguments give the same file."""
-    directory = tmp_path_factory.mktemp("faces")
     painted: dict[str, Path] = {}
 
     def paint(bpm: float | None = 72.0, seconds: float = 12.0, name: str = "", **options: Any) -> Path:
@@ -47,8 +63,13 @@ def face_video(tmp_path_factory: pytest.TempPathFactory) -> FaceVideo:
             settings = {"width": 320, "height": 240, **options}
             if settings.get("codec", "libx264") == "libx264":
                 settings["options"] = {"crf": "14", "preset": "veryfast", **REPEATABLE, **settings.get("options", {})}
-            path = directory / (name or f"face{len(painted)}.mp4")
-            painted[key] = render(path, faces, seconds=seconds, **settings)
+            path = shared_folder / hashlib.sha256(key.encode()).hexdigest() / (name or "face.mp4")
+            path.parent.mkdir(exist_ok=True)
+            with FileLock(path.with_name(".lock")):
+                if not (done := path.with_name(".done")).exists():
+                    render(path, faces, seconds=seconds, **settings)
+                    done.touch()
+            painted[key] = path
         return painted[key]
 
     return paint
@@ -81,9 +102,22 @@ def pulsating_clip() -> Callable[..., tuple[NDArray[np.uint8], NDArray[np.float6
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A tiny physFSUNet after twenty steps (a few seconds), saved and exported."""
+def trained(shared_folder: Path) -> Trained:
+    """A tiny physFSUNet after twenty steps, saved and exported; the first process that needs it trains it."""
     torch = pytest.importorskip("torch")
+    (files := shared_folder / "trained").mkdir(exist_ok=True)
+    memory = shared_folder / "trained.pt"  # network and card, independent of the files under test
+    with FileLock(shared_folder / "trained.lock"):
+        if not memory.exists():
+            torch.save(train_tiny(files), memory)
+    network, card = torch.load(memory, weights_only=False)
+    return Trained(network, card, files / "tiny.safetensors", files / "tiny.onnx")
+
+
+def train_tiny(folder: Path) -> tuple[Any, Any]:
+    """Train a network, and write its weights and their export into a folder."""
+    import torch
+
     from facepulse.inference.model_card import ModelCard
     from facepulse.inference.weights import save_model
     from facepulse.models import PhysFSUNet, PhysFSUNetConfig
@@ -103,7 +137,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    folder = tmp_path_factory.mktemp("trained")
     card = ModelCard(
         name="tiny",
         network="physfsunet",
@@ -121,4 +154,4 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     )
     card = save_model(network, card, folder / "tiny.safetensors")
     export(folder / "tiny.safetensors", folder / "tiny.onnx")
-    return Trained(network.eval(), card, folder / "tiny.safetensors", folder / "tiny.onnx")
+    return network.eval(), card

@@ -9,9 +9,10 @@ from small_cache import SmallRecording, write_cache
 RATES = (55.0, 62.0, 70.0, 78.0, 85.0, 95.0, 104.0, 66.0, 73.0, 90.0)
 
 
-def cache(folder: Path) -> Path:
+def cache(folder: Path, seconds: float = 6.4) -> Path:
     """Write ten people with one recording each; split 80-20 has the last two for validation."""
-    return write_cache(folder, [SmallRecording(f"{n}-a", str(n), bpm) for n, bpm in enumerate(RATES, 1)])
+    people = enumerate(RATES, 1)
+    return write_cache(folder, [SmallRecording(f"{n}-a", str(n), bpm, seconds=[seconds]) for n, bpm in people])
 
 
 def entries(out: Path, data: Path, /, **sections: dict[str, Any]) -> dict[str, Any]:

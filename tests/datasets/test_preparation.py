@@ -3,6 +3,7 @@
 import csv
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,13 +47,19 @@ def irregular(bpm: float, seconds: float, seed: int = 0) -> np.ndarray:
     return np.concatenate([[-2.0], -2.0 + np.cumsum(60 / bpm * (1 + 0.05 * rng.normal(size=int(seconds * 4))))])
 
 
-def write_video(path: Path, bpm: float, seconds: float = 7.0, **options) -> np.ndarray:
-    """Write a painted face with a reference beside it, and return the times of its heartbeats."""
+def write_video(path: Path, bpm: float, seconds: float = 7.0, **options) -> None:
+    """Write a painted face with a reference beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beats = irregular(bpm, seconds, round(bpm))
-    render(path, painted(beats), seconds=seconds, **CLEAR, **options)
+    render(path, painted(beats), seconds=seconds, **{**CLEAR, **options})
     write_reference(path.with_suffix(".csv"), np.arange(-0.5, seconds + 0.5, 0.01), beats)
-    return beats
+
+
+def copy_video(source: Path, target: Path) -> None:
+    """Copy a video and the reference beside it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for suffix in (".mp4", ".csv"):
+        shutil.copyfile(source.with_suffix(suffix), target.with_suffix(suffix))
 
 
 def write_reference(path: Path, times: np.ndarray, beats: np.ndarray, clock_times: np.ndarray | None = None) -> None:
@@ -153,7 +160,7 @@ from facepulse.datasets import recording_preparation  # a late import would be r
 from facepulse.datasets.preparation import prepare
 import scipy.signal, joblib, pathlib, shutil
 
-root, cache, longest_s, times = sys.argv[1], pathlib.Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+root, cache, times = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
 def files(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 def run(folder):
@@ -181,9 +188,11 @@ print(interrupted)
 
 
 @pytest.mark.slow
-def test_runs_killed_at_twenty_moments_are_continued_to_the_same_bytes(root, tmp_path):
+def test_runs_killed_at_twenty_moments_are_continued_to_the_same_bytes(tmp_path):
+    for name, bpm in BPM.items():
+        write_video(tmp_path / "videos" / f"{name}.mp4", bpm, 4.0, width=160, height=120)
     done = subprocess.run(
-        [sys.executable, "-c", KILLER, str(root), str(tmp_path), "2.0", "20"],
+        [sys.executable, "-c", KILLER, str(tmp_path / "videos"), str(tmp_path), "20"],
         capture_output=True,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -219,11 +228,7 @@ def _alive(group: int) -> bool:
 
 @pytest.mark.slow
 def test_failed_recordings_are_reported_and_the_others_prepared(root, tmp_path, capsys):
-    for name in BPM:
-        for suffix in (".mp4", ".csv"):
-            target = tmp_path / "videos" / f"{name}{suffix}"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.symlink_to(root / f"{name}{suffix}")
+    shutil.copytree(root, tmp_path / "videos")
     (tmp_path / "videos" / "bob" / "broken.mp4").write_bytes(b"no video at all" * 100)
     render(tmp_path / "videos" / "bob" / "nobody.mp4", [], seconds=6, width=WIDTH, height=HEIGHT)
     from facepulse.cli import main
@@ -243,18 +248,20 @@ def test_failed_recordings_are_reported_and_the_others_prepared(root, tmp_path, 
     assert [row["result"] for row in rows.values()] == ["prepared"] * 2 + ["failed"] * 2 + ["prepared"]
     assert float(rows["ann/rest"]["face_s"]) == 7.0
 
-    write_video(tmp_path / "videos" / "bob" / "broken.mp4", 75.0)  # once repaired, it is prepared by the next run
+    copy_video(
+        root / "bob" / "rest.mp4", tmp_path / "videos" / "bob" / "broken.mp4"
+    )  # once repaired, it is prepared by the next run
     summary = prepare("folder", tmp_path / "videos", tmp_path / "cache", jobs=1)
     assert (summary.newly_prepared, summary.already_prepared) == (1, 3)
     assert [failed.recording for failed in summary.failed] == ["bob/nobody"]
 
 
 @pytest.mark.slow
-def test_changed_file_is_prepared_again(tmp_path):
-    write_video(tmp_path / "videos" / "one.mp4", 66.0)
+def test_changed_file_is_prepared_again(root, tmp_path):
+    copy_video(root / "ann" / "rest.mp4", tmp_path / "videos" / "one.mp4")
     prepare("folder", tmp_path / "videos", tmp_path / "cache", settings=TINY, jobs=1)
     [before] = open_cache(tmp_path / "cache")
-    write_video(tmp_path / "videos" / "one.mp4", 90.0)
+    copy_video(root / "ann" / "talk.mp4", tmp_path / "videos" / "one.mp4")
     summary = prepare("folder", tmp_path / "videos", tmp_path / "cache", settings=TINY, jobs=1)
     [after] = open_cache(tmp_path / "cache")
     assert (summary.newly_prepared, summary.already_prepared) == (1, 0)
@@ -304,8 +311,8 @@ def test_cache_keeps_its_settings(prepared, root):
 
 
 @pytest.mark.slow
-def test_cache_of_another_format_is_an_error(root, tmp_path):
-    prepare("folder", root, tmp_path, settings=TINY, jobs=1)
+def test_cache_of_another_format_is_an_error(prepared, root, tmp_path):
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     settings = tmp_path / "folder" / "cache.json"
     settings.write_text(settings.read_text().replace('"format": 3', '"format": 99'))
     with pytest.raises(DatasetError, match="format 99, expected 3; prepare the dataset again into an empty folder"):
@@ -333,8 +340,8 @@ def test_two_runs_do_not_write_to_the_same_cache(root, tmp_path):
 
 
 @pytest.mark.slow
-def test_verify_detects_damaged_arrays(root, tmp_path):
-    prepare("folder", root, tmp_path, settings=TINY, jobs=1)
+def test_verify_detects_damaged_arrays(prepared, tmp_path):
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     [first, *_] = open_cache(tmp_path)
     with (first.path / "frames.npy").open("r+b") as file:
         file.seek(5000)
@@ -402,16 +409,16 @@ def test_gap_in_the_video_makes_two_segments_that_keep_their_times(tmp_path):
 
 
 @pytest.mark.slow
-def test_reference_without_overlap_with_the_video_is_an_error(tmp_path):
-    write_video(tmp_path / "videos" / "one.mp4", 66.0)
+def test_reference_without_overlap_with_the_video_is_an_error(root, tmp_path):
+    copy_video(root / "ann" / "rest.mp4", tmp_path / "videos" / "one.mp4")
     away = Signal(np.arange(100.0, 110.0, 0.01), np.zeros(1000))
     with pytest.raises(DatasetError, match=r"covers 100\.0 to 110\.0 s, but the video 0\.0 to 7\.0 s"):
         prepare_only_recording(tmp_path, read_labels=partial(Labels, ppg=away))
 
 
 @pytest.mark.slow
-def test_labels_are_nan_outside_of_the_reference_and_this_is_noted(tmp_path):
-    write_video(tmp_path / "videos" / "one.mp4", 66.0)
+def test_labels_are_nan_outside_of_the_reference_and_this_is_noted(root, tmp_path):
+    copy_video(root / "ann" / "rest.mp4", tmp_path / "videos" / "one.mp4")
     short = Signal(np.arange(0.0, 5.0, 0.01), np.sin(np.arange(500)))
     recording = prepare_only_recording(tmp_path, read_labels=partial(Labels, ppg=short, attributes={"light": "LED"}))
     assert np.isnan(recording.ppg[recording.times > 5.0]).all()
@@ -421,8 +428,8 @@ def test_labels_are_nan_outside_of_the_reference_and_this_is_noted(tmp_path):
 
 
 @pytest.mark.slow
-def test_recording_without_reference_has_no_labels(tmp_path):
-    write_video(tmp_path / "videos" / "one.mp4", 66.0)
+def test_recording_without_reference_has_no_labels(root, tmp_path):
+    copy_video(root / "ann" / "rest.mp4", tmp_path / "videos" / "one.mp4")
     recording = prepare_only_recording(tmp_path, read_labels=Labels)
     assert recording.ppg is None
     assert recording.bpm is None

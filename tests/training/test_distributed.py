@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+from facepulse.cli import main
 from facepulse.inference.weights import load_model, read_card
 from facepulse.training.distributed import join_ranks
 from facepulse.training.loop import train
@@ -36,7 +37,7 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_two_processes_reach_the_error_of_one_process_with_twice_the_batch(tmp_path: Path) -> None:
+def test_two_processes_reach_the_error_of_one_process_with_twice_the_batch(tmp_path: Path, capsys) -> None:
     data = cache(tmp_path)
     steps = {"epochs": 4}
     loss = {"name": "negative-pearson"}  # converges within these steps
@@ -62,13 +63,10 @@ def test_two_processes_reach_the_error_of_one_process_with_twice_the_batch(tmp_p
     assert two < 1.0
     assert load_model(tmp_path / "two" / "last.safetensors")(torch.zeros(1, 3, 64, 36, 36)).isfinite().all()
 
-    alone = subprocess.run(
-        [sys.executable, "-m", "facepulse", "train", str(path), "--optimiser.batch", "2"],
-        capture_output=True,
-        text=True,
-    )
-    assert alone.returncode == 2
-    assert "began with 2 processes and cannot be resumed with 1" in alone.stderr
+    with pytest.raises(SystemExit) as alone:
+        main(["train", str(path), "--optimiser.batch", "2"])
+    assert alone.value.code == 2
+    assert "began with 2 processes and cannot be resumed with 1" in capsys.readouterr().err
 
 
 def test_single_process_needs_no_communication() -> None:

@@ -3,10 +3,8 @@
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,11 @@ import pytest
 import torch
 import yaml
 
+from facepulse.cli import main
 from facepulse.datasets.recording import DatasetError
 from facepulse.errors import UsageError
 from facepulse.inference.weights import load_model, read_card
-from facepulse.training.loop import DivergedError, train
+from facepulse.training.loop import DivergedError, Trained, train
 from small_cache import SmallRecording, write_cache
 from small_run import cache, entries, settings
 
@@ -28,12 +27,24 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cache(tmp_path_factory.mktemp("data"))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Any:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def one_epoch(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Trained:
+    """Complete run of one epoch, six steps, which no test changes."""
+    return train(settings(tmp_path_factory.mktemp("one") / "run", data, optimiser={"epochs": 1}))
+
+
+@pytest.fixture(scope="module")
+def two_epochs(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Trained:
+    """Complete run of two epochs, which no test changes."""
+    return train(settings(tmp_path_factory.mktemp("two") / "run", data))
 
 
 def weights_of(folder: Path) -> str:
@@ -64,7 +75,7 @@ def test_run_converges_and_its_folder_is_complete(tmp_path: Path, data: Path, ca
 
     lines = [json.loads(line) for line in (trained.folder / "metrics.jsonl").read_text().splitlines()]
     steps, epochs = [line for line in lines if "loss" in line], [line for line in lines if "epoch_loss" in line]
-    assert len(steps) == 4 * 10  # 40 clips, 4 per step
+    assert len(steps) == 4 * 6  # 24 clips, 4 per step
     assert epochs[-1]["epoch_loss"] < 0.3 * epochs[0]["epoch_loss"]
     assert trained.mae_bpm < 1.0
     assert [line["epoch"] for line in epochs] == [1, 2, 3, 4]
@@ -89,83 +100,93 @@ def test_run_converges_and_its_folder_is_complete(tmp_path: Path, data: Path, ca
 
 
 @pytest.mark.slow
-def test_complete_run_is_not_trained_again(tmp_path: Path, data: Path) -> None:
-    run = settings(tmp_path / "run", data, optimiser={"epochs": 1})
-    first = train(run)
-    weights = weights_of(first.folder)
+def test_complete_run_is_not_trained_again(data: Path, one_epoch: Trained) -> None:
+    before = (one_epoch.folder / "last.safetensors").stat().st_mtime_ns
 
-    second = train(run)
+    second = train(settings(one_epoch.folder, data, optimiser={"epochs": 1}))
 
     assert second.already
-    assert (second.mae_bpm, second.epoch) == (first.mae_bpm, first.epoch)
-    assert weights_of(second.folder) == weights
+    assert (second.mae_bpm, second.epoch) == (one_epoch.mae_bpm, one_epoch.epoch)
+    assert (one_epoch.folder / "last.safetensors").stat().st_mtime_ns == before
 
 
 @pytest.mark.slow
-def test_run_resumed_after_any_step_has_the_same_weights_and_metrics(tmp_path: Path, data: Path) -> None:
-    whole = train(settings(tmp_path / "whole", data))
+def test_run_resumed_after_any_step_has_the_same_weights_and_metrics(
+    tmp_path: Path, data: Path, two_epochs: Trained
+) -> None:
     run = settings(tmp_path / "stopped", data, hardware={"checkpoint_minutes": 0})
-    for steps in sorted(np.random.default_rng(0).choice(np.arange(1, 20), 5, replace=False).tolist()):
+    for steps in sorted(np.random.default_rng(0).choice(np.arange(1, 12), 5, replace=False).tolist()):
         with pytest.raises(Stop):
             train(run, progress=stopped_after(steps))
 
     resumed = train(run)
 
-    assert weights_of(resumed.folder) == weights_of(whole.folder)
-    assert read_card(resumed.weights).sha256 == read_card(whole.weights).sha256
+    assert weights_of(resumed.folder) == weights_of(two_epochs.folder)
+    assert read_card(resumed.weights).sha256 == read_card(two_epochs.weights).sha256
     metrics = [
         [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in path.open()]
-        for path in (whole.folder / "metrics.jsonl", resumed.folder / "metrics.jsonl")
+        for path in (two_epochs.folder / "metrics.jsonl", resumed.folder / "metrics.jsonl")
     ]
     assert metrics[0] == metrics[1]
     assert len(json.loads((resumed.folder / "environment.json").read_text())) == 6
 
 
-@pytest.mark.slow
-def test_run_killed_at_five_random_steps_has_the_same_weights(tmp_path: Path, data: Path) -> None:
-    def command(name: str, **sections: Any) -> list[str]:
-        path = tmp_path / f"{name}.yaml"
-        path.write_text(yaml.safe_dump(entries(tmp_path / name, data, optimiser={"epochs": 3}, **sections)))
-        return [sys.executable, "-m", "facepulse", "train", str(path)]
+KILLER = """
+import os, signal, sys, time
+from pathlib import Path
+import torch
+import facepulse.training.loop
+from facepulse.training.settings import read_settings
 
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command("whole"), check=True, env=environment, capture_output=True)
-    killed = command("killed", hardware={"checkpoint_minutes": 0})
-    metrics = tmp_path / "killed" / "metrics.jsonl"
-    for steps in sorted(np.random.default_rng(1).choice(np.arange(1, 28), 5, replace=False).tolist()):
-        process = subprocess.Popen(killed, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and sum('"loss"' in line for line in _lines(metrics)) < steps:
-            time.sleep(0.002)
-        assert process.poll() is None, "it was complete before it could be killed"
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-
-    subprocess.run(killed, check=True, env=environment, capture_output=True)
-
-    assert weights_of(tmp_path / "killed") == weights_of(tmp_path / "whole")
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []
+torch.set_num_threads(1)
+settings = read_settings(sys.argv[1])
+metrics = Path(settings.out) / "metrics.jsonl"
+def run():
+    child = os.fork()  # packages are imported once
+    if child == 0:
+        facepulse.training.loop.train(settings)
+        os._exit(0)
+    return child
+for steps in map(int, sys.argv[2:]):
+    child = run()
+    while not metrics.exists() or metrics.read_text().count('"loss"') < steps:
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), "it was complete before it could be killed"
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+assert os.waitpid(run(), 0)[1] == 0
+"""
 
 
 @pytest.mark.slow
-def test_recomputation_gives_the_same_weights(tmp_path: Path, data: Path) -> None:
-    plain = train(settings(tmp_path / "plain", data, optimiser={"epochs": 1}))
+def test_run_killed_at_five_random_steps_has_the_same_weights(tmp_path: Path, data: Path, two_epochs: Trained) -> None:
+    path = tmp_path / "killed.yaml"
+    path.write_text(yaml.safe_dump(entries(tmp_path / "killed", data, hardware={"checkpoint_minutes": 0})))
+    steps = sorted(np.random.default_rng(1).choice(np.arange(1, 12), 5, replace=False).tolist())
 
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, str(path), *map(str, steps)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert weights_of(tmp_path / "killed") == weights_of(two_epochs.folder)
+    assert len(json.loads((tmp_path / "killed" / "environment.json").read_text())) == 6
+
+
+@pytest.mark.slow
+def test_recomputation_gives_the_same_weights(tmp_path: Path, data: Path, one_epoch: Trained) -> None:
     other = train(settings(tmp_path / "other", data, optimiser={"epochs": 1}, hardware={"recompute": True}))
 
-    first, second = load_model(plain.weights).state_dict(), load_model(other.weights).state_dict()
+    first, second = load_model(one_epoch.weights).state_dict(), load_model(other.weights).state_dict()
     for name in first:
         torch.testing.assert_close(first[name], second[name], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow
-def test_workers_give_the_same_weights(tmp_path: Path, data: Path) -> None:
-    plain = train(settings(tmp_path / "plain", data, optimiser={"epochs": 1}))
+def test_workers_give_the_same_weights(tmp_path: Path, data: Path, one_epoch: Trained) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(entries(tmp_path / "run", data, optimiser={"epochs": 1}, hardware={"workers": 2})))
 
@@ -177,24 +198,22 @@ def test_workers_give_the_same_weights(tmp_path: Path, data: Path) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
 
-    assert weights_of(tmp_path / "run") == weights_of(plain.folder)
+    assert weights_of(tmp_path / "run") == weights_of(one_epoch.folder)
 
 
 @pytest.mark.slow
 def test_mixed_precision_keeps_float32_weights(tmp_path: Path, data: Path) -> None:
-    trained = train(settings(tmp_path / "run", data, optimiser={"epochs": 2}, hardware={"precision": "bf16"}))
+    trained = train(settings(tmp_path / "run", data, optimiser={"epochs": 1}, hardware={"precision": "bf16"}))
 
     assert all(tensor.dtype == torch.float32 for tensor in load_model(trained.weights).parameters())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", [{"name": "mse"}, {"name": "negative-pearson"}, {"heart_rate": False}])
-def test_every_loss_changes_the_weights(tmp_path: Path, data: Path, loss: dict) -> None:
-    plain = train(settings(tmp_path / "plain", data, optimiser={"epochs": 1}))
-
+def test_every_loss_changes_the_weights(tmp_path: Path, data: Path, one_epoch: Trained, loss: dict) -> None:
     other = train(settings(tmp_path / "other", data, optimiser={"epochs": 1}, loss=loss))
 
-    assert weights_of(other.folder) != weights_of(plain.folder)
+    assert weights_of(other.folder) != weights_of(one_epoch.folder)
 
 
 @pytest.mark.slow
@@ -205,7 +224,7 @@ def test_metrics_are_written_for_tensorboard_if_set(tmp_path: Path, data: Path) 
     trained = train(settings(tmp_path / "run", data, optimiser={"epochs": 1}, hardware={"tensorboard": True}))
 
     events = EventAccumulator(str(trained.folder / "tensorboard")).Reload()
-    assert [event.step for event in events.Scalars("loss")] == list(range(1, 11))
+    assert [event.step for event in events.Scalars("loss")] == list(range(1, 7))
     assert len(events.Scalars("validation_mae_bpm")) == 1
 
 
@@ -213,7 +232,7 @@ def test_metrics_are_written_for_tensorboard_if_set(tmp_path: Path, data: Path) 
 def test_other_network_is_trained_by_its_name(tmp_path: Path, data: Path) -> None:
     trained = train(
         settings(
-            tmp_path / "run", data, network={"name": "physnet", "config": {}}, optimiser={"epochs": 1, "batch": 20}
+            tmp_path / "run", data, network={"name": "physnet", "config": {}}, optimiser={"epochs": 1, "batch": 12}
         )
     )
 
@@ -221,12 +240,11 @@ def test_other_network_is_trained_by_its_name(tmp_path: Path, data: Path) -> Non
 
 
 @pytest.mark.slow
-def test_run_can_start_from_trained_weights(tmp_path: Path, data: Path) -> None:
-    first = train(settings(tmp_path / "first", data))
+def test_run_can_start_from_trained_weights(tmp_path: Path, data: Path, two_epochs: Trained) -> None:
     config = {"stem_width": 2, "width": 4, "head_width": 4}
-    network = {"name": "physfsunet", "config": config, "start": str(first.weights)}
+    network = {"name": "physfsunet", "config": config, "start": str(two_epochs.weights)}
     further = settings(tmp_path / "further", data, network=network, optimiser={"epochs": 1, "lr": 1e-12})
-    begun, ended = load_model(first.weights), load_model(train(further).weights)
+    begun, ended = load_model(two_epochs.weights), load_model(train(further).weights)
     for (name, one), other in zip(begun.named_parameters(), ended.parameters(), strict=True):
         torch.testing.assert_close(one, other, msg=name)
     training_data = read_card(tmp_path / "further" / "last.safetensors").training_data
@@ -252,7 +270,7 @@ def test_clips_can_come_from_the_simulator_and_be_mixed(tmp_path: Path, data: Pa
             tmp_path / "run",
             data,
             data={"simulated": [{"preset": "calm", "clips": 2, "seed": 3}], "validation": []},
-            optimiser={"epochs": 1, "batch": 14},
+            optimiser={"epochs": 1, "batch": 13},
         )
     )
 
@@ -274,11 +292,9 @@ def test_diverged_run_stops_names_the_clips_and_keeps_the_weights(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_other_run_in_the_folder_is_not_overwritten(tmp_path: Path, data: Path) -> None:
-    train(settings(tmp_path / "run", data, optimiser={"epochs": 1}))
-
+def test_other_run_in_the_folder_is_not_overwritten(tmp_path: Path, data: Path, one_epoch: Trained) -> None:
     with pytest.raises(UsageError, match=r"holds a run with optimiser.lr 0.009, not 0.001: give `out` another folder"):
-        train(settings(tmp_path / "run", data, optimiser={"epochs": 1, "lr": 1e-3}))
+        train(settings(one_epoch.folder, data, optimiser={"epochs": 1, "lr": 1e-3}))
 
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "face.jpg").touch()
@@ -314,7 +330,7 @@ def test_subject_in_training_and_in_validation_is_refused(tmp_path: Path, data: 
         ({"data": {"frames": 66}}, "cannot be trained with these settings: the card's frames is 66"),
         ({"data": {"size": 64}}, "takes crops of 64 px at margin 0, but they have 36 px there"),
         ({"data": {"fps": 25.0}}, "takes crops at 25 fps, but they are at 30"),
-        ({"optimiser": {"batch": 41}}, "there are 40 clips, and one step takes 41"),
+        ({"optimiser": {"batch": 25}}, "there are 24 clips, and one step takes 25"),
         ({"hardware": {"device": "cuda"}}, "there is no GPU that torch can use here"),
     ],
 )
@@ -337,19 +353,21 @@ def test_empty_subset_of_a_split_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_full_disk_ends_the_run_with_one_line(tmp_path: Path, data: Path) -> None:
+def test_full_disk_ends_the_run_with_one_line(tmp_path: Path, data: Path, capsys) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(entries(tmp_path / "run", data, optimiser={"epochs": 1})))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    run = subprocess.run(
-        [sys.executable, "-m", "facepulse", "train", str(path)],
-        capture_output=True,
-        text=True,
-        # No file may grow beyond 4 kB: weights and checkpoint do not fit.
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
-    )
+    # No file may grow beyond 4 kB: weights and checkpoint do not fit.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(SystemExit) as run:
+            main(["train", str(path)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    assert run.returncode == 2
-    assert run.stderr.startswith("facepulse: cannot write ")
-    assert run.stderr.count("\n") == 1
+    assert run.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("facepulse: cannot write ")
+    assert error.count("\n") == 1
     assert not list((tmp_path / "run").glob(".*partial*"))
