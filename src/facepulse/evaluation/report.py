@@ -76,8 +76,9 @@ def to_text(evaluation: Evaluation) -> str:
         lines.append("  no recording has a reference: there are heart rates, but no errors")
         return "\n".join(lines)
     width = max(len(text) for cells in ([*heads], *(row[1:] for row in rows)) for text in cells)
+    first = max(len(name) for name, *_ in rows)
     for name, *texts in [["", *heads], *rows]:
-        lines.append(f"  {name:16}" + "  ".join(f"{text:{width}}" for text in texts).rstrip())
+        lines.append(f"  {name:{first}} " + "  ".join(f"{text:{width}}" for text in texts).rstrip())
     return "\n".join(lines)
 
 
