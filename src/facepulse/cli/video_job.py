@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What came of one video.
+    """Result of one video: the text to print, the JSON, and the exit code.
 
     Attributes:
         number: place of the video on the command line, from 0.

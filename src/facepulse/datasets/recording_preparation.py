@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facepulse._files import atomic_path
 from facepulse._types import Floats, Floats32, Image
@@ -22,7 +23,7 @@ from facepulse.datasets.recording import DatasetError, Labels, Recording, Signal
 from facepulse.faces.detectors import get_detector
 from facepulse.faces.tracking import Box
 from facepulse.pipeline.estimate import Estimate, estimate
-from facepulse.pipeline.extract import Segment, VideoTraces, select_faces, trace_faces
+from facepulse.pipeline.extract import MeasurableFace, Segment, VideoTraces, select_faces, trace_faces
 
 NOTED_UNCOVERED_S = 1.0  # of the video, without reference
 SIMULATED = "simulated.json"  # written by `facepulse simulate` at the root of each layout
@@ -56,17 +57,10 @@ def prepare_recording(recording: Recording, target: Path, settings: CacheSetting
         notes = [*labels.notes, *video.traces.warnings, *face.notes]
         if alignment is not None and (note := alignment.note()):
             notes.append(note)
-        times = np.concatenate([segment.times for segment in face.segments])
-        arrays = {
-            "times": times,
-            "segment": segment_numbers(face.segments),
-            "boxes": face.traces.boxes_at(times),
-            "rgb": np.concatenate([segment.rgb for segment in face.segments]),
-            "key_times": np.array(video.traces.key_times),
-        }
+        arrays = _traces(face, video.traces)
         for name, signal in (("ppg", labels.ppg), ("bpm", labels.bpm)):
             if signal is not None:
-                arrays[name] = _reference_at(times, signal, alignment, name, notes)
+                arrays[name] = _reference_at(arrays["times"], signal, alignment, name, notes)
         np.savez(folder / LABELS, **arrays)  # type: ignore[arg-type]
         seconds = video.traces.duration_s
         description = {
@@ -74,7 +68,7 @@ def prepare_recording(recording: Recording, target: Path, settings: CacheSetting
             "frame_size": video.frame_size,
             "video_fps": video.traces.fps,
             "video_s": round(seconds, 4),
-            "face_share": round(min(1.0, len(times) / settings.fps / max(seconds, 1e-9)), 4),
+            "face_share": round(min(1.0, len(arrays["times"]) / settings.fps / max(seconds, 1e-9)), 4),
             "face_score": round(face.track.score, 4),
             "pulse_quality": round(pulse.chosen.overall.quality, 4),
             "alignment": None if alignment is None else {k: _rounded(v) for k, v in asdict(alignment).items()},
@@ -108,6 +102,18 @@ def _crop_faces(recording: Recording, folder: Path, settings: CacheSettings) -> 
 
     traces = trace_faces(video, get_detector(settings.detector), begin)
     return _CroppedVideo(traces, (video.width, video.height))
+
+
+def _traces(face: MeasurableFace[FaceCrops], video: VideoTraces[FaceCrops]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of the labels that come from the video."""
+    times = np.concatenate([segment.times for segment in face.segments])
+    return {
+        "times": times,
+        "segment": segment_numbers(face.segments),
+        "boxes": face.traces.boxes_at(times),
+        "rgb": np.concatenate([segment.rgb for segment in face.segments]),
+        "key_times": np.array(video.key_times),
+    }
 
 
 def _align(segments: Sequence[Segment], pulse: Estimate, ppg: Signal | None) -> Alignment | None:
