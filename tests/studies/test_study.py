@@ -25,6 +25,7 @@ RECIPE = {
     "data": {"frames": 64, "size": 36, "margin": 0.0},
     "optimiser": {"epochs": 1, "clip_norm": 1.0},
 }
+SHORT = (6.4,)
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +33,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Workspace with prepared recordings of ten people in PURE and four in MMPD."""
     out = tmp_path_factory.mktemp("study")
     rates = np.linspace(55, 110, 10)
-    write_cache(
-        out / "cache", [SmallRecording(f"{n:02}-01", f"{n:02}", bpm) for n, bpm in enumerate(rates, 1)], dataset="pure"
-    )
-    write_cache(
-        out / "cache",
-        [SmallRecording(f"p{n}_{k}", f"{n}", 60.0 + 9 * n + k) for n in range(4) for k in range(2)],
-        dataset="mmpd",
-    )
+    pure = [SmallRecording(f"{n:02}-01", f"{n:02}", bpm, seconds=SHORT) for n, bpm in enumerate(rates, 1)]
+    mmpd = [SmallRecording(f"p{n}_{k}", f"{n}", 60.0 + 9 * n + k, seconds=SHORT) for n in range(4) for k in range(2)]
+    write_cache(out / "cache", pure, dataset="pure")
+    write_cache(out / "cache", mmpd, dataset="mmpd")
     return out
 
 
@@ -47,6 +44,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_preparation(monkeypatch: pytest.MonkeyPatch) -> None:
     summary = SimpleNamespace(failed=(), newly_prepared=0, already_prepared=8)
     monkeypatch.setattr(schedule, "prepare", lambda *_, **__: summary)
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let torch use one thread: the processes of the test run already use all cores."""
+    monkeypatch.setattr(schedule.os, "cpu_count", lambda: 1)
 
 
 def run(out: Path, names: list[str], *, optimiser: dict[str, float] | None = None, **arguments: Any) -> list[Any]:
