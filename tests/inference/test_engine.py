@@ -12,6 +12,8 @@ import pytest
 from facepulse.errors import UsageError
 from facepulse.inference import engine as engine_module
 from facepulse.inference.engine import Engine, load_engine
+from facepulse.inference.registry import DEFAULT
+from facepulse.inference.weights import exported
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import filtered, heart_rate
 
@@ -264,3 +266,16 @@ def test_engine_that_is_not_installed(trained, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(engine_module, "computes_bf16", lambda: False)
     with pytest.raises(UsageError, match=f"{engine} is not installed: pip install {engine}"):
         load_engine(trained.onnx, engine)
+
+
+def test_threads_are_limited_as_those_of_other_libraries_and_do_not_change_the_waveform(
+    monkeypatch: pytest.MonkeyPatch, pulsating_clip
+) -> None:
+    frames, _ = pulsating_clip(72.0, 200, size=36)
+    waveforms = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        engine = load_engine(exported(DEFAULT), precision="f32")
+        assert engine.backend._core.get_property("CPU", "INFERENCE_NUM_THREADS") == int(threads)
+        waveforms.append(engine(frames))
+    np.testing.assert_array_equal(*waveforms)
