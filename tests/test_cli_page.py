@@ -70,7 +70,8 @@ def test_exit_codes_are_those_of_the_errors_and_of_the_console() -> None:
     table = PAGE.partition("## Exit codes")[2].partition("\n\n`measure`")[0]
     codes = {int(code): names for code, names in re.findall(r"^\| (\d+) \|.*\|([^|]*)\|$", table, re.MULTILINE)}
     named = {value for name, value in vars(console).items() if name.startswith("EXIT_")}
-    raised = {error for error in vars(errors).values() if isinstance(error, type)} - {errors.FacepulseError}
+    kinds = {kind for kind in vars(errors).values() if isinstance(kind, type)}
+    raised = {kind for kind in kinds if issubclass(kind, errors.FacepulseError)} - {errors.FacepulseError}
     assert set(codes) == {0, errors.FacepulseError.exit_code} | named | {error.exit_code for error in raised}
     for error in raised:
         assert f"`{error.__name__}`" in codes[error.exit_code]
