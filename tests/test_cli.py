@@ -317,7 +317,7 @@ def test_missing_permission_has_one_line_and_its_code(face: Path, tmp_path: Path
     arguments = ["measure", str(video)] + (["--json", str(locked / "out.json")] if what == "output" else [])
     locked.chmod(0o555)
     code = (
-        "import os, facepulse.pipeline.result\n"
+        "import os, scipy.signal, facepulse.pipeline.result\n"
         "from facepulse.cli import main\n"
         "from facepulse.pipeline.methods import find_method\n"
         "find_method('physfsunet')\n"  # modules cannot be imported either, if they are in the superuser's folder

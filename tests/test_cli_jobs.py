@@ -34,7 +34,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def call(*arguments: object, **options: Any) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "facepulse", "measure", *map(str, arguments), "--method", "POS"]
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed_ctrl_c, **options}
         started.append(subprocess.Popen(command, cwd=tmp_path, text=True, start_new_session=True, **options))
         return started[-1]
 
@@ -43,6 +43,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def heed_ctrl_c() -> None:
+    """Reset the handling of SIGINT, which background jobs ignore, the tests perhaps among them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def children(process: "subprocess.Popen[str]") -> list[int]:
