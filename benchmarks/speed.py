@@ -1,11 +1,13 @@
 """Speed, latency and memory on a painted face of 640x480 at 30 fps in H.264.
 
     python benchmarks/speed.py [--runs 5] [--method physfsunet] [--open-rppg PYTHON] [--networks FacePhys.rlap]
+    python benchmarks/speed.py --against OTHER_CHECKOUT/src [--runs 5]
 
 Prints the seconds of video measured per second of wall time, stage by stage; then, for whole processes, the time until
 the first frame is processed, the time until the result, and the peak memory (Linux), for clips of 20 s, 1 min and
 10 min. Medians of several runs. With an interpreter that can import open-rppg (see `external_methods.py`), its networks
-measure the clips of 20 s and 1 min, too.
+measure the clips of 20 s and 1 min, too. With the sources of another commit, only compares whole processes of both, in
+turn, and prints the ratios of processor time, wall time and peak memory.
 Targets on two cores, with POS: 30 times real time; import in 0.3 s, first frame in 1 s; 20 s of video in 2 s and
 300 MB; 10 min in no more than 50 MB above 1 min. With a network: 10 times real time, 20 s of video in 3 s, and 500 MB.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -126,6 +129,7 @@ def main() -> None:
     parser.add_argument("--method", default=DEFAULT)
     parser.add_argument("--open-rppg", metavar="PYTHON")
     parser.add_argument("--networks", nargs="+", metavar="NAME", default=["FacePhys.rlap"])
+    parser.add_argument("--against", metavar="SRC", help="folder `src` of another checkout")
     options = parser.parse_args()
     runs, method = options.runs, options.method
     with tempfile.TemporaryDirectory() as name:
@@ -134,6 +138,10 @@ def main() -> None:
         encoding = {"options": {"crf": "18", "preset": "veryfast"}}
         short = render(folder / "20s.mp4", [PaintedFace(metronome(72, 20))], seconds=20, **encoding)
         minute = render(folder / "1min.mp4", [PaintedFace(metronome(72, 60))], seconds=60, **encoding)
+        if options.against:
+            for label, path in (("20 s", short), ("1 min", minute)):
+                print_ratios(label, path, method, options.against, runs)
+            return
         long = repeated(minute, folder / "10min.mp4", 10)
 
         print_stages(minute, runs, method)
@@ -147,6 +155,24 @@ def main() -> None:
                 count = min(runs, 3)
                 results = [process(OPEN_RPPG, str(path), network, python=options.open_rppg) for _ in range(count)]
                 print(f"  open-rppg {network}, {label:6} clip  {_time_and_peak(results)}")
+
+
+def print_ratios(label: str, path: Path, method: str, against: str, runs: int) -> None:
+    """Print ratios of this checkout over another one, each of a pair of processes that ran one after the other."""
+    sources = (str(Path(__file__).parents[1] / "src"), str(Path(against).resolve()))
+    ratios: list[list[float]] = []
+    for _ in range(runs):
+        figures = []
+        for source in sources:
+            os.environ["PYTHONPATH"] = source
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            wall_s, peak = process(ANSWER, str(path), method)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            processor_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            figures.append((processor_s, wall_s, float(peak)))
+        ratios.append([ours / theirs for ours, theirs in zip(*figures, strict=True)])
+    for name, values in zip(("processor time", "wall time", "peak memory"), zip(*ratios, strict=True), strict=True):
+        print(f"  {label:6} clip, {name:14} {_spread(list(values))} of that of {against}")
 
 
 def print_stages(path: Path, runs: int, method: str) -> None:

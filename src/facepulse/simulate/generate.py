@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import islice
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -199,10 +200,17 @@ def _simulate(root: Path, settings: GenerationSettings, missing: list[int], make
     with lifeline, parent_end, progress, sender, warnings.catch_warnings():
         # loky replaces a worker whose memory has grown, and would warn about it.
         warnings.filterwarnings("ignore", message="A worker stopped", category=UserWarning)
+        waiting = iter(missing)
+        running: set[Any] = set()
         try:
-            with signals_blocked():
-                running = {executor.submit(_simulate_one, root, settings, index, make) for index in missing}
-            while running:
+            while True:
+                # No more than the workers are about to take: loky fails, and never ends, if it is shut down while
+                # others wait.
+                with signals_blocked():
+                    following = islice(waiting, jobs + 1 - len(running))
+                    running |= {executor.submit(_simulate_one, root, settings, index, make) for index in following}
+                if not running:
+                    break
                 finished, running = wait(running, timeout=0.3, return_when=FIRST_COMPLETED)
                 for future in finished:
                     future.result()
