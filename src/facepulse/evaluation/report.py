@@ -27,7 +27,7 @@ FIELDS = (  # of a recording, with the decimals that are printed
 )
 SHOWN = {True: "shown", False: "withheld", None: ""}
 WAYS = {
-    True: "from the waveform alone, as in the literature (--waveform-only)",
+    True: "from the waveform alone, as in the literature",
     False: "by the estimator of `facepulse measure`, with quality",
 }
 REFERENCES = {
