@@ -15,7 +15,7 @@ from facepulse.faces.detectors import get_detector
 from facepulse.faces.tracking import Detector
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD, Measurement
-from facepulse.pipeline.extract import MINIMUM_S, Progress, extract_traces, select_faces
+from facepulse.pipeline.extract import Progress, check_window_and_quality, extract_traces, select_faces
 from facepulse.video.source import VideoSource, open_source
 
 if TYPE_CHECKING:
@@ -109,10 +109,7 @@ def measure_faces(
     check_fallback(fallback)
     if faces not in ("largest", "all"):
         raise UsageError(f"faces can be 'largest' or 'all', not {faces!r}")
-    if not MINIMUM_S <= window_s < float("inf"):
-        raise UsageError(f"the windows can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
-    if not 0.0 <= min_quality <= 1.0:
-        raise UsageError(f"the minimum quality is a number from 0 to 1, not {min_quality:g}")
+    check_window_and_quality(window_s, min_quality)
 
     # Frames -> boxes -> clips -> RGB traces and the network's waveform.
     with _imported_meanwhile("scipy.signal"):

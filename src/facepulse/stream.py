@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facepulse.errors import UsageError
 from facepulse.faces.detectors import get_detector
 from facepulse.faces.tracking import Box, Detector, FaceTracker, Track, TrackedFrames
 from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD, Reason, rate_text
 from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE, advice
-from facepulse.pipeline.extract import MINIMUM_FPS, MINIMUM_S, FaceTraces, push_frames
+from facepulse.pipeline.extract import MINIMUM_FPS, MINIMUM_S, FaceTraces, check_window_and_quality, push_frames
 from facepulse.video.reader import Frame, frame_rate
 from facepulse.video.source import LiveSource, open_stream
 
@@ -182,10 +181,7 @@ def stream(
 
     found_method, found_detector = find_method(method), get_detector(detector)
     check_fallback(fallback)
-    if not MINIMUM_S <= window_s < math.inf:
-        raise UsageError(f"the window can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
-    if not 0.0 <= min_quality <= 1.0:
-        raise UsageError(f"the minimum quality is a number from 0 to 1, not {min_quality:g}")
+    check_window_and_quality(window_s, min_quality, "window")
     live = LiveTraces(FaceTracker(found_detector), found_method, window_s, min_quality, fallback)
     return _readings(open_stream(source, fps=fps, times=times), live)
 

@@ -27,9 +27,9 @@ from facepulse.evaluation.predictors import (
 from facepulse.evaluation.result import Evaluation, Failure, Selection, Trace
 from facepulse.evaluation.summary import Row
 from facepulse.measurement import QUALITY_THRESHOLD
-from facepulse.pipeline.extract import MINIMUM_S
+from facepulse.pipeline.extract import MINIMUM_S, check_window_and_quality
 from facepulse.pipeline.methods import Fallback, Method, MethodLike, check_fallback, find_method
-from facepulse.rppg.protocols import PROTOCOLS, Protocol
+from facepulse.rppg.protocols import Protocol, find_protocol
 from facepulse.rppg.spectrum import filtered, heart_rate, snr_db
 
 ESTIMATOR_PROTOCOL = "facepulse"  # under which heart rates are those of `facepulse.measure`
@@ -78,13 +78,12 @@ def evaluate(
     Raises:
         UsageError: an argument is out of its range, the method cannot be loaded, or it cannot take such crops.
     """
-    _check_arguments(recordings, protocol, fallback, window_s, min_quality)
+    chosen = find_protocol(protocol)
+    _check_arguments(recordings, fallback, window_s, min_quality)
     found = find_method(method, precision="f32")  # the same figures on every machine
     settings = recordings[0].settings
     check_crops(found, settings)
-    scoring = _Scoring(
-        found, PROTOCOLS[protocol], waveform_only or protocol != ESTIMATOR_PROTOCOL, fallback, window_s, min_quality
-    )
+    scoring = _Scoring(found, chosen, waveform_only or protocol != ESTIMATOR_PROTOCOL, fallback, window_s, min_quality)
 
     evaluated: list[_EvaluatedRecording] = []
     failed: list[Failure] = []
@@ -144,14 +143,9 @@ def choose(
 
 
 def _check_arguments(
-    recordings: Sequence[PreparedRecording], protocol: str, fallback: Fallback, window_s: float, min_quality: float
+    recordings: Sequence[PreparedRecording], fallback: Fallback, window_s: float, min_quality: float
 ) -> None:
-    if protocol not in PROTOCOLS:
-        raise UsageError(f"no protocol is called {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
-    if not MINIMUM_S <= window_s < math.inf:
-        raise UsageError(f"the windows can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
-    if not 0.0 <= min_quality <= 1.0:
-        raise UsageError(f"the minimum quality is a number from 0 to 1, not {min_quality:g}")
+    check_window_and_quality(window_s, min_quality)
     check_fallback(fallback)
     if not recordings:
         raise UsageError("there is no recording to evaluate on: choose some")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 import numpy as np
 
 from facepulse._types import Floats, Image
-from facepulse.errors import NoFaceError, TooShortError, VideoError
+from facepulse.errors import NoFaceError, TooShortError, UsageError, VideoError
 from facepulse.faces.crops import ClipBuilder, FaceClip
 from facepulse.faces.skin import SkinTrace
 from facepulse.faces.tracking import Box, Detector, FaceTracker, Track, TrackedFrames, largest, left_to_right
@@ -27,6 +28,23 @@ MINIMUM_FPS = 5.0  # lower frame rates cannot sample a heart rate of 120 bpm
 NOTED_ABSENCE_S = 1.0
 NOTED_GAP_S = 0.3
 LISTED_GAPS = 3
+
+
+def check_window_and_quality(window_s: float, min_quality: float, windows: str = "windows") -> None:
+    """Check the length of windows and the quality below which a heart rate is withheld.
+
+    Args:
+        window_s: seconds.
+        min_quality: quality.
+        windows: the word for them in the message.
+
+    Raises:
+        UsageError: the windows are shorter than `MINIMUM_S` or endless, or the quality is not within 0..1.
+    """
+    if not MINIMUM_S <= window_s < math.inf:
+        raise UsageError(f"the {windows} can be {MINIMUM_S:g} s long or longer, not {window_s:g} s")
+    if not 0.0 <= min_quality <= 1.0:
+        raise UsageError(f"the minimum quality is a number from 0 to 1, not {min_quality:g}")
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def to_measurement(
 
 
 def has_beats(estimate: Estimate) -> bool:
-    """Return True if the classical method, in whose waveform beats are found, gives the heart rate that is decision."""
+    """Return True if the classical method, in whose waveform beats are found, gives the heart rate that is reported."""
     regions, chosen = estimate.regions, estimate.chosen
     if estimate.withheld(chosen) or estimate.withheld(regions):
         return False
@@ -100,7 +100,7 @@ def windows(candidate: Candidate, segments: Sequence[Segment], seconds: float, m
     If more than a quarter of a window remains at the end of a segment, another window ends with the segment.
 
     Args:
-        candidate: the candidate whose heart rate is decision.
+        candidate: the candidate whose heart rate is reported.
         segments: of the face.
         seconds: length of a window; segments that are shorter are one window.
         min_quality: 0..1; quality below which the heart rate of a window is withheld.
