@@ -20,7 +20,7 @@ import numpy as np
 
 from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames
 from facepulse.stream import LiveReading, stream
-from facepulse.video.reader import Frame
+from facepulse.video.frames import Frame
 from facepulse.web.server import warm_up
 
 FPS, FILM_S, LIVE_S = 30, 16, 30

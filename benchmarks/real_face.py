@@ -24,7 +24,8 @@ from facepulse import measure
 from facepulse._files import atomic_write
 from facepulse._types import Image
 from facepulse.inference.registry import DEFAULT
-from facepulse.video.reader import Frame, open_video
+from facepulse.video.frames import Frame
+from facepulse.video.reader import open_video
 from facepulse.video.writer import VideoWriter
 
 WINDOW_S = 5.0

@@ -12,7 +12,7 @@ import numpy as np
 
 from facepulse.datasets import DATASETS, Labels, Recording
 from facepulse.simulate.layouts import LAYOUTS, store
-from facepulse.video.reader import Frame
+from facepulse.video.frames import Frame
 from small_videos import gradient, write
 from stand_in_recording import StandInRecording
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 import facepulse
 from facepulse import cli
 from facepulse.errors import UsageError, VideoError
-from facepulse.video.reader import Frame, open_video
+from facepulse.video.frames import Frame
+from facepulse.video.reader import open_video
 
 BPM = 75.0
 SECONDS = 10.0

@@ -30,7 +30,8 @@ from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.protocols import PROTOCOLS
 from facepulse.rppg.spectrum import filtered
 from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames
-from facepulse.video.reader import Frame, open_video
+from facepulse.video.frames import Frame
+from facepulse.video.reader import open_video
 from facepulse.video.writer import VideoWriter
 from repeatable_x264 import REPEATABLE
 

@@ -20,7 +20,8 @@ from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE
 from facepulse.pipeline.methods import Method, find_method
 from facepulse.rppg.classical import CLASSICAL
 from facepulse.stream import LiveReading, LiveTraces
-from facepulse.video.reader import Frame, open_video
+from facepulse.video.frames import Frame
+from facepulse.video.reader import open_video
 
 BPM = 75.0
 stream = partial(facepulse.stream, method="POS")

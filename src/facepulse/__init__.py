@@ -12,7 +12,7 @@ from facepulse.errors import FacepulseError, NoFaceError, TooShortError, UsageEr
 from facepulse.measure import measure, measure_faces
 from facepulse.measurement import Measurement, Window
 from facepulse.stream import LiveReading, stream
-from facepulse.video.reader import Frame
+from facepulse.video.frames import Frame
 
 if TYPE_CHECKING:
     from facepulse.inference.listing import list_models

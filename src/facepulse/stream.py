@@ -17,7 +17,7 @@ from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD, Reason, rate_text
 from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE, advice
 from facepulse.pipeline.extract import MINIMUM_FPS, MINIMUM_S, FaceTraces, check_window_and_quality, push_frames
-from facepulse.video.reader import Frame, frame_rate
+from facepulse.video.frames import Frame, frame_rate
 from facepulse.video.source import LiveSource, open_stream
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataset_writers import images, times_of, write_avi
 from facepulse.datasets import DatasetError
 from facepulse.datasets.frame_sources import RetimedVideo, as_pixels, frame_period_s, frames_of
 from facepulse.errors import VideoError
-from facepulse.video.reader import TimedFrames
+from facepulse.video.frames import TimedFrames
 
 TIMES = np.array([3.0, 3.1, 3.15, 3.4, 3.41, 3.5, 3.9, 4.0, 4.1, 4.2])
 

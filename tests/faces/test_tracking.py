@@ -27,7 +27,7 @@ from facepulse.faces.tracking import (
     largest,
     left_to_right,
 )
-from facepulse.video.reader import Frame
+from facepulse.video.frames import Frame
 from shared_data import SHARED_DATA
 
 REAL_FACE = SHARED_DATA / "evm_face" / "face.mp4"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from facepulse.errors import UsageError
 from facepulse.video.clock import CHECKED_FRAMES, UNITS, Clock, check_unit, in_order, increasing, stated_clock
-from facepulse.video.reader import Frame
+from facepulse.video.frames import Frame
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 STEPS = st.lists(st.floats(1 / 240, 0.9), min_size=1, max_size=40)

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facepulse.errors import UsageError, VideoError
-from facepulse.video.reader import Frame, open_video
+from facepulse.video.frames import Frame
+from facepulse.video.reader import open_video
 from facepulse.video.writer import VideoWriter
 from small_videos import gradient, write
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from facepulse.errors import UsageError
-from facepulse.video.reader import Frame, open_video
+from facepulse.video.frames import Frame
+from facepulse.video.reader import open_video
 from facepulse.video.source import check_path, open_source, open_stream
 from small_videos import gradient, write
 

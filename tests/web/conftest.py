@@ -18,7 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from facepulse import stream
 from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames
-from facepulse.video.reader import Frame
+from facepulse.video.frames import Frame
 from facepulse.web.message import MAX_BYTES
 from facepulse.web.server import Access, Read, create_app
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facepulse.video.reader import Frame
+from facepulse.video.frames import Frame
 from facepulse.web.message import HEADER, MAGIC, MAX_BYTES, MAX_SIDE, MessageError, encode, parse
 
 

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from facepulse.errors import UsageError
 from facepulse.stream import stream
-from facepulse.video.reader import Frame
+from facepulse.video.frames import Frame
 from facepulse.web import server
 from facepulse.web.message import HEADER, MAGIC, MAX_BYTES, encode
 from facepulse.web.server import MAX_CLIENTS, Access, warm_up

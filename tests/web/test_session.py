@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("fastapi")
 
 from facepulse.stream import LiveReading, stream
-from facepulse.video.reader import Frame
+from facepulse.video.frames import Frame
 from facepulse.web.session import MAX_QUEUED_FRAMES, Session
 
 

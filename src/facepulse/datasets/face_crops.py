@@ -16,7 +16,7 @@ from facepulse.faces.tracking import Box
 from facepulse.pipeline.extract import FaceTraces, Segment
 from facepulse.pipeline.methods import Method
 from facepulse.rppg.classical import CLASSICAL
-from facepulse.video.reader import Frame
+from facepulse.video.frames import Frame
 
 _ROWS = 256  # crops copied at once
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from facepulse._types import Floats, Image
 from facepulse.datasets.recording import DatasetError
 from facepulse.errors import VideoError
-from facepulse.video.reader import Frame, Video, open_video
+from facepulse.video.frames import Frame, Video
+from facepulse.video.reader import open_video
 
 _BLOCK = 32  # frames transposed at once: half a cache line
 

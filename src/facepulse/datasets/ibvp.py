@@ -19,8 +19,8 @@ import numpy as np
 from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_signal, frame_rate_times, read_numbers
+from facepulse.video.frames import TimedFrames, Video
 from facepulse.video.images import read_rgb
-from facepulse.video.reader import TimedFrames, Video
 
 FPS = 30.0
 

@@ -27,7 +27,8 @@ from facepulse.datasets.frame_sources import RetimedVideo, frame_period_s
 from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording, natural_sort_key
 from facepulse.datasets.roots import recordings_below
 from facepulse.datasets.signals import as_signal, open_csv, unreadable
-from facepulse.video.reader import Video, open_video
+from facepulse.video.frames import Video
+from facepulse.video.reader import open_video
 
 _PPG_HZ = 100.0
 _PATHS = ("video", "meta", "ppg_sync", "ppg", "ecg")

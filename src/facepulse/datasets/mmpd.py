@@ -23,7 +23,7 @@ from facepulse.datasets.matlab import stored_array
 from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_signal, frame_rate_times, unreadable
-from facepulse.video.reader import TimedFrames, Video
+from facepulse.video.frames import TimedFrames, Video
 
 FPS = 30.0
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from facepulse._types import Floats
 from facepulse.errors import FacepulseError
-from facepulse.video.reader import Video
+from facepulse.video.frames import Video
 
 Attribute = str | int | float | bool
 

@@ -20,7 +20,8 @@ from facepulse.datasets.frame_sources import RetimedVideo
 from facepulse.datasets.recording import Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_heart_rate, as_signal, read_numbers
-from facepulse.video.reader import Video, open_video
+from facepulse.video.frames import Video
+from facepulse.video.reader import open_video
 
 _SAME_VIDEO = ("7-gt", "12-gt")
 

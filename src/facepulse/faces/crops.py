@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 
 from facepulse._types import Floats, Floats32, Frames, Image
-from facepulse.video.reader import MAX_TIME_GAP_S
+from facepulse.video.frames import MAX_TIME_GAP_S
 
 if TYPE_CHECKING:
     from facepulse.faces.tracking import Box
-    from facepulse.video.reader import Frame
+    from facepulse.video.frames import Frame
 
 # An image is averaged over whole pixels, before it is interpolated, only as far as it keeps at least this many pixels
 # per pixel of the crop in each direction; with two, the crop stays sharp.

@@ -18,7 +18,7 @@ from statistics import fmean, median
 from typing import NamedTuple
 
 from facepulse._types import Image
-from facepulse.video.reader import MAX_TIME_GAP_S, Frame
+from facepulse.video.frames import MAX_TIME_GAP_S, Frame
 
 DETECTION_INTERVAL_S = 0.5
 STILL_INTERVAL_S = 1.0  # while nothing moves: detection is the most expensive step of a measurement

@@ -15,7 +15,7 @@ from facepulse.errors import NoFaceError, TooShortError, UsageError, VideoError
 from facepulse.faces.crops import ClipBuilder, FaceClip
 from facepulse.faces.skin import SkinTrace
 from facepulse.faces.tracking import Box, Detector, FaceTracker, Track, TrackedFrames, largest, left_to_right
-from facepulse.video.reader import MAX_TIME_GAP_S, Frame, Video, frame_rate, length_s
+from facepulse.video.frames import MAX_TIME_GAP_S, Frame, Video, frame_rate, length_s
 
 if TYPE_CHECKING:
     from facepulse.pipeline.methods import Method

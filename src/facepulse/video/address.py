@@ -11,7 +11,8 @@ import av
 import av.error
 
 from facepulse.errors import VideoError
-from facepulse.video.reader import ContainerVideo, Frame
+from facepulse.video.container import ContainerVideo
+from facepulse.video.frames import Frame
 from facepulse.video.webcam import captured
 
 SCHEMES = "rtsp", "rtsps", "http", "https"

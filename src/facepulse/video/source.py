@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from facepulse.errors import UsageError
 from facepulse.video.address import is_address, open_address, without_password
 from facepulse.video.clock import Clock, in_order, increasing, stated_clock
+from facepulse.video.frames import Frame, TimedFrames, Video
 from facepulse.video.pixels import ImageConverter, as_array, check_type, video_fault
-from facepulse.video.reader import Frame, TimedFrames, Video, open_video
+from facepulse.video.reader import open_video
 from facepulse.video.webcam import open_camera
 
 VideoSource: TypeAlias = str | PathLike[str] | NDArray[Any] | Iterable[NDArray[Any]] | Iterable[Frame]

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from facepulse.errors import UsageError, VideoError
-from facepulse.video.reader import Frame
+from facepulse.video.frames import Frame
 
 MAX_FAILED_READS = 30  # in a row, after which the camera counts as lost
 MAX_QUEUED_FRAMES = 60  # a consumer that falls behind further loses the newest frames

@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 
-from facepulse.video.reader import Frame
+from facepulse.video.frames import Frame
 
 # Little-endian: "FPP1", time in seconds (float64), width and height (uint16); then width x height pixels of four bytes,
 # RGBA as in a canvas, of which alpha is ignored.

@@ -21,7 +21,7 @@ from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
 
 from facepulse.errors import UsageError
 from facepulse.stream import LiveReading
-from facepulse.video.reader import Frame
+from facepulse.video.frames import Frame
 from facepulse.web.message import MAX_BYTES, MIN_SIDE, MessageError, parse
 from facepulse.web.session import Session
 

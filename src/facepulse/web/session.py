@@ -9,7 +9,7 @@ from itertools import groupby
 from threading import Condition, Thread
 
 from facepulse.stream import LiveReading
-from facepulse.video.reader import Frame
+from facepulse.video.frames import Frame
 
 MAX_QUEUED_FRAMES = 45  # 1.5 s at 30 Hz; if the computer cannot keep up, the oldest frames are dropped
 

@@ -1,0 +1,167 @@
+"""Decoding of video files and network streams by FFmpeg."""
+
+import itertools
+import os
+import re
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from av.format import Flags
+from av.stream import Disposition
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from facepulse.errors import VideoError
+from facepulse.video.frames import MAX_SIDE, Frame, Video
+
+
+class ContainerVideo(Video):
+    """Frames of a file or network stream, decoded by FFmpeg.
+
+    Args:
+        name: of the source, in messages and results.
+        container: the opened source; it is closed at the end of the iteration.
+        max_side: largest side of a frame in pixels; larger frames are scaled down to it.
+        fps: frame rate in Hz that replaces the timestamps.
+
+    Attributes:
+        timed: True if the source has timestamps; otherwise, times are guessed.
+    """
+
+    def __init__(self, name: str, container: Any, max_side: int = MAX_SIDE, fps: float | None = None) -> None:
+        self._container = container
+        streams = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
+        # FFmpeg decodes a text file as the screen of a terminal ("tty").
+        if not streams or self._container.format.name == "tty":
+            raise VideoError(f"{name}: contains no video stream (only sound or text); give a video file")
+        self._stream = max(streams, key=lambda stream: stream.width * stream.height)  # not a thumbnail
+        if self._stream.codec_context is None:
+            raise VideoError(f"{name}: there is no decoder for its codec; convert it to H.264")
+        self._stream.thread_type = "AUTO"
+        # Every thread holds frames: on a machine with many cores, 4K video would take hundreds of megabytes.
+        self._stream.codec_context.thread_count = min(4, os.cpu_count() or 1)
+        self._max_side, self._fps = max_side, fps
+        self._damaged = 0
+        self._packets_read = 0
+        # The timestamps of a raw stream, if there are any, are guessed by FFmpeg.
+        self.timed = not container.format.flags & Flags.no_timestamps.value
+        codec, count = self._stream.codec.canonical_name, self._stream.frames or None
+        self._declared_s = self._declared_duration_s()
+        super().__init__(name, codec, count, self._declared_s if fps is None else count and count / fps)
+
+    def _declared_duration_s(self) -> float | None:
+        """Duration of the stream in seconds according to the container, None if it has no such entry."""
+        stream, container = self._stream, self._container
+        if stream.duration and stream.time_base:
+            return float(stream.duration * stream.time_base)
+        # Matroska has the duration of each stream in a tag.
+        if tag := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "")):
+            return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
+        # The duration of the container is that of its longest stream, which may be the sound.
+        return container.duration / av.time_base if container.duration and len(container.streams) == 1 else None
+
+    def _decode(self) -> Generator[Frame, None, None]:
+        reformatter = VideoReformatter()  # shared: a new one for every frame would be twelve times slower
+        time_base = float(self._stream.time_base or 0)
+        period_s = 1 / float(self._stream.guessed_rate or 30)
+        count, end_s = 0, 0.0
+        size = quarter_turns = None
+        with self._container:
+            for frame in self._decoded_frames():
+                if size is None:  # that of the first frame is kept, even if the resolution changes later
+                    shrink = min(1.0, self._max_side / max(frame.width, frame.height))
+                    size = max(1, round(frame.width * shrink)), max(1, round(frame.height * shrink))
+                    quarter_turns = round(frame.rotation / 90)
+                try:
+                    # One thread: at the size of video frames, starting more would cost more than it saves.
+                    rgb = reformatter.reformat(frame, *size, "rgb24", interpolation=Interpolation.AREA, threads=1)
+                except av.error.FFmpegError:
+                    self._damaged += 1
+                    continue
+                self.timed = self.timed and frame.pts is not None
+                time_s = end_s if frame.pts is None else frame.pts * time_base
+                # Damaged frames keep their places, up to the few frames by which the decoder is ahead.
+                stated_s = (count + self._damaged) / self._fps if self._fps else time_s
+                count, end_s = count + 1, time_s + period_s
+                image = np.rot90(rgb.to_ndarray(), quarter_turns or 0)
+                yield Frame(np.ascontiguousarray(image, np.uint8), stated_s, frame.key_frame)
+        if not self.timed and self._fps is None:
+            self.warnings.append(f"timestamps: the file has none, {1 / period_s:.4g} frames per second assumed")
+        self._report_losses(count, end_s)
+
+    def _report_losses(self, count: int, end_s: float) -> None:
+        # The expected number is compared with packets, not with frames: an edit list (of a clip trimmed on a phone)
+        # hides frames of a complete file.
+        expected, duration_s = self.expected_frames, self._declared_s
+        if expected and self._packets_read < expected - max(3, expected // 50):
+            self.warnings.append(f"truncated: {count} of {expected} frames could be decoded")
+        elif not expected and duration_s and end_s < duration_s - max(1.0, duration_s / 50):
+            self.warnings.append(f"truncated: {end_s:.1f} of {duration_s:.1f} s could be decoded")
+        if self._damaged:
+            self.warnings.append(f"damaged: frames that could not be decoded, skipped: {self._damaged}")
+
+    def _decoded_frames(self) -> Iterator[av.VideoFrame]:
+        for packet in itertools.chain(self._packets(), [None]):  # None flushes the decoder
+            try:
+                frames = self._stream.decode(packet)
+            except av.error.FFmpegError:
+                self._damaged += packet is not None
+                continue
+            intact = [frame for frame in frames if not frame.is_corrupt]
+            self._damaged += len(frames) - len(intact)
+            yield from intact
+
+    def _packets(self) -> Iterator[Any]:
+        # The reading error ends the stream: the number of packets shows how much is missing.
+        with suppress(av.error.FFmpegError):
+            for packet in self._container.demux(self._stream):
+                if packet.size:  # an empty packet would end the decoder
+                    self._count(packet)
+                    yield packet
+
+    def _count(self, packet: Any) -> None:
+        if packet.is_corrupt:
+            return
+        # AVI declares a number of periods, in which dropped frames have no packet but advance the clock.
+        is_clocked = self._container.format.name == "avi" and packet.dts is not None
+        self._packets_read = (packet.dts if is_clocked else self._packets_read) + 1
+
+
+def open_container(path: Path) -> Any:
+    """Open a video file.
+
+    Raises:
+        VideoError: it is empty, or no video file.
+        FFmpegError, OSError, ValueError: it cannot be read.
+    """
+    if path.stat().st_size == 0:
+        raise VideoError(f"{path}: the file is empty; export or copy it again")
+    # A tag that is not UTF-8 must not stop a good video; from PyAV 19 on this is the default.
+    tolerant: Any = {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
+    try:
+        return av.open(
+            path.absolute(), **tolerant
+        )  # absolute: FFmpeg would read a colon in a relative name as a protocol
+    except av.error.InvalidDataError as error:
+        if _lacks_index(path):
+            raise VideoError(f"{path}: incomplete, its index (moov) is missing; record or copy it again") from error
+        raise VideoError(f"{path}: not a video; give a video file such as mp4, mov, avi, mkv or webm") from error
+
+
+def _lacks_index(path: Path) -> bool:
+    """True if an MP4 or MOV has no complete `moov` box, its index of frames (ISO/IEC 14496-12, 4.2)."""
+    kinds: list[bytes] = []
+    end, length = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while len(header := file.read(16)) >= 8:
+            size = int.from_bytes(header[:4], "big")
+            end += int.from_bytes(header[8:], "big") if size == 1 else size
+            if size == 0 or end > length or kinds[:1] not in ([], [b"ftyp"]):
+                break
+            kinds.append(header[4:8])
+            file.seek(end)
+    return kinds[:1] == [b"ftyp"] and b"moov" not in kinds
