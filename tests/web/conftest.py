@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from socket import create_connection
 
 import numpy as np
 import pytest
@@ -45,13 +46,16 @@ class Served:
         """Address of the page."""
         return f"http://{self.host}/"
 
-    def socket(self, *, origin: str | None = "page", token: str = "", host: str | None = None) -> ClientConnection:
+    def socket(
+        self, *, origin: str | None = "page", token: str = "", host: str | None = None, forwarded: str | None = None
+    ) -> ClientConnection:
         """Open a WebSocket as the page does."""
         headers = {} if origin is None else {"Origin": f"http://{self.host}" if origin == "page" else origin}
-        if host is not None:
-            headers["Host"] = host
-        address = f"ws://{self.host}/stream" + (f"?token={token}" if token else "")
-        return connect(address, additional_headers=headers, max_size=None, proxy=None)
+        if forwarded is not None:
+            headers["X-Forwarded-Host"] = forwarded
+        address = f"ws://{host or self.host}/stream" + (f"?token={token}" if token else "")
+        to_server = create_connection(("127.0.0.1", self.port))
+        return connect(address, additional_headers=headers, max_size=None, proxy=None, sock=to_server)
 
     def stop(self) -> None:
         """Stop the server and close its connections."""

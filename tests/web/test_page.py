@@ -23,7 +23,8 @@ import facepulse  # noqa: E402
 from bare_browser import BarePage, bare_page  # noqa: E402
 from facepulse.simulate.painted_face import PaintedFace, metronome, paint_frames  # noqa: E402
 from facepulse.stream import stream  # noqa: E402
-from facepulse.web.server import warm_up  # noqa: E402
+from facepulse.web.server import Access, warm_up  # noqa: E402
+from prefix_proxy import prefix_proxy  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
@@ -143,6 +144,48 @@ def test_heart_rate_is_shown_within_fifteen_seconds(serve, browse: Browse, camer
         page.evaluate("window.sent = []")
         page.wait_for_timeout(2_000)
         assert page.evaluate("window.sent.length") <= 2 * FPS + 5
+
+
+@pytest.mark.slow
+def test_page_works_behind_a_proxy(serve, browse: Browse, camera) -> None:
+    """Without a path, then under one without a slash at its end; the host of the page is not that of the server."""
+    served = serve()
+    with (
+        browse(*camera) as page,
+        prefix_proxy(served.host, "") as at_root,
+        prefix_proxy(served.host, "/a/pulse") as under_path,
+    ):
+        page.goto(f"http://pulse.{at_root.replace('127.0.0.1', 'localhost')}/")
+        page.get_by_role("button", name="Start").click()
+        expect(page.locator("#state")).to_contain_text("Hold still", timeout=15_000)
+        requested: list[str] = []
+        page.on("response", lambda response: requested.append(response.url) if response.ok else None)
+        page.on("websocket", lambda socket: requested.append(socket.url))
+        host = f"pulse.{under_path.replace('127.0.0.1', 'localhost')}"
+        page.goto(f"http://{host}/a/pulse?x=1")
+        page.get_by_role("button", name="Start").click()
+        assert wait_for_bpm(page, 20) == pytest.approx(BPM, abs=3)
+        assert set(requested) == {
+            f"http://{host}/a/pulse?x=1",
+            f"http://{host}/a/pulse/?x=1",
+            f"http://{host}/a/pulse/live.css",
+            f"http://{host}/a/pulse/live.js",
+            f"ws://{host}/a/pulse/stream?x=1",
+        }
+        expect(page.get_by_text(f"Frames are sent to facepulse at {host}")).to_be_visible()
+
+
+def test_page_with_https_opens_an_encrypted_socket(serve, browse: Browse) -> None:
+    served = serve(access=Access((), "secret"))
+    with browse(*FAKE) as page:
+        public = "https://pulse.example/a/pulse/"
+        page.route(
+            f"{public}**",
+            lambda route: route.fulfill(response=route.fetch(url=route.request.url.replace(public, served.page))),
+        )
+        page.goto(f"{public}?token=secret")
+        page.evaluate("connect()")
+        assert page.evaluate("socket.url") == "wss://pulse.example/a/pulse/stream?token=secret"
 
 
 @pytest.mark.slow

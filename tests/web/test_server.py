@@ -88,6 +88,29 @@ def test_pages_of_other_origins_are_refused(serve, origin: str | None) -> None:
     assert refused.value.response.status_code == 403
 
 
+def test_origin_is_compared_with_the_host_before_a_proxy(serve) -> None:
+    served = serve()
+    for origin, forwarded in [
+        ("https://pulse.example", "pulse.example"),
+        ("https://pulse.example:8443", "pulse.example:8443"),
+        ("https://pulse.example", "pulse.example, inner.example"),  # two proxies
+        ("https://pulse.example", "pulse.example:443"),  # a port that an origin leaves out
+    ]:
+        with served.socket(origin=origin, forwarded=forwarded):
+            pass
+    for origin, host, forwarded in [
+        ("http://pulse.example", "pulse.example", None),  # DNS rebinding
+        ("http://pulse.example", "pulse.example", "pulse.example"),
+        ("https://other.example", None, "pulse.example"),
+        ("https://inner.example", None, "pulse.example, inner.example"),
+        ("https://pulse.example:80", None, "pulse.example:443"),
+        ("https://pulse.example:8443", None, "pulse.example"),
+        ("http://", None, ""),
+    ]:
+        with pytest.raises(InvalidStatus, match="403"):
+            served.socket(origin=origin, host=host, forwarded=forwarded)
+
+
 def test_other_host_names_are_refused(serve) -> None:
     """DNS rebinding: the origin of such a page equals the host of its requests."""
     served = serve()

@@ -120,8 +120,12 @@ function take(now, metadata) {
 
 // --- facepulse
 
+const UNANSWERED = "facepulse does not answer. Check that it is still running and, behind a proxy, that WebSockets are passed on. Trying again.";
+
 function connect() {
-  const opened = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/stream${location.search}`);
+  const address = new URL(`stream${location.search}`, document.baseURI); // relative: a proxy may serve the page under a path
+  address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+  const opened = new WebSocket(address);
   socket = opened;
   opened.addEventListener("open", () => {
     answeredMs = performance.now();
@@ -136,7 +140,7 @@ function connect() {
     if (socket !== opened || !stream) return;
     show(null);
     const reason = event.reason;
-    setState(reason ? `facepulse closed the connection: ${reason}. Trying again.` : "facepulse does not answer. Check that it is still running. Trying again.");
+    setState(reason ? `facepulse closed the connection: ${reason}. Trying again.` : UNANSWERED);
     setTimeout(() => { if (socket === opened && stream) connect(); }, retryMs);
     retryMs = Math.min(2 * retryMs, 4000);
   });
@@ -304,6 +308,10 @@ function asCsv() {
 }
 
 // --- user actions
+
+if (!["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) {
+  byId("privacy").textContent = `Frames are sent to facepulse at ${location.host}, processed there and then discarded: nothing is stored.`;
+}
 
 start.addEventListener("click", () => (stream ? end() : begin()));
 record.addEventListener("click", toggleRecording);

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
 import time
 import webbrowser
+from base64 import b64encode
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -33,9 +36,14 @@ FILES = {
     "/live.js": ("live.js", "text/javascript; charset=utf-8"),
     "/live.css": ("live.css", "text/css; charset=utf-8"),
 }
+# The script in the page adds the slash that a proxy path may lack; relative addresses depend on it.
+INLINE = b64encode(
+    sha256(re.findall(b"<script>(.*)</script>", (HERE / "index.html").read_bytes())[0]).digest()
+).decode()
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": f"default-src 'none'; script-src 'self' 'sha256-{INLINE}'; style-src 'self'; "
+    "connect-src 'self'; img-src 'self' data:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
     "Permissions-Policy": "camera=(self), microphone=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -80,6 +88,19 @@ def _host_name(address: str) -> str | None:
         return None
 
 
+def _is_from_page(headers: Mapping[str, str]) -> bool:
+    """True if the origin of a request has its host, or the host that it had before a proxy replaced it.
+
+    Pages of other origins can set neither `Host` nor, for a WebSocket, `X-Forwarded-Host`.
+    """
+    forwarded = headers.get("x-forwarded-host", "").split(",")[0].strip()  # the first is that of the browser
+    hosts = [host for host in (headers.get("host"), forwarded) if host]
+    default_ports = {"http": ":80", "https": ":443"}  # not part of an origin
+    return headers.get("origin") in [
+        f"{scheme}://{host.removesuffix(port)}" for host in hosts for scheme, port in default_ports.items()
+    ]
+
+
 def create_app(read: Read, access: Access = Access()) -> FastAPI:
     """Create the application that serves the page and its WebSocket.
 
@@ -110,9 +131,8 @@ def create_app(read: Read, access: Access = Access()) -> FastAPI:
 
     @app.websocket("/stream")
     async def stream(socket: WebSocket) -> None:
-        host, origin = socket.headers.get("host"), socket.headers.get("origin")
-        same_origin = origin in (f"http://{host}", f"https://{host}")
-        if not (same_origin and access.allows(host, socket.query_params.get("token"))):
+        allowed = access.allows(socket.headers.get("host"), socket.query_params.get("token"))
+        if not (allowed and _is_from_page(socket.headers)):
             await socket.close(POLICY, "not from the page")  # before it is accepted: the status is 403
             return
         await socket.accept()
