@@ -103,12 +103,13 @@ def test_avi_keeps_the_times_of_dropped_frames_free(tmp_path):
     assert warnings == []
 
 
-@pytest.mark.parametrize(("name", "codec"), [("v.h264", "libx264"), ("v.mjpeg", "mjpeg")])
-def test_stream_without_timestamps_is_read_at_its_guessed_rate_with_a_warning(tmp_path, name, codec):
-    frames, warnings = read(write(tmp_path / name, [gradient()] * 50, np.arange(50) / 30, codec))
-    rate = 1 / frames[1].time
-    np.testing.assert_allclose(times_of(frames), np.arange(50) / rate)
-    assert warnings == [f"timestamps: the file has none, {rate:.4g} frames per second assumed"]
+@pytest.mark.parametrize(("name", "codec"), [("v.h264", "libx264"), ("v.hevc", "libx265"), ("v.mjpeg", "mjpeg")])
+def test_raw_stream_needs_a_stated_rate(tmp_path, name, codec):
+    path = write(tmp_path / name, [gradient(128, 96)] * 50, np.arange(50) / 30, codec)
+    assert_refused(path, r"raw stream without timestamps; state its frame rate \(fps\)")
+    frames, warnings = read(path, fps=12.5)
+    np.testing.assert_allclose(times_of(frames), np.arange(50) / 12.5)
+    assert warnings == [STATED]
 
 
 STATED = "timestamps: frame rate of 12.5 Hz as stated, those of the source are not used"
@@ -118,7 +119,7 @@ STATED = "timestamps: frame rate of 12.5 Hz as stated, those of the source are n
 def test_stated_rate_replaces_the_timestamps(tmp_path, name, codec):
     times = np.cumsum(np.random.default_rng(1).uniform(0.01, 0.1, 30))
     path = write(tmp_path / name, noise(30), times, codec, key_interval=10)
-    expected, _ = read(path)
+    expected, _ = read(path, fps=30)
     frames, warnings = read(path, fps=12.5)
     np.testing.assert_allclose(times_of(frames), np.arange(30) / 12.5)
     np.testing.assert_array_equal([frame.image for frame in frames], [frame.image for frame in expected])
@@ -240,7 +241,7 @@ def test_frames_keep_the_size_of_the_first_if_the_resolution_changes(tmp_path):
     streams = [write(tmp_path / f"{w}.h264", [gradient(w, h)] * 5, np.arange(5) / 30) for w, h in [(64, 48), (96, 80)]]
     path = tmp_path / "both.h264"
     path.write_bytes(b"".join(stream.read_bytes() for stream in streams))
-    frames, _ = read(path)
+    frames, _ = read(path, fps=30)
     assert len(frames) == 10
     assert np.abs(frames[-1].image.astype(int) - gradient()).mean() < 4
 

@@ -11,12 +11,13 @@ import av
 import av.error
 
 from facepulse.errors import VideoError
-from facepulse.video.container import ContainerVideo
+from facepulse.video.container import ContainerVideo, has_timestamps
 from facepulse.video.frames import Frame
 from facepulse.video.webcam import captured
 
 SCHEMES = "rtsp", "rtsps", "http", "https"
 TIMEOUT_S = 10.0  # without an answer or a packet
+NOMINAL_FPS = 30.0  # of streams without timestamps, whose frames are timed when they arrive
 
 
 def is_address(text: str) -> bool:
@@ -45,7 +46,8 @@ def open_address(address: str) -> Iterator[Frame]:
     try:
         # RTSP over UDP loses packets.
         container = av.open(address, timeout=TIMEOUT_S, options={"rtsp_flags": "prefer_tcp"})
-        video = ContainerVideo(name, container)
+        timed = has_timestamps(container)
+        video = ContainerVideo(name, container, fps=None if timed else NOMINAL_FPS)
     except av.error.ExitError as error:  # PyAV interrupts FFmpeg
         raise VideoError(f"{name}: no answer for {TIMEOUT_S:g} s; check the address and the network") from error
     except (av.error.FFmpegError, OSError, ValueError, VideoError) as error:
@@ -53,7 +55,7 @@ def open_address(address: str) -> Iterator[Frame]:
         raise VideoError(f"{name}: cannot be opened ({reason}); check the address and the network") from error
     if container.duration:
         return _recorded(video)
-    return captured(_live(video), f"{name}: the stream has ended; check the camera and the network")
+    return captured(_live(video, timed), f"{name}: the stream has ended; check the camera and the network")
 
 
 def _recorded(video: ContainerVideo) -> Iterator[Frame]:
@@ -61,10 +63,10 @@ def _recorded(video: ContainerVideo) -> Iterator[Frame]:
         yield from video
 
 
-def _live(video: ContainerVideo) -> Iterator[Frame]:
+def _live(video: ContainerVideo, timed: bool) -> Iterator[Frame]:
     start_s = None
     with video, suppress(av.error.FFmpegError, OSError):
         for frame in video:
             now_s = time.monotonic()
             start_s = now_s if start_s is None else start_s
-            yield frame if video.timed else Frame(frame.image, now_s - start_s, frame.key)
+            yield frame if timed else Frame(frame.image, now_s - start_s, frame.key)

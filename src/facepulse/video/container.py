@@ -1,6 +1,7 @@
 """Decoding of video files and network streams by FFmpeg."""
 
 import itertools
+import math
 import os
 import re
 from collections.abc import Generator, Iterator
@@ -17,6 +18,14 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from facepulse.errors import VideoError
 from facepulse.video.frames import MAX_SIDE, Frame, Video
+from facepulse.video.timestamps import STATE_THE_RATE, ContinuousClock, PresentationOrder
+
+ENDS_DECLARED = "matroska,webm", "asf", "nut"  # formats that declare the time of the last frame, not the duration
+
+
+def has_timestamps(container: Any) -> bool:
+    """True if the frames of a container have timestamps; those of a raw stream, if there are any, FFmpeg guesses."""
+    return not container.format.flags & Flags.no_timestamps.value
 
 
 class ContainerVideo(Video):
@@ -28,8 +37,8 @@ class ContainerVideo(Video):
         max_side: largest side of a frame in pixels; larger frames are scaled down to it.
         fps: frame rate in Hz that replaces the timestamps.
 
-    Attributes:
-        timed: True if the source has timestamps; otherwise, times are guessed.
+    Raises:
+        VideoError: there is no video stream, no decoder for it or no frame; or there are neither timestamps nor `fps`.
     """
 
     def __init__(self, name: str, container: Any, max_side: int = MAX_SIDE, fps: float | None = None) -> None:
@@ -46,9 +55,11 @@ class ContainerVideo(Video):
         self._stream.codec_context.thread_count = min(4, os.cpu_count() or 1)
         self._max_side, self._fps = max_side, fps
         self._damaged = 0
-        self._packets_read = 0
-        # The timestamps of a raw stream, if there are any, are guessed by FFmpeg.
-        self.timed = not container.format.flags & Flags.no_timestamps.value
+        self._packets_read = self._converted_frames = 0
+        self._first_s = self._latest_s = math.nan  # by the timestamps of the source
+        if fps is None and not has_timestamps(container):
+            raise VideoError(f"{name}: is a raw stream without timestamps; {STATE_THE_RATE}")
+        self._order = PresentationOrder(self._stream.codec_context.has_b_frames)
         codec, count = self._stream.codec.canonical_name, self._stream.frames or None
         self._declared_s = self._declared_duration_s()
         super().__init__(name, codec, count, self._declared_s if fps is None else count and count / fps)
@@ -65,55 +76,70 @@ class ContainerVideo(Video):
         return container.duration / av.time_base if container.duration and len(container.streams) == 1 else None
 
     def _decode(self) -> Generator[Frame, None, None]:
+        period_s = 1 / float(self._stream.guessed_rate or 30)
+        clock = ContinuousClock(self.name, period_s, float(self._stream.time_base or 0))
+        converted = self._converted()
+        with self._container:
+            yield from converted if self._fps else clock(converted)
+        self.dropped += clock.outliers
+        self.warnings += clock.notes()
+        self._report_losses(period_s)
+
+    def _converted(self) -> Iterator[Frame]:
+        """Decode frames to RGB, with their times in seconds as the source or the caller states them, NaN if missing."""
         reformatter = VideoReformatter()  # shared: a new one for every frame would be twelve times slower
         time_base = float(self._stream.time_base or 0)
-        period_s = 1 / float(self._stream.guessed_rate or 30)
-        count, end_s = 0, 0.0
         size = quarter_turns = None
-        with self._container:
-            for frame in self._decoded_frames():
-                if size is None:  # that of the first frame is kept, even if the resolution changes later
-                    shrink = min(1.0, self._max_side / max(frame.width, frame.height))
-                    size = max(1, round(frame.width * shrink)), max(1, round(frame.height * shrink))
-                    quarter_turns = round(frame.rotation / 90)
-                try:
-                    # One thread: at the size of video frames, starting more would cost more than it saves.
-                    rgb = reformatter.reformat(frame, *size, "rgb24", interpolation=Interpolation.AREA, threads=1)
-                except av.error.FFmpegError:
-                    self._damaged += 1
-                    continue
-                self.timed = self.timed and frame.pts is not None
-                time_s = end_s if frame.pts is None else frame.pts * time_base
+        for frame, timestamp in self._decoded_frames():
+            if size is None:  # that of the first frame is kept, even if the resolution changes later
+                shrink = min(1.0, self._max_side / max(frame.width, frame.height))
+                size = max(1, round(frame.width * shrink)), max(1, round(frame.height * shrink))
+                quarter_turns = round(frame.rotation / 90)
+            try:
+                # One thread: at the size of video frames, starting more would cost more than it saves.
+                rgb = reformatter.reformat(frame, *size, "rgb24", interpolation=Interpolation.AREA, threads=1)
+            except av.error.FFmpegError:
+                self._damaged += 1
+                continue
+            time_s = math.nan if timestamp is None else timestamp * time_base
+            self._first_s, self._latest_s = np.fmin(self._first_s, time_s), np.fmax(self._latest_s, time_s)
+            if self._fps is not None:
                 # Damaged frames keep their places, up to the few frames by which the decoder is ahead.
-                stated_s = (count + self._damaged) / self._fps if self._fps else time_s
-                count, end_s = count + 1, time_s + period_s
-                image = np.rot90(rgb.to_ndarray(), quarter_turns or 0)
-                yield Frame(np.ascontiguousarray(image, np.uint8), stated_s, frame.key_frame)
-        if not self.timed and self._fps is None:
-            self.warnings.append(f"timestamps: the file has none, {1 / period_s:.4g} frames per second assumed")
-        self._report_losses(count, end_s)
+                time_s = (self._converted_frames + self._damaged) / self._fps
+            self._converted_frames += 1
+            image = np.rot90(rgb.to_ndarray(), quarter_turns or 0)
+            yield Frame(np.ascontiguousarray(image, np.uint8), time_s, frame.key_frame)
 
-    def _report_losses(self, count: int, end_s: float) -> None:
+    def _report_losses(self, period_s: float) -> None:
         # The expected number is compared with packets, not with frames: an edit list (of a clip trimmed on a phone)
         # hides frames of a complete file.
-        expected, duration_s = self.expected_frames, self._declared_s
+        expected, declared_s = self.expected_frames, self._declared_s
+        decoded_s = self._latest_s - self._first_s + period_s
+        if declared_s and self._container.format.name in ENDS_DECLARED:
+            declared_s -= max(self._first_s, 0.0)
         if expected and self._packets_read < expected - max(3, expected // 50):
-            self.warnings.append(f"truncated: {count} of {expected} frames could be decoded")
-        elif not expected and duration_s and end_s < duration_s - max(1.0, duration_s / 50):
-            self.warnings.append(f"truncated: {end_s:.1f} of {duration_s:.1f} s could be decoded")
+            self.warnings.append(f"truncated: {self._converted_frames} of {expected} frames could be decoded")
+        elif not expected and declared_s and decoded_s < declared_s - max(1.0, declared_s / 50):
+            self.warnings.append(f"truncated: {decoded_s:.1f} of {declared_s:.1f} s could be decoded")
         if self._damaged:
             self.warnings.append(f"damaged: frames that could not be decoded, skipped: {self._damaged}")
 
-    def _decoded_frames(self) -> Iterator[av.VideoFrame]:
+    def _decoded_frames(self) -> Iterator[tuple[av.VideoFrame, int | None]]:
+        """Decode frames, each with its timestamp of presentation in units of the time base, None if it has none."""
         for packet in itertools.chain(self._packets(), [None]):  # None flushes the decoder
             try:
                 frames = self._stream.decode(packet)
             except av.error.FFmpegError:
-                self._damaged += packet is not None
+                if packet is not None:
+                    self._damaged += 1
+                    self._order.take(None)
                 continue
-            intact = [frame for frame in frames if not frame.is_corrupt]
-            self._damaged += len(frames) - len(intact)
-            yield from intact
+            for frame in frames:
+                timestamp = self._order.take(frame.pts)
+                if frame.is_corrupt:
+                    self._damaged += 1
+                else:
+                    yield frame, timestamp
 
     def _packets(self) -> Iterator[Any]:
         # The reading error ends the stream: the number of packets shows how much is missing.
@@ -121,6 +147,7 @@ class ContainerVideo(Video):
             for packet in self._container.demux(self._stream):
                 if packet.size:  # an empty packet would end the decoder
                     self._count(packet)
+                    self._order.add(packet.pts, packet.dts)
                     yield packet
 
     def _count(self, packet: Any) -> None:

@@ -53,6 +53,7 @@ class Video:
         expected_frames: number of frames according to the source, None if it has no such entry.
         duration_s: duration in seconds according to the source, None if it has no such entry.
         warnings: faults that did not stop decoding, one line each; complete when the iteration has ended.
+        dropped: number of frames so far that were left out because their times did not increase.
     """
 
     def __init__(self, name: str, codec: str, expected_frames: int | None, duration_s: float | None) -> None:
@@ -61,6 +62,7 @@ class Video:
         self.expected_frames = expected_frames
         self.duration_s = duration_s
         self.warnings: list[str] = []
+        self.dropped = 0
         self._key_times: list[float] = []
         self._yielded = 0
         self._decoder = self._decode()
@@ -95,19 +97,19 @@ class Video:
 
     def _in_order(self, first: Frame) -> Generator[Frame, None, None]:
         """Yield frames with increasing times from 0, and drop the others."""
-        start, latest, dropped = first.time, -np.inf, 0
+        start, latest = first.time, -np.inf
         for frame in itertools.chain([first], self._decoder):
             time = frame.time - start
             if time <= latest:
-                dropped += 1
+                self.dropped += 1
                 continue
             latest = time
             self._yielded += 1
             if frame.key:
                 self._key_times.append(time)
             yield Frame(frame.image, time, frame.key)
-        if dropped:
-            self.warnings.append(f"timestamps: frames not later than the one before, dropped: {dropped}")
+        if self.dropped:
+            self.warnings.append(f"timestamps: frames not later than the one before, dropped: {self.dropped}")
 
 
 class TimedFrames(Video):
