@@ -11,11 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from facepulse.simulate.painted_face import PaintedFace, metronome, render
 from repeatable_x264 import REPEATABLE
 from shared_data import SHARED_DATA
+
+# Other programs may slow an example down at any time.
+settings.register_profile("without_deadline", deadline=None)
+settings.load_profile("without_deadline")
 
 
 @pytest.fixture(scope="session")

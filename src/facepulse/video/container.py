@@ -77,7 +77,7 @@ class ContainerVideo(Video):
 
     def _decode(self) -> Generator[Frame, None, None]:
         period_s = 1 / float(self._stream.guessed_rate or 30)
-        clock = ContinuousClock(self.name, period_s, float(self._stream.time_base or 0))
+        clock = ContinuousClock(self.name, period_s)
         converted = self._converted()
         with self._container:
             yield from converted if self._fps else clock(converted)

@@ -15,7 +15,11 @@ from facepulse.video.frames import MAX_TIME_GAP_S, Frame
 HELD_FRAMES = 90  # images are large: of more successive frames without a timestamp, only the last are kept
 FITTED_FRAMES = 11  # with timestamps, whose spacing times the frames before the first or after the last of them
 JUMP_S = 10.0  # a timestamp further ahead is only believed if that of the next frame follows it
-WRAPPED_BITS = 32, 33  # of the counters of timestamps: 33 in MPEG transport streams, 32 in many others
+WRAPS_S = (
+    2**33 / 90000,
+    2**32 / 90000,
+    2**32 / 1000,
+)  # where counters of MPEG-TS, RTP and milliseconds overflow
 LISTED_RESTARTS = 3
 
 STATE_THE_RATE = "state its frame rate (fps), as of the camera or program that recorded it"
@@ -63,7 +67,6 @@ class ContinuousClock:
     Args:
         name: of the source, in messages.
         period_s: nominal time from frame to frame.
-        tick_s: time base of the stream in seconds.
 
     Attributes:
         interpolated: number of frames that had no timestamp.
@@ -72,9 +75,8 @@ class ContinuousClock:
         restarts: times (end, start) in seconds, from before each restart of the clock to after it.
     """
 
-    def __init__(self, name: str, period_s: float, tick_s: float) -> None:
+    def __init__(self, name: str, period_s: float) -> None:
         self._name, self._period_s = name, period_s
-        self._wraps_s = [2**bits * tick_s for bits in WRAPPED_BITS]
         self.interpolated = self.untimed = self.outliers = 0
         self.restarts: list[tuple[float, float]] = []
 
@@ -146,7 +148,7 @@ class ContinuousClock:
         for frame in frames:
             time = frame.time + offset_s
             start_s, latest_s = (time, time) if start_s is None else (start_s, latest_s)
-            if wrap_s := next((wrap for wrap in self._wraps_s if abs(latest_s - time - wrap) < JUMP_S), 0.0):
+            if wrap_s := next((wrap for wrap in WRAPS_S if abs(latest_s - time - wrap) < JUMP_S), 0.0):
                 offset_s += wrap_s
                 time += wrap_s
             if held is not None and 0 <= time - held.time <= MAX_TIME_GAP_S:
