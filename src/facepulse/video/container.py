@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import av
 import av.error
 import numpy as np
 from av.format import Flags
-from av.stream import Disposition
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from facepulse.errors import VideoError
 from facepulse.video.frames import MAX_SIDE, Frame, Video
+from facepulse.video.orientation import Orientation, orientation_of
+from facepulse.video.stream_choice import choose_stream
 from facepulse.video.timestamps import STATE_THE_RATE, ContinuousClock, PresentationOrder
+from facepulse.video.unreadable import ENCRYPTED, not_a_video, undecoded, without_decoder
 
 ENDS_DECLARED = "matroska,webm", "asf", "nut"  # formats that declare the time of the last frame, not the duration
 
@@ -36,25 +39,34 @@ class ContainerVideo(Video):
         container: the opened source; it is closed at the end of the iteration.
         max_side: largest side of a frame in pixels; larger frames are scaled down to it.
         fps: frame rate in Hz that replaces the timestamps.
+        path: of the file; None for a network stream.
 
     Raises:
         VideoError: there is no video stream, no decoder for it or no frame; or there are neither timestamps nor `fps`.
     """
 
-    def __init__(self, name: str, container: Any, max_side: int = MAX_SIDE, fps: float | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        container: Any,
+        max_side: int = MAX_SIDE,
+        fps: float | None = None,
+        path: Path | None = None,
+    ) -> None:
         self._container = container
-        streams = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
+        stream = choose_stream(container, partial(_demuxer, path) if path else None)
         # FFmpeg decodes a text file as the screen of a terminal ("tty").
-        if not streams or self._container.format.name == "tty":
+        if stream is None or container.format.name == "tty":
             raise VideoError(f"{name}: contains no video stream (only sound or text); give a video file")
-        self._stream = max(streams, key=lambda stream: stream.width * stream.height)  # not a thumbnail
-        if self._stream.codec_context is None:
-            raise VideoError(f"{name}: there is no decoder for its codec; convert it to H.264")
+        if stream.codec_context is None:
+            raise VideoError(f"{name}: {without_decoder(path)}")
+        self._path, self._stream = path, stream
         self._stream.thread_type = "AUTO"
         # Every thread holds frames: on a machine with many cores, 4K video would take hundreds of megabytes.
         self._stream.codec_context.thread_count = min(4, os.cpu_count() or 1)
         self._max_side, self._fps = max_side, fps
         self._damaged = 0
+        self._errors: set[type[Exception]] = set()
         self._packets_read = self._converted_frames = 0
         self._first_s = self._latest_s = math.nan  # by the timestamps of the source
         if fps is None and not has_timestamps(container):
@@ -89,12 +101,12 @@ class ContainerVideo(Video):
         """Decode frames to RGB, with their times in seconds as the source or the caller states them, NaN if missing."""
         reformatter = VideoReformatter()  # shared: a new one for every frame would be twelve times slower
         time_base = float(self._stream.time_base or 0)
-        size = quarter_turns = None
+        size, orientation = None, Orientation()
         for frame, timestamp in self._decoded_frames():
             if size is None:  # that of the first frame is kept, even if the resolution changes later
                 shrink = min(1.0, self._max_side / max(frame.width, frame.height))
                 size = max(1, round(frame.width * shrink)), max(1, round(frame.height * shrink))
-                quarter_turns = round(frame.rotation / 90)
+                orientation = self._orientation(frame)
             try:
                 # One thread: at the size of video frames, starting more would cost more than it saves.
                 rgb = reformatter.reformat(frame, *size, "rgb24", interpolation=Interpolation.AREA, threads=1)
@@ -107,8 +119,15 @@ class ContainerVideo(Video):
                 # Damaged frames keep their places, up to the few frames by which the decoder is ahead.
                 time_s = (self._converted_frames + self._damaged) / self._fps
             self._converted_frames += 1
-            image = np.rot90(rgb.to_ndarray(), quarter_turns or 0)
-            yield Frame(np.ascontiguousarray(image, np.uint8), time_s, frame.key_frame)
+            yield Frame(orientation.upright(np.asarray(rgb.to_ndarray(), np.uint8)), time_s, frame.key_frame)
+
+    def _orientation(self, frame: av.VideoFrame) -> Orientation:
+        if (orientation := orientation_of(frame)) is None:
+            self.warnings.append("orientation: the display matrix of the file is invalid, frames are left as stored")
+        return orientation or Orientation()
+
+    def _reason_without_frames(self) -> str:
+        return undecoded(self._path, self._stream, self._packets_read, self._errors)
 
     def _report_losses(self, period_s: float) -> None:
         # The expected number is compared with packets, not with frames: an edit list (of a clip trimmed on a phone)
@@ -129,7 +148,8 @@ class ContainerVideo(Video):
         for packet in itertools.chain(self._packets(), [None]):  # None flushes the decoder
             try:
                 frames = self._stream.decode(packet)
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
+                self._errors.add(type(error))
                 if packet is not None:
                     self._damaged += 1
                     self._order.take(None)
@@ -145,6 +165,8 @@ class ContainerVideo(Video):
         # The reading error ends the stream: the number of packets shows how much is missing.
         with suppress(av.error.FFmpegError):
             for packet in self._container.demux(self._stream):
+                if self._packets_read == 0 and packet.has_sidedata("encryption_info"):
+                    raise VideoError(f"{self.name}: {ENCRYPTED}")
                 if packet.size:  # an empty packet would end the decoder
                     self._count(packet)
                     self._order.add(packet.pts, packet.dts)
@@ -167,28 +189,13 @@ def open_container(path: Path) -> Any:
     """
     if path.stat().st_size == 0:
         raise VideoError(f"{path}: the file is empty; export or copy it again")
+    try:
+        return _demuxer(path)
+    except (av.error.InvalidDataError, av.error.EOFError, av.error.OSError) as error:  # each may mean a cut header
+        raise VideoError(f"{path}: {not_a_video(path)}") from error
+
+
+def _demuxer(path: Path) -> Any:
     # A tag that is not UTF-8 must not stop a good video; from PyAV 19 on this is the default.
     tolerant: Any = {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
-    try:
-        return av.open(
-            path.absolute(), **tolerant
-        )  # absolute: FFmpeg would read a colon in a relative name as a protocol
-    except av.error.InvalidDataError as error:
-        if _lacks_index(path):
-            raise VideoError(f"{path}: incomplete, its index (moov) is missing; record or copy it again") from error
-        raise VideoError(f"{path}: not a video; give a video file such as mp4, mov, avi, mkv or webm") from error
-
-
-def _lacks_index(path: Path) -> bool:
-    """True if an MP4 or MOV has no complete `moov` box, its index of frames (ISO/IEC 14496-12, 4.2)."""
-    kinds: list[bytes] = []
-    end, length = 0, path.stat().st_size
-    with path.open("rb") as file:
-        while len(header := file.read(16)) >= 8:
-            size = int.from_bytes(header[:4], "big")
-            end += int.from_bytes(header[8:], "big") if size == 1 else size
-            if size == 0 or end > length or kinds[:1] not in ([], [b"ftyp"]):
-                break
-            kinds.append(header[4:8])
-            file.seek(end)
-    return kinds[:1] == [b"ftyp"] and b"moov" not in kinds
+    return av.open(path.absolute(), **tolerant)  # absolute: FFmpeg would read a colon in a relative name as a protocol

@@ -69,7 +69,7 @@ class Video:
         # The size is known, and the source known to be readable, only once a frame is decoded.
         first = next(self._decoder, None)
         if first is None:
-            raise VideoError(f"{name}: no frame could be decoded, the file is damaged; export or copy it again")
+            raise VideoError(f"{name}: {self._reason_without_frames()}")
         self.height, self.width = first.image.shape[:2]
         self._frames = self._in_order(first)
 
@@ -94,6 +94,9 @@ class Video:
 
     def _decode(self) -> Generator[Frame, None, None]:
         raise NotImplementedError
+
+    def _reason_without_frames(self) -> str:
+        return "no frame could be decoded, the file is damaged; export or copy it again"
 
     def _in_order(self, first: Frame) -> Generator[Frame, None, None]:
         """Yield frames with increasing times from 0, and drop the others."""

@@ -38,15 +38,20 @@ def open_video(source: str | Path, *, max_side: int = MAX_SIDE, fps: float | Non
             found = find_images(path, fps)
             video = TimedFrames.of_images(str(path), "images", map(read_rgb, found.paths), found.times, max_side)
         elif stat.S_ISREG(mode):
-            video = ContainerVideo(str(path), open_container(path), max_side, fps)
+            video = ContainerVideo(str(path), open_container(path), max_side, fps, path)
         else:
             raise VideoError(f"{path}: is a device or a pipe, not a file; record it to a file first")
     except FileNotFoundError:
+        if path.is_symlink():
+            raise VideoError(f"{path}: no such file, it is a link to {path.readlink()}; check the link") from None
         raise VideoError(f"{path}: no such file or directory; check the path") from None
     except PermissionError:
         raise VideoError(f"{path}: no permission to read it; change its permissions (chmod u+r)") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"{path}: cannot be read as video ({error}); check that a video player can play it") from error
+        reason = getattr(error, "strerror", None) or error
+        raise VideoError(
+            f"{path}: cannot be read as video ({reason}); check that a video player can play it"
+        ) from error
     if fps is not None:
         video.warnings.append(f"timestamps: frame rate of {fps:.4g} Hz as stated, those of the source are not used")
     return video
