@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from socket import IPPROTO_TCP, TCP_NODELAY, create_connection
+from socket import create_connection
 
 import numpy as np
 import pytest
@@ -55,7 +55,6 @@ class Served:
             headers["X-Forwarded-Host"] = forwarded
         address = f"ws://{host or self.host}/stream" + (f"?token={token}" if token else "")
         to_server = create_connection(("127.0.0.1", self.port))
-        to_server.setsockopt(IPPROTO_TCP, TCP_NODELAY, True)  # as `connect` does with a socket of its own
         return connect(address, additional_headers=headers, max_size=None, proxy=None, sock=to_server)
 
     def stop(self) -> None:
