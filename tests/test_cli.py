@@ -241,8 +241,8 @@ def test_link_to_itself_does_not_stop_the_other_videos(run, face: Path, tmp_path
     assert len(err.splitlines()) == 1
 
 
-def test_file_in_place_of_a_folder_is_refused(run, face: Path, tmp_path: Path) -> None:
-    code, _, err = run("measure", face, "--plot", tmp_path / "plot.png")
+def test_file_in_place_of_a_folder_is_refused(run, face_video, tmp_path: Path) -> None:
+    code, _, err = run("measure", face_video(), "--plot", tmp_path / "plot.png")
     assert code == 2
     assert "give the name of a folder" in err
     assert not (tmp_path / "plot.png").exists()
@@ -293,9 +293,9 @@ def test_wrong_usage_is_code_2(run, arguments: list[str], word: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["--json", "--csv", "--plot"])
-def test_unwritable_output_is_refused_before_measuring(run, face: Path, tmp_path: Path, option: str) -> None:
+def test_unwritable_output_is_refused_before_measuring(run, face_video, tmp_path: Path, option: str) -> None:
     (tmp_path / "file").touch()
-    code, out, err = run("measure", face, option, tmp_path / "file" / "below")
+    code, out, err = run("measure", face_video(), option, tmp_path / "file" / "below")
     assert (code, out) == (2, "")
     assert "cannot write" in err
     assert len(err.splitlines()) == 1

@@ -230,8 +230,8 @@ def test_values_of_a_reading_agree_with_one_another(face_video) -> None:
     )
 
 
-def test_reading_has_plain_json_values(frames) -> None:
-    reading = next(iter(stream(frames)))
+def test_reading_has_plain_json_values(face_video) -> None:
+    reading = next(iter(stream(face_video())))
     assert reading.to_dict() == {
         "time_s": 0.0,
         "state": "collecting",

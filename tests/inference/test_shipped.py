@@ -73,9 +73,7 @@ def test_measuring_needs_no_torch(face_video) -> None:
         "import sys, facepulse; m = facepulse.measure(sys.argv[1]); "
         "print([name for name in ('torch', 'safetensors', 'onnx') if name in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(face_video(72.0, 20.0))], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, str(face_video())], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
