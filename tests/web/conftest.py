@@ -57,9 +57,13 @@ class Served:
         to_server = create_connection(("127.0.0.1", self.port))
         return connect(address, additional_headers=headers, max_size=None, proxy=None, sock=to_server)
 
+    def end(self) -> None:
+        """Tell the server to stop and to close its connections, without waiting."""
+        self._server.should_exit = self._server.force_exit = True
+
     def stop(self) -> None:
         """Stop the server and close its connections."""
-        self._server.should_exit = self._server.force_exit = True
+        self.end()
         self._thread.join(10)
 
 
@@ -84,7 +88,7 @@ def serve() -> Iterator[Callable[..., Served]]:
 
     yield start
     for served in running:
-        served.stop()
+        served.end()
 
 
 @pytest.fixture(scope="session")
