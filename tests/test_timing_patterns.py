@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.error
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, given, reject, settings
 from hypothesis import strategies as st
 
 import facepulse
@@ -133,7 +134,10 @@ def test_heart_rate_is_right_or_withheld_or_an_error(source, tmp_path_factory, c
     times = [round(number * TICKS / PAINTED_FPS) for number in numbers]
     timestamps = data.draw(timestamped(PATTERNS[container], times))
     path = tmp_path_factory.mktemp("timing") / "video"
-    remux(source, path, container, numbers, timestamps)
+    try:
+        remux(source, path, container, numbers, timestamps)
+    except av.error.FFmpegError:
+        reject()  # the container cannot store such timestamps
     try:
         measurement = facepulse.measure(path, method="POS")
     except FacepulseError as error:
