@@ -135,6 +135,27 @@ def test_missed_false_and_rejected_beats_do_not_count():
     assert damaged.kept == pytest.approx(75 / 80, abs=0.02)
 
 
+def test_intervals_and_differences_across_an_interruption_do_not_count():
+    """Two rhythms, with an interruption between them that lasts as long as an interval of the first."""
+    first, second = np.full(30, 1000.0), np.full(30, 900.0)
+    interruption = ((30.1, 30.9),)
+    apart = hrv(exact(np.concatenate([first, [1000.0], second]), interruptions=interruption))
+    joined = hrv(exact(np.concatenate([first, [1000.0], second])))
+    assert (apart.rmssd_ms, apart.pnn50, apart.kept) == (pytest.approx(0, abs=1e-6), 0, 1)
+    assert joined.rmssd_ms > 10
+    assert apart.sdnn_ms == pytest.approx(np.concatenate([first, second]).std(ddof=1))
+    assert apart.bpm == pytest.approx(60e3 / 950)
+    assert apart.lf_hf is None
+    assert "the waveform is interrupted" in apart.withheld["lf_hf"]
+
+
+def test_interruptions_do_not_count_as_length():
+    intervals_ms = np.tile([800.0, 860.0, 830.0, 790.0], 6)
+    result = hrv(exact(np.concatenate([intervals_ms[:12], [40e3], intervals_ms[12:]]), interruptions=((10, 50),)))
+    assert result.withheld["pnn50"] == "needs 30 s, has 19.7 s"
+    assert result.withheld["rmssd_ms"] == "needs 20 s, has 19.7 s"
+
+
 def test_noise_floor_follows_from_the_jitter():
     """A successive difference combines three beat times with weights 1, -2 and 1, hence variance 6."""
     result = hrv(exact(np.tile([800.0, 1000.0], 40), jitter_ms=5.0))

@@ -35,7 +35,7 @@ class Hrv:
         pnn50: percentage of successive differences above 50 ms.
         lf_hf: power of 0.04-0.15 Hz over 0.15-0.4 Hz.
         rmssd_floor_ms: RMSSD that the noise alone would give.
-        kept: fraction of the intervals that passed artefact rejection, 0 to 1.
+        kept: fraction of the uninterrupted intervals that passed artefact rejection, 0 to 1.
         withheld: reason for each statistic that is None.
     """
 
@@ -66,10 +66,11 @@ class Hrv:
 def hrv(beats: Beats) -> Hrv | None:
     """Compute heart rate and heart-rate variability, withholding each statistic that the recording cannot support.
 
-    An interval is accepted if both its beats are and it is within 25 % of the running median; a difference if both its
-    intervals are. Heart rate needs 5 s, RMSSD and SDNN 20 s, pNN50 30 s, LF/HF 55 s. All but the heart rate need 60 %
-    of the intervals, 8 frames per beat, a jitter under 10 ms, and a noise floor (√6 and √2 times the jitter) of under
-    8 ms or a third of the value; LF/HF the latter.
+    An interval is accepted if both its beats are, it is within 25 % of the running median and the waveform is not
+    interrupted in it; a difference if both its intervals are. Heart rate needs 5 s, RMSSD and SDNN 20 s, pNN50 30 s,
+    without the interruptions, and LF/HF 55 s without any. All but the heart rate need 60 % of the intervals, 8 frames
+    per beat, a jitter under 10 ms, and a noise floor (√6 and √2 times the jitter) of under 8 ms or a third of the
+    value; LF/HF the latter.
 
     Args:
         beats: from `find_beats`.
@@ -83,11 +84,11 @@ def hrv(beats: Beats) -> Hrv | None:
     if not isinstance(beats, Beats):
         raise UsageError(f"beats must be Beats as from find_beats, not {type(beats).__name__}")
     intervals_ms = 1e3 * np.diff(beats.times_s)
-    accepted = _accepted(intervals_ms, beats.accepted)
-    if beats.duration_s < MINIMUM_S["bpm"] or accepted.sum() < 3:
+    accepted = _accepted(intervals_ms, beats)
+    if beats.uninterrupted_s < MINIMUM_S["bpm"] or accepted.sum() < 3:
         return None
     mean_ms = intervals_ms[accepted].mean()
-    kept = float(accepted.mean())
+    kept = float(accepted[beats.contiguous].mean())
     measured = hrv_statistics(beats.times_s, accepted)
     reasons = {name: _reason_to_withhold(name, measured, beats, kept, float(mean_ms)) for name in STATISTICS}
     return Hrv(
@@ -135,8 +136,12 @@ def _reason_to_withhold(
     frames = beats.fps * mean_interval_ms / 1e3
     gates = (
         (
-            beats.duration_s < MINIMUM_S[name] - 0.5 / CLOCK_HZ,
-            f"needs {MINIMUM_S[name]:g} s, has {beats.duration_s:.1f} s",
+            beats.uninterrupted_s < MINIMUM_S[name] - 0.5 / CLOCK_HZ,
+            f"needs {MINIMUM_S[name]:g} s, has {beats.uninterrupted_s:.1f} s",
+        ),
+        (
+            name == "lf_hf" and not beats.contiguous.all(),
+            "the waveform is interrupted: give each of its parts separately",
         ),
         (name not in measured, "too few successive intervals"),
         (
@@ -156,11 +161,11 @@ def _reason_to_withhold(
     return next((reason for failed, reason in gates if failed), None)
 
 
-def _accepted(intervals_ms: Floats, beats: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Accepted intervals: between accepted beats and near the running median of such intervals."""
+def _accepted(intervals_ms: Floats, beats: Beats) -> npt.NDArray[np.bool_]:
+    """Accepted intervals: between accepted beats, not interrupted, and near the running median of such intervals."""
     from scipy.ndimage import median_filter
 
-    sound = beats[1:] & beats[:-1]
+    sound = beats.accepted[1:] & beats.accepted[:-1] & beats.contiguous
     if not sound.any():
         return sound
     indices = np.flatnonzero(sound)
