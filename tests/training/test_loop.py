@@ -51,6 +51,11 @@ def weights_of(folder: Path) -> str:
     return read_card(folder / "last.safetensors").sha256
 
 
+def starts_of(folder: Path) -> list[int]:
+    """Read the number of steps that were done when the run was begun and each time that it was resumed."""
+    return [start["step"] for start in json.loads((folder / "environment.json").read_text())]
+
+
 DIVERGED = r"(loss|gradient) became NaN or infinite in epoch \d, step \d+, clips small/.* from frame .*optimiser.lr"
 
 
@@ -115,11 +120,16 @@ def test_run_resumed_after_any_step_has_the_same_weights_and_metrics(
     tmp_path: Path, data: Path, two_epochs: Trained
 ) -> None:
     run = settings(tmp_path / "stopped", data, hardware={"checkpoint_minutes": 0})
-    for steps in sorted(np.random.default_rng(0).choice(np.arange(1, 12), 5, replace=False).tolist()):
+    stops = sorted(np.random.default_rng(0).choice(np.arange(1, 12), 5, replace=False).tolist())
+    for steps in stops:
         with pytest.raises(Stop):
             train(run, progress=stopped_after(steps))
 
-    resumed = train(run)
+    progress: list[float] = []
+    resumed = train(run, progress=lambda done, total: progress.append(done))
+
+    assert progress == list(range(stops[-1], 13)), "it begins with the step that was not saved"
+    assert starts_of(resumed.folder) == [0, *(steps - 1 for steps in stops)]
 
     assert weights_of(resumed.folder) == weights_of(two_epochs.folder)
     assert read_card(resumed.weights).sha256 == read_card(two_epochs.weights).sha256
@@ -128,7 +138,6 @@ def test_run_resumed_after_any_step_has_the_same_weights_and_metrics(
         for path in (two_epochs.folder / "metrics.jsonl", resumed.folder / "metrics.jsonl")
     ]
     assert metrics[0] == metrics[1]
-    assert len(json.loads((resumed.folder / "environment.json").read_text())) == 6
 
 
 KILLER = """
@@ -173,7 +182,9 @@ def test_run_killed_at_five_random_steps_has_the_same_weights(tmp_path: Path, da
 
     assert done.returncode == 0, done.stderr
     assert weights_of(tmp_path / "killed") == weights_of(two_epochs.folder)
-    assert len(json.loads((tmp_path / "killed" / "environment.json").read_text())) == 6
+    starts = starts_of(tmp_path / "killed")
+    assert len(starts) == 6
+    assert all(start >= logged - 1 for start, logged in zip(starts, [1, *steps], strict=True)), "the last one is saved"
 
 
 @pytest.mark.slow
