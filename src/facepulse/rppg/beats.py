@@ -20,7 +20,7 @@ HALF_WINDOW = 0.3  # in beat periods around the steepest rise: covers upstroke, 
 MINIMUM_CORRELATION = 0.9  # with the template, below which a beat is not accepted
 MINIMUM_BEATS = 4  # and least length of an uninterrupted part in beat periods, for its filters to settle
 STRAIGHT = 1e-13  # second difference over level, below which it is rounding error
-STILL = 0.02  # range within a beat period, over the usual one, without a pulse; recordings of fingers stay above 0.05
+STILL = 0.05  # range within a beat period, over the usual one, without a pulse
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Beats:
     def contiguous(self) -> npt.NDArray[np.bool_]:
         """(B - 1,) bool, True for an interval between two beats without an interruption between them."""
         ends_s = [end_s for _, end_s in self.interruptions]
-        return np.diff(np.searchsorted(ends_s, self.times_s)) == 0
+        return np.asarray(np.diff(np.searchsorted(ends_s, self.times_s)) == 0)
 
     @property
     def uninterrupted_s(self) -> float:
