@@ -411,7 +411,7 @@ def test_gap_in_the_video_makes_two_segments_that_keep_their_times(tmp_path):
 @pytest.mark.slow
 def test_reference_without_overlap_with_the_video_is_an_error(root, tmp_path):
     copy_video(root / "ann" / "rest.mp4", tmp_path / "videos" / "one.mp4")
-    away = Signal(np.arange(100.0, 110.0, 0.01), np.zeros(1000))
+    away = Signal(np.arange(100.0, 110.0, 0.01), np.sin(np.arange(1000)))
     with pytest.raises(DatasetError, match=r"covers 100\.0 to 110\.0 s, but the video 0\.0 to 7\.0 s"):
         prepare_only_recording(tmp_path, read_labels=partial(Labels, ppg=away))
 

@@ -20,6 +20,7 @@ from facepulse.datasets.alignment import Alignment, align
 from facepulse.datasets.cache import DESCRIPTION, FRAMES, LABELS, CacheSettings, content_hash
 from facepulse.datasets.face_crops import FaceCrops, pulse_method, segment_numbers
 from facepulse.datasets.recording import DatasetError, Labels, Recording, Signal
+from facepulse.datasets.reference_checks import check_extent, check_rate, check_samples
 from facepulse.faces.detectors import get_detector
 from facepulse.faces.tracking import Box
 from facepulse.pipeline.estimate import Estimate, estimate
@@ -38,13 +39,16 @@ def prepare_recording(recording: Recording, target: Path, settings: CacheSetting
         settings: of the crops.
 
     Raises:
-        FacepulseError: the recording cannot be read, or shows no face for long enough.
+        FacepulseError: the recording cannot be read, shows no face for long enough, or has a reference whose times are
+            of another unit or rate than the video's.
         OSError: the folder cannot be written.
     """
     labels = recording.read_labels()
+    check_samples(labels)
     with atomic_path(target) as folder:
         folder.mkdir()
         video = _crop_faces(recording, folder, settings)
+        check_extent(labels, video.traces.duration_s)
         [face] = select_faces(video.traces, "largest")
         for crops in video.traces.faces.values():
             if crops is not face.traces:
@@ -53,7 +57,8 @@ def prepare_recording(recording: Recording, target: Path, settings: CacheSetting
         pulse = estimate(
             face.segments, pulse_method(settings), video_fps=video.traces.fps, key_times=video.traces.key_times
         )
-        alignment = _align(face.segments, pulse, labels.ppg) if settings.align else None
+        alignment = _align(face.segments, pulse, labels.ppg, video.traces.duration_s)
+        alignment = alignment if settings.align else None
         notes = [*labels.notes, *video.traces.warnings, *face.notes]
         if alignment is not None and (note := alignment.note()):
             notes.append(note)
@@ -116,11 +121,14 @@ def _traces(face: MeasurableFace[FaceCrops], video: VideoTraces[FaceCrops]) -> d
     }
 
 
-def _align(segments: Sequence[Segment], pulse: Estimate, ppg: Signal | None) -> Alignment | None:
+def _align(segments: Sequence[Segment], estimate: Estimate, ppg: Signal | None, video_s: float) -> Alignment | None:
     if ppg is None:
         return None
-    waveforms = [waveforms[0] for waveforms in pulse.chosen.waveforms]
-    return align([(segment.times, each) for segment, each in zip(segments, waveforms, strict=True)], ppg)
+    waveforms = [waveforms[0] for waveforms in estimate.chosen.waveforms]
+    pulse = [(segment.times, each) for segment, each in zip(segments, waveforms, strict=True)]
+    alignment = align(pulse, ppg)
+    check_rate(pulse, ppg, video_s, alignment)
+    return alignment
 
 
 def _reference_at(times: Floats, signal: Signal, alignment: Alignment | None, name: str, notes: list[str]) -> Floats32:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import numpy as np
 from facepulse._types import Floats
 from facepulse.datasets.recording import DatasetError, Signal
 
-PLAUSIBLE_BPM = (20.0, 300.0)  # pulse oximeters send 0, 1 or 255 while they find no pulse
+PLAUSIBLE_BPM = (20.0, 300.0)
+NO_PULSE = (0, 1, 255)  # values that pulse oximeters send while they find no pulse
 
 
 def as_signal(path: Path, name: str, times: Floats, values: Floats, notes: list[str]) -> Signal:
@@ -55,8 +56,17 @@ def as_heart_rate(path: Path, times: Floats, values: Floats, notes: list[str]) -
         times: (N,) seconds from the first frame of the video.
         values: (N,) bpm.
         notes: receives one line per reason for which samples were left out.
+
+    Raises:
+        DatasetError: the values vary, but none is a plausible heart rate in bpm.
     """
     low_bpm, high_bpm = PLAUSIBLE_BPM
+    known = np.unique(values[np.isfinite(values)])
+    if len(known) > len(NO_PULSE) and (known.max() < low_bpm or known.min() > high_bpm):
+        raise DatasetError(
+            f"{path}: bpm contains {known.min():g} to {known.max():g}; expected beats per minute, {low_bpm:g} to "
+            f"{high_bpm:g}: are they in Hz, or intervals between beats?"
+        )
     plausible = ~((values < low_bpm) | (values > high_bpm))
     if missing := np.count_nonzero(~plausible):
         notes.append(f"bpm: samples at which the device found no pulse, left out: {missing}")
@@ -150,9 +160,10 @@ def read_reference(path: Path, notes: list[str]) -> tuple[Signal | None, Signal 
         rows.fieldnames = header
         if "time_s" not in header or not {"ppg", "bpm"} & set(header):
             found = ", ".join(header) or "nothing"
-            raise DatasetError(f"{path}: its first line contains {found}; expected time_s and ppg or bpm (or both)")
+            expected = "time_s and ppg or bpm (or both), separated by commas"
+            raise DatasetError(f"{path}: its first line contains {found}; expected {expected}")
         columns = [name for name in ("time_s", "ppg", "bpm") if name in header]
-        table = np.array([[_number(path, rows.line_num, row[name]) for name in columns] for row in rows])
+        table = np.array([_numbers(path, rows.line_num, row, columns) for row in rows])
     values = dict(zip(columns, table.reshape(-1, len(columns)).T, strict=True))
     ppg = bpm = None
     if "ppg" in values:
@@ -167,6 +178,13 @@ def read_reference(path: Path, notes: list[str]) -> tuple[Signal | None, Signal 
 def unreadable(path: Path, error: OSError) -> DatasetError:
     """Return the error for a file that cannot be read."""
     return DatasetError(f"{path}: cannot be read ({error.strerror or error}); check that it was copied completely")
+
+
+def _numbers(path: Path, line: int, row: Mapping[str | None, Any], columns: Sequence[str]) -> list[float]:
+    """Read the named cells of a row; NaN for an empty one."""
+    if any(cell.strip() for cell in row.get(None, [])):
+        raise DatasetError(f"{path}: line {line} has more cells than the first line: write 0.5, not 0,5")
+    return [_number(path, line, row[name]) for name in columns]
 
 
 def _number(path: Path, line: int, cell: str | None) -> float:
