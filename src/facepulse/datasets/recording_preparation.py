@@ -48,7 +48,8 @@ def prepare_recording(recording: Recording, target: Path, settings: CacheSetting
     with atomic_path(target) as folder:
         folder.mkdir()
         video = _crop_faces(recording, folder, settings)
-        check_extent(labels, video.traces.duration_s)
+        seconds = video.traces.duration_s
+        check_extent(labels, seconds)
         [face] = select_faces(video.traces, "largest")
         for crops in video.traces.faces.values():
             if crops is not face.traces:
@@ -57,8 +58,7 @@ def prepare_recording(recording: Recording, target: Path, settings: CacheSetting
         pulse = estimate(
             face.segments, pulse_method(settings), video_fps=video.traces.fps, key_times=video.traces.key_times
         )
-        alignment = _align(face.segments, pulse, labels.ppg, video.traces.duration_s)
-        alignment = alignment if settings.align else None
+        alignment = _align(face.segments, pulse, labels.ppg, seconds, settings)
         notes = [*labels.notes, *video.traces.warnings, *face.notes]
         if alignment is not None and (note := alignment.note()):
             notes.append(note)
@@ -67,7 +67,6 @@ def prepare_recording(recording: Recording, target: Path, settings: CacheSetting
             if signal is not None:
                 arrays[name] = _reference_at(arrays["times"], signal, alignment, name, notes)
         np.savez(folder / LABELS, **arrays)  # type: ignore[arg-type]
-        seconds = video.traces.duration_s
         description = {
             **_describe_source(recording, labels),
             "frame_size": video.frame_size,
@@ -121,14 +120,17 @@ def _traces(face: MeasurableFace[FaceCrops], video: VideoTraces[FaceCrops]) -> d
     }
 
 
-def _align(segments: Sequence[Segment], estimate: Estimate, ppg: Signal | None, video_s: float) -> Alignment | None:
+def _align(
+    segments: Sequence[Segment], estimate: Estimate, ppg: Signal | None, video_s: float, settings: CacheSettings
+) -> Alignment | None:
+    """Check the rate of the PPG by the pulse in the video, and align its clock if the settings ask for it."""
     if ppg is None:
         return None
     waveforms = [waveforms[0] for waveforms in estimate.chosen.waveforms]
     pulse = [(segment.times, each) for segment, each in zip(segments, waveforms, strict=True)]
     alignment = align(pulse, ppg)
     check_rate(pulse, ppg, video_s, alignment)
-    return alignment
+    return alignment if settings.align else None
 
 
 def _reference_at(times: Floats, signal: Signal, alignment: Alignment | None, name: str, notes: list[str]) -> Floats32:
