@@ -2,7 +2,8 @@
 
 import re
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -134,6 +135,78 @@ def test_stated_rate_orders_numbered_images(frames, bpm: float, tmp_path: Path) 
     result = measure(tmp_path, fps=30)
     assert result.bpm == pytest.approx(bpm, abs=0.1)
     assert result.warnings == ("timestamps: frame rate of 30 Hz as stated, those of the source are not used",)
+
+
+# --- names of images -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def images(face_video, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Image files of a face with 72 bpm, 20 s at 30 fps."""
+    folder = tmp_path_factory.mktemp("images")
+    with open_video(face_video(72.0, 20.0)) as video:
+        files = []
+        for index, frame in enumerate(video):
+            files.append(folder / f"{index}.bmp")
+            cv2.imwrite(str(files[-1]), frame.image[..., ::-1])
+    return files
+
+
+@pytest.fixture
+def named(images: list[Path], tmp_path: Path) -> Callable[..., Path]:
+    """Directory of the images, or of some of them, by the names of their numbers."""
+
+    def link(name: Callable[[int], str], step: int = 1) -> Path:
+        for index in range(0, len(images), step):
+            (tmp_path / f"{name(index)}.bmp").hardlink_to(images[index])
+        return tmp_path
+
+    return link
+
+
+def clock(pattern: str, index: int) -> str:
+    """Time of an image of a recording that goes on after midnight, by `strftime`."""
+    return (datetime(2026, 11, 29, 23, 59, 52, 300_123) + timedelta(seconds=index / 30)).strftime(pattern)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        (lambda i: f"Image{1392643993642815000 + i * 10**9 // 30}", 1),
+        (lambda i: f"cam0_{i:04d}_{1700000000123 + i * 1000 // 30}", 1),
+        (lambda i: f"{638_000_000_000_000_000 + i * 10**7 // 30}", 1),  # .NET ticks
+        (lambda i: clock("%Y%m%d_%H%M%S_%f", i), 1),
+        (lambda i: clock("%Y-%m-%dT%H-%M-%S.%f", i)[:-3], 1),
+        (lambda i: clock("%H-%M-%S.%f", i)[:-5], 3),  # as 12-30-52.3
+    ],
+    ids=["nanoseconds", "counter and milliseconds", "ticks", "strftime", "ISO 8601", "time of day"],
+)
+def test_times_in_names_of_images_are_read(named, name: Callable[[int], str], step: int) -> None:
+    folder = named(name, step)
+    result = measure(folder)
+    assert result.bpm == pytest.approx(72, abs=1)
+    assert result.duration_s == pytest.approx(20, abs=0.3)
+    assert result.warnings == ()
+    assert list(stream(folder))[-1].bpm == pytest.approx(72, abs=1.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["{:04d}".format, lambda i: f"img{20 * i}", lambda i: f"{8 * i}_left", lambda i: f"{i * 1000 // 30}"],
+    ids=["count", "1/600 s", "240 Hz", "milliseconds from the start"],
+)
+def test_counts_in_names_of_images_need_a_stated_rate(named, name: Callable[[int], str], capsys) -> None:
+    folder = named(name)
+    for read in (measure, lambda folder: list(stream(folder))):
+        with pytest.raises(VideoError, match=r"are not times; name each by .*, or state their frame rate \(fps\)$"):
+            read(folder)
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["measure", str(folder)])
+    assert exit_.value.code == 3
+    assert "are not times; name each by its time" in capsys.readouterr().err
+    assert measure(folder, fps=30).bpm == pytest.approx(72, abs=1)
 
 
 def test_floating_point_array_is_not_copied_as_a_whole(frames) -> None:

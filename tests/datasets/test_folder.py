@@ -1,13 +1,16 @@
 """Arbitrary videos: with or without a reference beside each, subjects by folders or by a table."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from dataset_writers import find, pulse, read, times_of, write_folder
 from facepulse.datasets import DatasetError
 from facepulse.errors import FacepulseError
+from small_videos import gradient
 
 
 def test_video_is_read_with_the_reference_beside_it(tmp_path: Path) -> None:
@@ -38,6 +41,21 @@ def test_subjects_are_folders_or_else_videos(tmp_path: Path) -> None:
     (tmp_path / ".trash" / "old.mp4").touch()
     subjects = {recording.name: recording.subject for recording in find("folder", tmp_path)}
     assert subjects == {"alone": "alone", "ann/rest": "ann", "ann/run": "ann", "bob/rest": "bob"}
+
+
+def test_table_may_name_directories_of_images(tmp_path: Path) -> None:
+    start = datetime(2026, 11, 29, 23, 59, 59, 300_123)
+    for folder in ("clock", "counts"):
+        (tmp_path / folder).mkdir()
+    for index in range(60):
+        time = start + timedelta(seconds=index / 30)
+        cv2.imwrite(str(tmp_path / "clock" / time.strftime("%Y%m%d_%H%M%S_%f.png")), gradient())
+        cv2.imwrite(str(tmp_path / "counts" / f"{20 * index:04d}.png"), gradient())
+    (tmp_path / "recordings.csv").write_text("video,subject\nclock,Ann\ncounts,Bob\n")
+    clock, counts = find("folder", tmp_path)
+    np.testing.assert_allclose(times_of(read(clock)[0]), np.arange(60) / 30, atol=2e-6)
+    with pytest.raises(FacepulseError, match=r"are not times; name each by its time, as .*frame rate \(fps\)"):
+        counts.open_frames()
 
 
 def test_table_gives_subjects_and_attributes(tmp_path: Path) -> None:

@@ -466,16 +466,18 @@ def save(folder: Path, names: list[str], image: np.ndarray | None = None) -> Pat
 @pytest.mark.parametrize(
     ("pattern", "unit"),
     [
-        ("Image{:d}.png", 1e-9),
-        ("cam2_{:d}.bmp", 1e-6),
-        ("{:d}.PNG", 1e-3),
+        ("Image{:d}.png", 10**9),
+        ("cam2_{:d}.bmp", 10**6),
+        ("{:d}.PNG", 10**3),
         ("frame_{:.3f}.png", None),
     ],
 )
 def test_times_are_read_from_names_in_any_unit(tmp_path, pattern, unit):
     # From 9.9 s on, so that alphabetical order would be wrong.
     times = 9.9 + np.round(np.arange(20) / 30, 3)
-    names = [pattern.format(time if unit is None else round(time / unit)) for time in times]
+    names = [
+        pattern.format(time if unit is None else 1_700_000_000 * unit + round(time * unit)) for time in times.tolist()
+    ]
     with open_video(save(tmp_path, names)) as video:
         frames = list(video)
     np.testing.assert_allclose(times_of(frames), times - times[0], atol=1e-9)
@@ -493,7 +495,7 @@ def test_nanoseconds_of_the_epoch_keep_their_precision(tmp_path):
 
 
 def test_unreadable_images_and_those_of_another_size_are_skipped(tmp_path):
-    names = [f"{i * 33}.png" for i in range(10)]
+    names = [f"{1_700_000_000_000 + i * 33}.png" for i in range(10)]
     save(tmp_path, names)
     (tmp_path / names[3]).write_bytes(b"not an image")
     (tmp_path / names[4]).write_bytes(b"")
@@ -519,7 +521,7 @@ def test_stated_rate_orders_images_by_number_and_keeps_the_place_of_unreadable_o
 
 
 def test_images_are_scaled_down(tmp_path):
-    frames, _ = read(save(tmp_path, ["0.jpg", "40.jpg"], gradient(640, 480)), max_side=320)
+    frames, _ = read(save(tmp_path, ["1700000000000.jpg", "1700000000040.jpg"], gradient(640, 480)), max_side=320)
     assert frames[0].image.shape == (240, 320, 3)
     assert np.abs(frames[0].image.astype(int) - gradient(320, 240)).mean() < 2
 
@@ -538,6 +540,6 @@ def test_directories_without_timed_images_are_refused(tmp_path, names, message):
 
 
 def test_directory_with_unreadable_images_only_is_refused(tmp_path):
-    (tmp_path / "0.png").write_bytes(b"no")
-    (tmp_path / "33.png").write_bytes(b"no")
+    (tmp_path / "1700000000000.png").write_bytes(b"no")
+    (tmp_path / "1700000000033.png").write_bytes(b"no")
     assert_refused(tmp_path, "no frame could be decoded")

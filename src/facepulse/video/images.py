@@ -1,10 +1,7 @@
 """Images of a directory, with the times in their names."""
 
-import itertools
 import re
-import statistics
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
 import cv2
@@ -12,9 +9,13 @@ import numpy as np
 
 from facepulse._types import Image
 from facepulse.errors import VideoError
+from facepulse.video.image_names import NotTimesError, number_order, times_in_names
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
-NAMING = "name each by its time, as Image1392643993642815000.png (nanoseconds) or frame_12.345.png (seconds)"
+NAMING = (
+    "name each by its time, as Image1392643993642815000.png (nanoseconds since 1970), frame_12.345.png (seconds) or "
+    "2026-11-29_12-30-52.300.png, or state their frame rate (fps)"
+)
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class TimedImages:
 
 
 def find_images(folder: Path, fps: float | None = None) -> TimedImages:
-    """Find the images of a directory, in order of the last number in each name, and their times.
+    """Find the images of a directory and their times, in order of time.
 
     Args:
         folder: contains the images, or a directory of the same name that contains them (as in PURE).
-        fps: frame rate in Hz; None if the numbers are times.
+        fps: frame rate in Hz, which replaces the times in the names; names without times are sorted by their numbers.
 
     Raises:
         VideoError: there are no images, or their names have no numbers or no times.
@@ -45,15 +46,20 @@ def find_images(folder: Path, fps: float | None = None) -> TimedImages:
         raise VideoError(
             f"{folder}: a directory without images (png, jpg, ...); give a directory of images or a video file"
         )
-    found = [re.findall(r"\d+(?:\.\d+)?", path.stem)[-1:] for path in images]
-    if not all(found):
+    if not all(re.search(r"\d", path.stem) for path in images):
         raise VideoError(f"{folder}: images without a number or a time in their names; {NAMING}")
-    stamped = sorted((Decimal(number), path) for (number,), path in zip(found, images, strict=True))
+    images = [images[index] for index in number_order([path.stem for path in images])]
+    try:
+        stamped = sorted(zip(times_in_names([path.stem for path in images]), images, strict=True), key=lambda s: s[0])
+    except NotTimesError as error:
+        if fps is None:
+            raise VideoError(f"{folder}: {error}; {NAMING}") from None
+        return TimedImages(images, [index / fps for index in range(len(images))])
     paths = [path for _, path in stamped]
     if fps is not None:
         return TimedImages(paths, [index / fps for index in range(len(paths))])
-    has_point = any("." in number for (number,) in found)
-    return TimedImages(paths, _times(folder, [stamp for stamp, _ in stamped], has_point))
+    start, _ = stamped[0]
+    return TimedImages(paths, [float(time - start) for time, _ in stamped])
 
 
 def _images_in(folder: Path) -> list[Path]:
@@ -71,18 +77,3 @@ def read_rgb(path: Path) -> Image | None:
     except (OSError, cv2.error):
         return None
     return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def _times(folder: Path, stamps: list[Decimal], has_point: bool) -> list[float]:
-    # The unit is the one in which the median spacing lies strictly between 1 ms and 1 s. Consecutive numbers (0001.png)
-    # fit no unit: a spacing of 1 is 1 ms in milliseconds and 1 s in seconds.
-    if len(stamps) == 1:
-        return [0.0]
-    spacing = statistics.median(later - earlier for earlier, later in itertools.pairwise(stamps))
-    powers = [0] if has_point else [9, 6, 3]
-    unit = next((unit for p in powers if Decimal("0.001") < spacing * (unit := Decimal(10) ** -p) < 1), None)
-    if unit is None:
-        raise VideoError(
-            f"{folder}: the numbers in the names of the images are not times; {NAMING}, or state their frame rate"
-        )
-    return [float((stamp - stamps[0]) * unit) for stamp in stamps]

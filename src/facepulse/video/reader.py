@@ -15,8 +15,9 @@ def open_video(source: str | Path, *, max_side: int = MAX_SIDE, fps: float | Non
     """Open a video file, or a directory of images with timestamps in their names.
 
     Frames of a file have the timestamps of its stream, are rotated according to its metadata and converted to RGB from
-    any pixel format. Images of a directory are ordered by the last number in each name: integer nanoseconds (as in
-    PURE, `Image1392643993642815000.png`), microseconds or milliseconds, or seconds with a decimal point.
+    any pixel format. The times of the images of a directory are in their names: nanoseconds (as in PURE,
+    `Image1392643993642815000.png`), microseconds or milliseconds since 1970, seconds with a decimal point, or dates and
+    times of day with a fraction of a second.
 
     Args:
         source: file or directory.
