@@ -127,7 +127,7 @@ def remux(source: Path, path: Path, container: str, numbers: list[int], timestam
 
 
 @pytest.mark.parametrize("container", OPTIONS)
-@settings(max_examples=8, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_heart_rate_is_right_or_withheld_or_an_error(source, tmp_path_factory, container, data):
     numbers = data.draw(captured())
