@@ -10,7 +10,7 @@ import pytest
 from dataset_writers import find, pulse, read, times_of, write_folder
 from facepulse.datasets import DatasetError
 from facepulse.errors import FacepulseError
-from small_videos import gradient
+from small_videos import gradient, write
 
 
 def test_video_is_read_with_the_reference_beside_it(tmp_path: Path) -> None:
@@ -89,3 +89,17 @@ def test_malformed_table_is_an_error_in_one_line(tmp_path: Path, content: bytes)
     with pytest.raises(DatasetError, match=r"recordings\.csv: .*; expected .*video, subject") as error:
         find("folder", tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_rate_stated_in_the_table_replaces_the_timestamps(tmp_path: Path) -> None:
+    images = [gradient()] * 10
+    write(tmp_path / "raw.h264", images, np.arange(10) / 30)
+    write(tmp_path / "timed.mp4", images, np.arange(10) / 30)
+    (tmp_path / "recordings.csv").write_text("video,stated_fps\nraw.h264,12.5\ntimed.mp4,\n")
+    raw, timed = find("folder", tmp_path)
+    np.testing.assert_allclose(times_of(list(raw.open_frames())), np.arange(10) / 12.5)
+    np.testing.assert_allclose(times_of(list(timed.open_frames())), np.arange(10) / 30, atol=1e-3)
+    assert raw.read_labels().attributes == {}
+    (tmp_path / "recordings.csv").write_text("video,stated_fps\nraw.h264,fast\n")
+    with pytest.raises(DatasetError, match=r"stated_fps of raw\.h264 is 'fast'; expected a frame rate such as 30"):
+        find("folder", tmp_path)

@@ -257,7 +257,7 @@ def test_failed_recordings_are_reported_and_the_others_prepared(root, tmp_path, 
 
 
 @pytest.mark.slow
-def test_changed_file_is_prepared_again(root, tmp_path):
+def test_changed_file_or_stated_rate_is_prepared_again(root, tmp_path):
     copy_video(root / "ann" / "rest.mp4", tmp_path / "videos" / "one.mp4")
     prepare("folder", tmp_path / "videos", tmp_path / "cache", settings=TINY, jobs=1)
     [before] = open_cache(tmp_path / "cache")
@@ -266,6 +266,9 @@ def test_changed_file_is_prepared_again(root, tmp_path):
     [after] = open_cache(tmp_path / "cache")
     assert (summary.newly_prepared, summary.already_prepared) == (1, 0)
     assert before.sha256 != after.sha256
+    (tmp_path / "videos" / "recordings.csv").write_text("video,stated_fps\none.mp4,60\n")
+    assert prepare("folder", tmp_path / "videos", tmp_path / "cache", settings=TINY, jobs=1).newly_prepared == 1
+    assert open_cache(tmp_path / "cache")[0].video_fps == pytest.approx(60)
 
 
 @pytest.mark.slow

@@ -1,13 +1,15 @@
 """Arbitrary videos below a folder, each with or without a reference beside it.
 
     NAME.mp4 (mov, avi, mkv, ...) and NAME.csv: time_s, and ppg or bpm or both; see `signals.read_reference`
-    recordings.csv at the root (optional): video (its path), subject, and any attributes
+    recordings.csv at the root (optional): video (its path), subject, stated_fps, and any attributes
 
-Without the table, the subject is the folder of a video; at the root, each video is a subject of its own.
+Without the table, the subject is the folder of a video; at the root, each video is a subject of its own. A frame rate
+in Hz as `stated_fps` replaces the timestamps of a video, if it has none (raw streams) or they are wrong.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -19,7 +21,8 @@ from facepulse.video.reader import open_video
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts"}
 
-_TABLE, _COLUMNS = "recordings.csv", "video, subject, and any attributes"
+_TABLE, _COLUMNS = "recordings.csv", "video, subject, stated_fps, and any attributes"
+_OWN_COLUMNS = {"video", "subject", "stated_fps"}
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -51,15 +54,27 @@ def _recordings_in(root: Path) -> list[Recording]:
 def _recording(root: Path, video: Path, name: str, row: Mapping[str, str]) -> Recording:
     reference = (root / video).with_suffix(".csv")
     files = (root / video, reference) if reference.is_file() else (root / video,)
-    attributes = {key: _value(cell) for key, cell in row.items() if key not in ("video", "subject") and cell}
+    attributes = {key: _value(cell) for key, cell in row.items() if key not in _OWN_COLUMNS and cell}
+    stated_fps = _stated_fps(root, row)
     return Recording(
         dataset="folder",
         name=name,
         subject=row.get("subject") or (video.parent.as_posix() if video.parent.name else video.stem),
         files=files,
-        open_frames=partial(open_video, root / video),
+        open_frames=partial(open_video, root / video, fps=stated_fps),
         read_labels=partial(_read_labels, reference, attributes),
+        stated_fps=stated_fps,
     )
+
+
+def _stated_fps(root: Path, row: Mapping[str, str]) -> float | None:
+    if not (cell := row.get("stated_fps")):
+        return None
+    fps = _value(cell)
+    if isinstance(fps, bool | str) or not 0 < fps < math.inf:
+        video = row["video"]
+        raise DatasetError(f"{root / _TABLE}: stated_fps of {video} is {cell!r}; expected a frame rate such as 30")
+    return float(fps)
 
 
 def _read_labels(reference: Path, attributes: Mapping[str, Attribute]) -> Labels:

@@ -190,11 +190,13 @@ def _settle_settings(folder: Path, requested: Mapping[str, Any]) -> CacheSetting
 
 
 def _existing_summary(recording: Recording, folder: Path, settings: CacheSettings) -> RecordingSummary | None:
-    """Summarise a prepared recording; None if it is not prepared, or if its files have changed since."""
+    """Summarise a prepared recording; None if it is not prepared, or if its source has changed since."""
     path = folder / folder_name(recording.name)
     try:
         prepared = read_recording(path, settings)
-        unchanged = prepared.details.get("source_bytes") == source_bytes(recording)
+        details = prepared.details
+        unchanged = details.get("source_bytes") == source_bytes(recording)
+        unchanged = unchanged and details.get("stated_fps") == recording.stated_fps
     except (DatasetError, OSError):
         return None
     complete = unchanged and all((path / name).is_file() for name in (FRAMES, LABELS))

@@ -85,6 +85,7 @@ class Recording:
         files: files or folders that the recording consists of.
         open_frames: opens the frames, with times from the first one; picklable.
         read_labels: reads reference signals and attributes; picklable.
+        stated_fps: frame rate in Hz that replaces the timestamps of the video; None to use these.
     """
 
     dataset: str
@@ -93,6 +94,7 @@ class Recording:
     files: tuple[Path, ...]
     open_frames: Callable[[], Video]
     read_labels: Callable[[], Labels]
+    stated_fps: float | None = None
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,7 @@ def _describe_source(recording: Recording, labels: Labels) -> dict[str, Any]:
         "simulated": any((parent / SIMULATED).is_file() for parent in recording.files[0].parents),
         "attributes": dict(labels.attributes),
         "source_bytes": source_bytes(recording),
+        "stated_fps": recording.stated_fps,
     }
 
 
