@@ -217,7 +217,7 @@ def test_hidden_page_pauses_and_continues(serve, camera, tmp_path: Path) -> None
         wait_until(page, "latest && latest.bpm !== null", 20)
         page.minimise(True)
         wait_until(page, "document.hidden && state.textContent === 'Paused while this page is hidden.'", 5)
-        time.sleep(10)
+        time.sleep(4)
         paused_s = page.evaluate("latest.time_s")
         time.sleep(2)
         assert page.evaluate("latest.time_s") == paused_s, "a hidden page sends no frames"
