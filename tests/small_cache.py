@@ -103,6 +103,7 @@ def _write(folder: Path, recording: SmallRecording, size: int, fps: float, datas
             "boxes": np.tile(np.float32([40, 30, 90, 90]), (len(times), 1)),
             "rgb": SKIN * light[:, 0] + rng.normal(0, 0.1, (len(times), len(REGIONS), 3)),
             "key_times": np.zeros(0),
+            "anchor_times": np.zeros(0),
         }
         if recording.device_bpm is not None:
             labels["bpm"] = np.full(len(times), recording.device_bpm, np.float32)

@@ -152,7 +152,7 @@ def test_memory_does_not_grow_with_the_stream(frames, trained) -> None:
         rows = sum(len(segment.rgb) for segment in face.skin.segments)
         samples = sum(len(segment.waveform) for segment in face.network.segments)
         windows, boxes = face.network._stream._windows, live.boxes[track.identity]
-        return [track.detection_count, len(track.segments), rows, samples, len(windows), len(boxes), len(live.times)]
+        return [track.detection_count, len(track.segments), rows, samples, len(windows), len(boxes), len(live.coded)]
 
     after_four = kept(4)
     assert after_four == pytest.approx(kept(2), abs=35)

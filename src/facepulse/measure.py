@@ -126,6 +126,7 @@ def measure_faces(
             found_method,
             video_fps=traces.fps,
             key_times=traces.key_times,
+            anchor_times=traces.anchor_times,
             min_quality=min_quality,
             fallback=fallback,
         )

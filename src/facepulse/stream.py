@@ -17,7 +17,7 @@ from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD, Reason, rate_text
 from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE, advice
 from facepulse.pipeline.extract import MINIMUM_FPS, MINIMUM_S, FaceTraces, check_window_and_quality, push_frames
-from facepulse.video.frames import Frame, frame_rate
+from facepulse.video.frames import CodedTime, Frame, anchor_times, frame_rate, key_times
 from facepulse.video.source import LiveSource, open_stream
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class LiveTraces:
         tracker: as given.
         faces: traces of each face by the identity of its track.
         boxes: of each face, with their times in seconds.
-        times: of the frames in seconds, each with True for a key frame.
+        coded: times of the frames in seconds, and how they were coded.
     """
 
     def __init__(
@@ -224,7 +224,7 @@ class LiveTraces:
         self._fallback: Fallback = fallback
         self.faces: dict[int, FaceTraces] = {}
         self.boxes: dict[int, deque[tuple[float, Box]]] = {}
-        self.times: deque[tuple[float, bool]] = deque()
+        self.coded: deque[CodedTime] = deque()
         self._chosen: int | None = None
 
     def push(self, tracked: TrackedFrames) -> None:
@@ -232,9 +232,9 @@ class LiveTraces:
         now_s = tracked.frames[-1].time
         oldest_s = now_s - self._window_s - SETTLING_S
         self.tracker.discard(oldest_s)
-        self.times.extend((frame.time, frame.key) for frame in tracked.frames)
-        while self.times and self.times[0][0] < oldest_s:
-            self.times.popleft()
+        self.coded.extend(CodedTime(frame.time, frame.key, frame.anchor) for frame in tracked.frames)
+        while self.coded and self.coded[0].time < oldest_s:
+            self.coded.popleft()
         push_frames(tracked, self.faces, lambda _, image, box: FaceTraces(self._method, image, box))
         for identity, boxes in tracked.boxes.items():
             self.faces[identity].discard(oldest_s)
@@ -259,12 +259,12 @@ class LiveTraces:
         box = (track.box.x, track.box.y, track.box.width, track.box.height)
         since_s = track.segments[-1][0]
         seconds = min(_length_s(self.faces[self._chosen], since_s), self._window_s)
-        fps = frame_rate(np.array([time_s for time_s, _ in self.times]))
+        fps = frame_rate(np.array([frame.time for frame in self.coded]))
         long_enough = seconds >= MINIMUM_S - CLOCK_DELAY_S
         if long_enough and fps >= MINIMUM_FPS:
             return self._measured(now_s, since_s, seconds, fps, self._chosen, box)
         reason: LiveReason = "low_fps" if long_enough else "too_short"
-        slow = (FEW_FRAMES,) if len(self.times) > 1 and fps < MINIMUM_FPS else ()
+        slow = (FEW_FRAMES,) if len(self.coded) > 1 and fps < MINIMUM_FPS else ()
         return LiveReading.empty(now_s, reason, self._method.name, window_s=seconds, box=box, advice=slow)
 
     def _measured(
@@ -282,14 +282,12 @@ class LiveTraces:
         from facepulse.pipeline.estimate import estimate
 
         segment = self.faces[identity].segments([(since_s, now_s)])[-1]
-        key_times = [time_s for time_s, key in self.times if key]
-        if len(key_times) == len(self.times):  # every frame is one: without a codec there is no rhythm
-            key_times = []
         chosen = estimate(
             [segment],
             self._method,
             video_fps=fps,
-            key_times=key_times,
+            key_times=key_times(self.coded),
+            anchor_times=anchor_times(self.coded),
             min_quality=self._min_quality,
             fallback=self._fallback,
             newest_s=self._window_s,

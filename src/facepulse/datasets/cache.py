@@ -2,7 +2,7 @@
 
     DIR/DATASET/cache.json                 settings of the crops, the same for all recordings of a dataset
     DIR/DATASET/RECORDING/frames.npy       uint8 (T, size, size, 3), RGB
-    DIR/DATASET/RECORDING/labels.npz       times, segment, boxes, rgb, key_times, and ppg and bpm if there are any
+    DIR/DATASET/RECORDING/labels.npz       times, segment, boxes, rgb, key_times, anchor_times, and ppg and bpm if any
     DIR/DATASET/RECORDING/recording.json   subject, attributes, source, notes, and the hash of the arrays
 
 The folder of a recording is written completely or not at all. Crops are not normalised: networks do so themselves.
@@ -25,7 +25,7 @@ from facepulse._files import atomic_write
 from facepulse._types import Floats
 from facepulse.datasets.recording import Attribute, DatasetError, natural_sort_key
 
-FORMAT = 3  # of the files; caches of other formats are not read
+FORMAT = 4  # of the files; caches of other formats are not read
 
 SETTINGS, FRAMES, LABELS, DESCRIPTION = "cache.json", "frames.npy", "labels.npz", "recording.json"
 
@@ -101,7 +101,7 @@ class PreparedRecording:
 
     @cached_property
     def labels(self) -> dict[str, NDArray[Any]]:
-        """Arrays of `labels.npz` by name, T rows each but for `key_times`."""
+        """Arrays of `labels.npz` by name, T rows each but for `key_times` and `anchor_times`."""
         try:
             with np.load(self.path / LABELS, allow_pickle=False) as file:
                 return dict(file)
@@ -132,6 +132,11 @@ class PreparedRecording:
     def key_times(self) -> Floats:
         """Times of the video's key frames in seconds, (N,), ascending; empty without a codec."""
         return self.labels["key_times"]
+
+    @property
+    def anchor_times(self) -> Floats:
+        """Times of the video's I and P frames in seconds, (N,), ascending; empty without B frames."""
+        return self.labels["anchor_times"]
 
     @property
     def video_fps(self) -> float:

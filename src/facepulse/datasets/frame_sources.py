@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class RetimedVideo(Video):
             for frame in self._video:
                 position = round(frame.time / self._period_s)
                 if position < len(self._times):
-                    yield Frame(frame.image, float(self._times[position]), frame.key)
+                    yield replace(frame, time=float(self._times[position]))
                 else:
                     untimed += 1
         self.warnings += self._video.warnings

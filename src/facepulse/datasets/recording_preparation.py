@@ -56,7 +56,11 @@ def prepare_recording(recording: Recording, target: Path, settings: CacheSetting
                 crops.discard_crops()
         face.traces.keep(face.segments, folder / FRAMES)
         pulse = estimate(
-            face.segments, pulse_method(settings), video_fps=video.traces.fps, key_times=video.traces.key_times
+            face.segments,
+            pulse_method(settings),
+            video_fps=video.traces.fps,
+            key_times=video.traces.key_times,
+            anchor_times=video.traces.anchor_times,
         )
         alignment = _align(face.segments, pulse, labels.ppg, seconds, settings)
         notes = [*labels.notes, *video.traces.warnings, *face.notes]
@@ -117,6 +121,7 @@ def _traces(face: MeasurableFace[FaceCrops], video: VideoTraces[FaceCrops]) -> d
         "boxes": face.traces.boxes_at(times),
         "rgb": np.concatenate([segment.rgb for segment in face.segments]),
         "key_times": np.array(video.key_times),
+        "anchor_times": np.array(video.anchor_times),
     }
 
 

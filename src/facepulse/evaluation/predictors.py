@@ -135,6 +135,7 @@ def estimator_prediction(
         method,
         video_fps=recording.video_fps,
         key_times=recording.key_times.tolist(),
+        anchor_times=recording.anchor_times.tolist(),
         min_quality=min_quality,
         fallback=fallback,
     )

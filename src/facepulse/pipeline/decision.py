@@ -25,6 +25,10 @@ NOTES: dict[Reason, str] = {
     "key_frames": (
         f"{_GUESS}, a multiple of the codec's key-frame rate ({{period_s:.2f}} s apart); record with less compression"
     ),
+    "b_frames": (
+        f"{_GUESS}, which the codec's B frames may have caused (one I or P frame in {{period_s:.2f}} s); "
+        "record without B frames or with less compression"
+    ),
     "no_color": f"{_NO_GUESS}: the video has no colour; use the method GREEN",
     "constant": f"{_NO_GUESS}: the skin does not change; is this a photograph?",
     "no_peak": f"{_NO_GUESS}: the spectrum has no peak from {{low_bpm:.0f}} to {{high_bpm:.0f}} bpm; {_ADVICE}",
@@ -71,18 +75,19 @@ def _reason(candidate: Candidate, evidence: Evidence, traces: Sequence[Floats]) 
     low_bpm, high_bpm = candidate.protocol.search_bpm
     if not low_bpm < evidence.rate.bpm < high_bpm:  # the flank of a peak outside, or no power at all
         return "no_peak"
-    return "key_frames" if candidate.rhythm_left and evidence.coincides else "low_quality"
+    return evidence.coincides or "low_quality"
 
 
 def withheld_note(estimate: Estimate, reason: Reason) -> str:
     """Describe why the heart rate of an estimate is withheld, the best guess if there is one, and what to do."""
     chosen = estimate.chosen
+    coded_times = chosen.rhythms.get("key_frames", ()) if reason == "key_frames" else chosen.anchor_times
     low_bpm, high_bpm = chosen.protocol.search_bpm
     return NOTES[reason].format(
         quality=chosen.reported.quality,
         min_quality=estimate.min_quality,
         bpm=chosen.reported.rate.bpm,
-        period_s=key_frame_period(chosen.key_times),
+        period_s=key_frame_period(coded_times),
         low_bpm=low_bpm,
         high_bpm=high_bpm,
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from facepulse.rppg.keyframes import (
     coincides_with_key_frames,
     is_removable,
     key_frame_period,
+    may_be_image,
     remove_key_frame_rhythm,
 )
 from facepulse.rppg.protocols import PROTOCOLS, Protocol
@@ -33,19 +35,23 @@ CONSTANT_LEVELS = 0.01
 HIGH_QUALITY = 0.9
 
 
+CodecRhythm = Literal["key_frames", "b_frames"]  # each is also the reason why a rate that coincides with it is withheld
+
+
 @dataclass(frozen=True)
 class Evidence:
     """A heart rate with its quality.
 
     Attributes:
         rate: heart rate and the spectra in which it was found.
-        coincides: True if the rate cannot be distinguished from a multiple of the key-frame rate.
-        quality: 0..1, calibrated; with a penalty if the rate may be that of the key frames.
+        coincides: what of the codec may have caused the rate: a rhythm that may remain, of which the rate is a
+            multiple, or B frames between which a faster pulse is lost; None if neither.
+        quality: 0..1, calibrated; with a penalty if the rate may be that of the codec.
         quality_without_penalty: 0..1, calibrated, without that penalty.
     """
 
     rate: RateEstimate
-    coincides: bool
+    coincides: CodecRhythm | None
     quality: float
     quality_without_penalty: float
 
@@ -56,25 +62,25 @@ class Candidate:
 
     Attributes:
         method: with a network, its waveform is fused with the regions; without, the regions alone count.
-        cleaned: True if the key-frame rhythm was removed from the traces.
-        rhythm_left: True if that rhythm may remain in a waveform: the network's is predicted from frames that have it,
-            and in short segments it cannot be removed from the traces.
+        cleaned: True if the rhythms of the codec were removed from the traces.
+        rhythms: those that may remain in a waveform, each with the times in seconds of its frames: the network's is
+            predicted from frames that have them, and in short segments they cannot be removed from the traces.
         traces: mean RGB of the whole face and of its regions, (T, 1 + K, 3) in each segment.
         waveforms: BVP of the whole face and of its regions, (1 + K, T) in each segment.
         fps: sampling rate in Hz.
         protocol: how heart rates are computed.
-        key_times: times of the key frames in seconds, ascending.
+        anchor_times: of the I and P frames in seconds, ascending; empty without B frames.
         begin: first sample of the window that is reported; 0 for whole segments.
     """
 
     method: Method
     cleaned: bool
-    rhythm_left: bool
+    rhythms: Mapping[CodecRhythm, Sequence[float]]
     traces: list[Floats]
     waveforms: list[Floats]
     fps: float
     protocol: Protocol
-    key_times: Sequence[float]
+    anchor_times: Sequence[float] = ()
     begin: int = 0
 
     @property
@@ -104,18 +110,24 @@ class Candidate:
         networks = [each[0] for each in waveforms] if self.fused else None
         rate = estimate_rate([each[1:] for each in waveforms], self.fps, self.protocol, networks)
         rate = with_color_test(rate, [each[:, 1:] for each in traces], self.fps, self.protocol)
-        coincides = coincides_with_key_frames(rate.bpm, self.key_times, rate.seconds)
+        coincides = self._cause(rate)
         model = self.method.quality_model
-        quality = calibrated_quality(rate, model, key_frame_rhythm=self.rhythm_left and coincides)
+        quality = calibrated_quality(rate, model, key_frame_rhythm=coincides is not None)
         return Evidence(rate, coincides, quality, calibrated_quality(rate, model))
+
+    def _cause(self, rate: RateEstimate) -> CodecRhythm | None:
+        for rhythm, times in self.rhythms.items():
+            if coincides_with_key_frames(rate.bpm, times, rate.seconds):
+                return rhythm
+        return "b_frames" if may_be_image(rate, self.anchor_times, self.protocol.search_bpm[1]) else None
 
 
 def choose(candidates: Sequence[Candidate], min_quality: float, fallback: Fallback = "POS") -> Candidate:
     """Choose the candidate whose heart rate is reported.
 
-    1. Among the candidates with a network, and among those without: the one whose traces were cleaned of the key-frame
-       rhythm. A pulse at the key-frame rate is removed with the rhythm; therefore the other candidate is chosen if its
-       rate coincides with the key frames and its quality is higher. If both qualities are below `min_quality`, neither
+    1. Among the candidates with a network, and among those without: the one whose traces were cleaned of the codec's
+       rhythms. A pulse at their rate is removed with them; therefore the other candidate is chosen if its rate
+       coincides with a rhythm and its quality is higher. If both qualities are below `min_quality`, neither
        heart rate is reported, and the qualities without penalty are compared.
     2. Between these two: the network fused with the regions, unless its quality is below `min_quality` and that of the
        regions alone is at least the larger of `min_quality` and `HIGH_QUALITY`. If `fallback` is None, always the
@@ -179,6 +191,7 @@ def estimate(
     *,
     video_fps: float,
     key_times: Sequence[float] = (),
+    anchor_times: Sequence[float] = (),
     min_quality: float = QUALITY_THRESHOLD,
     fallback: Fallback = "POS",
     newest_s: float | None = None,
@@ -190,6 +203,7 @@ def estimate(
         method: a classical method; or a network, and the classical method whose regional waveforms are fused with it.
         video_fps: frame rate of the video in Hz, which limits the heart rates that can be measured.
         key_times: times of the key frames in seconds, ascending; empty without a codec.
+        anchor_times: times of the I and P frames in seconds, ascending; empty without B frames.
         min_quality: 0..1; quality below which a heart rate is withheld.
         fallback: "POS", or None: the network always measures, as in `choose`.
         newest_s: length in seconds of the interval that is reported, at the end of the segment, which must be the only
@@ -199,27 +213,39 @@ def estimate(
     protocol = _protocol(video_fps)
     classical, fps = method.classical, segments[0].fps
 
-    def regions(traces: list[Floats], cleaned: bool, rhythm_left: bool) -> Candidate:
-        waveforms = [region_waveforms(classical, rgb, fps) for rgb in traces]
-        return Candidate(Method(classical), cleaned, rhythm_left, traces, waveforms, fps, protocol, key_times, begin)
+    all_times: dict[CodecRhythm, Sequence[float]] = {"key_frames": key_times, "b_frames": anchor_times}
+    rhythms = {rhythm: frames for rhythm, frames in all_times.items() if key_frame_period(frames) is not None}
 
-    alone = [regions([segment.rgb for segment in segments], cleaned=False, rhythm_left=True)]
-    if key_frame_period(key_times) is not None:
-        traces = [remove_key_frame_rhythm(segment.rgb, segment.times, key_times) for segment in segments]
-        removed = all(is_removable(segment.times, key_times) for segment in segments)
-        alone.append(regions(traces, cleaned=True, rhythm_left=not removed))
-    fused = [_fuse(candidate, segments, method) for candidate in alone] if method.engine is not None else []
+    def regions(traces: list[Floats], cleaned: bool, left: Mapping[CodecRhythm, Sequence[float]]) -> Candidate:
+        waveforms = [region_waveforms(classical, rgb, fps) for rgb in traces]
+        return Candidate(Method(classical), cleaned, left, traces, waveforms, fps, protocol, anchor_times, begin)
+
+    alone = [regions([segment.rgb for segment in segments], cleaned=False, left=rhythms)]
+    if rhythms:
+        traces = [remove_key_frame_rhythm(each.rgb, each.times, key_times, anchor_times) for each in segments]
+        left = {
+            rhythm: frames
+            for rhythm, frames in rhythms.items()
+            if not all(is_removable(segment.times, frames) for segment in segments)
+        }
+        alone.append(regions(traces, cleaned=True, left=left))
+    fused = [_fuse(each, segments, method, rhythms) for each in alone] if method.engine is not None else []
     candidates = [*fused, *alone]
     return Estimate(candidates, choose(candidates, min_quality, fallback), min_quality)
 
 
-def _fuse(candidate: Candidate, segments: Sequence[Segment], method: Method) -> Candidate:
-    """Replace the waveform of the whole face by the network's."""
+def _fuse(
+    candidate: Candidate,
+    segments: Sequence[Segment],
+    method: Method,
+    rhythms: Mapping[CodecRhythm, Sequence[float]],
+) -> Candidate:
+    """Replace the waveform of the whole face by the network's, which may have all rhythms of the codec."""
     waveforms = [waveform.copy() for waveform in candidate.waveforms]
     for waveform, segment in zip(waveforms, segments, strict=True):
         if segment.waveform is not None:
             waveform[0] = segment.waveform
-    return replace(candidate, method=method, waveforms=waveforms, rhythm_left=True)
+    return replace(candidate, method=method, waveforms=waveforms, rhythms=rhythms)
 
 
 def _protocol(video_fps: float) -> Protocol:

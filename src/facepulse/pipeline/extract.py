@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -174,6 +174,7 @@ class VideoTraces(Generic[Face]):
         duration_s: length from the first frame to the end of the last.
         key_times: of the key frames in seconds, ascending.
         warnings: faults of the file that did not prevent decoding.
+        anchor_times: of the I and P frames in seconds, ascending; empty without B frames.
     """
 
     source: str
@@ -184,6 +185,7 @@ class VideoTraces(Generic[Face]):
     duration_s: float
     key_times: list[float]
     warnings: list[str]
+    anchor_times: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +257,9 @@ def trace_faces(
     tracks = {track.identity: track for track in left_to_right(tracker.tracks.values())}
     for face in faces.values():
         face.finish()
-    return VideoTraces(video.name, faces, tracks, times, fps, duration_s, video.key_times, list(video.warnings))
+    return VideoTraces(
+        video.name, faces, tracks, times, fps, duration_s, video.key_times, list(video.warnings), video.anchor_times
+    )
 
 
 def push_frames(tracked: TrackedFrames, faces: dict[int, Face], begin: BeginFace[Face]) -> None:

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 import av
 import av.error
@@ -69,4 +70,4 @@ def _live(video: ContainerVideo, timed: bool) -> Iterator[Frame]:
         for frame in video:
             now_s = time.monotonic()
             start_s = now_s if start_s is None else start_s
-            yield frame if timed else Frame(frame.image, now_s - start_s, frame.key)
+            yield frame if timed else replace(frame, time=now_s - start_s)

@@ -14,6 +14,7 @@ import av
 import av.error
 import numpy as np
 from av.format import Flags
+from av.video.frame import PictureType
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from facepulse.errors import VideoError
@@ -119,7 +120,8 @@ class ContainerVideo(Video):
                 # Damaged frames keep their places, up to the few frames by which the decoder is ahead.
                 time_s = (self._converted_frames + self._damaged) / self._fps
             self._converted_frames += 1
-            yield Frame(orientation.upright(np.asarray(rgb.to_ndarray(), np.uint8)), time_s, frame.key_frame)
+            image, anchor = np.asarray(rgb.to_ndarray(), np.uint8), frame.pict_type != PictureType.B
+            yield Frame(orientation.upright(image), time_s, frame.key_frame, anchor)
 
     def _orientation(self, frame: av.VideoFrame) -> Orientation:
         if (orientation := orientation_of(frame)) is None:

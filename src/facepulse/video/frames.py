@@ -2,8 +2,8 @@
 
 import itertools
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -23,11 +23,31 @@ class Frame:
         image: uint8 (H, W, 3), RGB, upright.
         time: seconds; the first frame of a video is at 0, frames of a caller have any clock.
         key: True for a key frame, which is coded without reference to other frames.
+        anchor: True for an I or P frame; False for a B frame, which is coded as a difference from those around it.
     """
 
     image: Image
     time: float
     key: bool = True
+    anchor: bool = True
+
+
+class CodedTime(NamedTuple):
+    """Time and coding of a frame, as in `Frame`."""
+
+    time: float
+    key: bool
+    anchor: bool
+
+
+def key_times(frames: Sequence[CodedTime]) -> list[float]:
+    """Return the times of the key frames in seconds; empty if every frame is one, as without a codec."""
+    return [] if all(frame.key for frame in frames) else [frame.time for frame in frames if frame.key]
+
+
+def anchor_times(frames: Sequence[CodedTime]) -> list[float]:
+    """Return the times of the I and P frames in seconds; empty if there are no B frames."""
+    return [] if all(frame.anchor for frame in frames) else [frame.time for frame in frames if frame.anchor]
 
 
 def frame_rate(times: Floats) -> float:
@@ -63,8 +83,7 @@ class Video:
         self.duration_s = duration_s
         self.warnings: list[str] = []
         self.dropped = 0
-        self._key_times: list[float] = []
-        self._yielded = 0
+        self._coded: list[CodedTime] = []
         self._decoder = self._decode()
         # The size is known, and the source known to be readable, only once a frame is decoded.
         first = next(self._decoder, None)
@@ -76,7 +95,12 @@ class Video:
     @property
     def key_times(self) -> list[float]:
         """Times in seconds of the key frames so far; empty if every frame so far is a key frame."""
-        return [] if len(self._key_times) == self._yielded else list(self._key_times)
+        return key_times(self._coded)
+
+    @property
+    def anchor_times(self) -> list[float]:
+        """Times in seconds of the I and P frames so far; empty if there are no B frames so far."""
+        return anchor_times(self._coded)
 
     def __iter__(self) -> Iterator[Frame]:
         return self._frames
@@ -107,10 +131,8 @@ class Video:
                 self.dropped += 1
                 continue
             latest = time
-            self._yielded += 1
-            if frame.key:
-                self._key_times.append(time)
-            yield Frame(frame.image, time, frame.key)
+            self._coded.append(CodedTime(time, frame.key, frame.anchor))
+            yield replace(frame, time=time)
         if self.dropped:
             self.warnings.append(f"timestamps: frames not later than the one before, dropped: {self.dropped}")
 
@@ -164,7 +186,7 @@ class TimedFrames(Video):
             elif frame.image.shape != (shape := shape or frame.image.shape):
                 other_sizes += 1
             else:
-                yield Frame(_scaled_down(frame.image, self._max_side), frame.time, frame.key)
+                yield replace(frame, image=_scaled_down(frame.image, self._max_side))
         if unreadable:
             self.warnings.append(f"damaged: images that could not be read, skipped: {unreadable}")
         if other_sizes:

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from os import PathLike
 from typing import Any, TypeAlias
@@ -166,7 +166,7 @@ class _GivenFrames:
             where = f"frame {count - 1}"
             check_kind(item, where, self.clock)
             if isinstance(item, Frame):
-                yield Frame(convert(item.image, where), time_of(item, where), item.key)
+                yield replace(item, image=convert(item.image, where), time=time_of(item, where))
             elif self.clock is not None:
                 yield Frame(convert(item, where), self.clock.time(count - 1))
         if self.clock is not None:
