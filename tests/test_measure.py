@@ -127,17 +127,8 @@ def test_rotated_video_is_measured_upright(face_video, tmp_path: Path) -> None:
     assert result.bpm == pytest.approx(measure(path).bpm, abs=0.5)
 
 
-B_FRAMES = pytest.mark.xfail(
-    reason="known limitation: at 8 fps the B-frames of x264 recur at 2 Hz and can be measured as 120 bpm",
-    strict=False,
-)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("fps", "b_frames"),
-    [pytest.param(8.0, "3", marks=B_FRAMES), (8.0, "0"), (10.0, "3"), (24.0, "3"), (60.0, "3")],
-)
+@pytest.mark.parametrize(("fps", "b_frames"), [(8.0, "3"), (8.0, "0"), (10.0, "3"), (24.0, "3"), (60.0, "3")])
 def test_heart_rate_does_not_depend_on_the_frame_rate(face_video, fps: float, b_frames: str) -> None:
     result = measure(face_video(**BASE, fps=fps, options={"bf": b_frames}))
     assert result.fps == pytest.approx(fps, rel=0.01)
@@ -332,6 +323,42 @@ def test_weak_pulse_at_the_key_frame_rate_is_withheld_with_the_reason(face_video
 def test_pulse_beside_the_key_frame_rate_is_measured(face_video) -> None:
     result = measure(face_video(75.0, 20.0, key_interval=30))
     assert result.bpm == pytest.approx(75.0, abs=1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fps", "options", "method"),
+    [
+        (8.0, {"bf": "3"}, "POS"),
+        (8.0, {"bf": "3"}, "physfsunet"),
+        (15.0, {"bf": "7", "b_strategy": "0", "crf": "20"}, "physfsunet"),
+    ],
+)
+def test_rhythm_of_b_frames_is_withheld_with_the_reason(face_video, fps: float, options: dict, method: str) -> None:
+    """Groups of four frames at 8 fps, 120 bpm, and of eight at 15 fps, 112.5 bpm."""
+    result = measure(face_video(None, 20.0, fps=fps, options=options), method=method)
+    assert (result.bpm, result.reason) == (None, "b_frames")
+    assert f"B frames may have caused (one I or P frame in {0.5 if fps == 8 else 0.53:.2f} s)" in result.warnings[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("bpm", "strength", "options", "method", "reason"),
+    [
+        (88.0, 0.015, {"crf": "23", "preset": "medium"}, "POS", "low_quality"),
+        (88.0, 0.015, {"crf": "23", "preset": "medium"}, "physfsunet", None),
+        (138.0, 0.015, {"crf": "23", "preset": "medium"}, "POS", "b_frames"),
+        (150.0, 0.02, {"crf": "20"}, "physfsunet", "b_frames"),
+    ],
+)
+def test_pulse_between_b_frames_is_right_or_withheld(
+    face_video, bpm: float, strength: float, options: dict, method: str, reason: str | None
+) -> None:
+    """At 15 fps, B frames that are an interpolation make 225 - 138 = 87 of a pulse of 138 bpm, and 75 of 150."""
+    video = face_video(bpm, 20.0, fps=15.0, options={"bf": "3", **options}, face={"strength": strength})
+    result = measure(video, method=method)
+    assert result.reason == reason
+    assert result.bpm == (None if reason else pytest.approx(bpm, abs=1))
 
 
 @pytest.mark.slow
@@ -538,6 +565,7 @@ def test_heart_rate_of_the_network_alone_is_withheld_and_the_regions_measure_ins
             method,
             video_fps=traces.fps,
             key_times=traces.key_times,
+            anchor_times=traces.anchor_times,
             min_quality=min_quality,
             fallback=fallback,
         )

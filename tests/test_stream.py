@@ -184,6 +184,13 @@ def test_photograph_in_a_video_with_key_frames_gives_no_heart_rate(face_video) -
 
 
 @pytest.mark.slow
+def test_rhythm_of_b_frames_gives_no_heart_rate_in_a_stream(face_video) -> None:
+    readings = list(stream(face_video(None, 20.0, fps=8.0, options={"bf": "3"}), method="physfsunet"))
+    assert {reading.bpm for reading in readings} == {None}
+    assert "b_frames" in {reading.reason for reading in readings}
+
+
+@pytest.mark.slow
 def test_network_measures_a_stream(face_video, trained) -> None:
     video = face_video(72.0, 20.0, face={"strength": 0.08})
     found = measured(list(stream(video, method=str(trained.onnx))))

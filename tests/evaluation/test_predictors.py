@@ -31,8 +31,8 @@ TOOLBOX = PROTOCOLS["toolbox"]
 
 @pytest.fixture(scope="module")
 def prepared_video(face_video, tmp_path_factory):
-    """A painted face at 84 bpm, whose key frames recur at 60 per minute, and its prepared recording."""
-    video = face_video(84.0, 12.0, key_interval=30)
+    """A painted face at 84 bpm and its prepared recording; key frames recur at 60, groups of B frames at 225 bpm."""
+    video = face_video(84.0, 12.0, fps=15.0, key_interval=15, options={"bf": "3", "b_strategy": "0"})
     root = tmp_path_factory.mktemp("one")
     (root / "videos").mkdir()
     (root / "videos" / "face.mp4").symlink_to(video)
@@ -49,6 +49,7 @@ def test_prepared_recording_gives_the_heart_rate_and_quality_of_measure(prepared
     evaluation = evaluate(method, [recording], min_quality=0.0)
     [row] = evaluation.recordings
     assert len(recording.key_times) == 12, "key frames are known, so that their rhythm is removed as in measure"
+    assert 45 <= len(recording.anchor_times) <= 60, "and one frame in four or less that is no B frame"
     # The traces of regions are the same; a network gets crops that were resized twice.
     tolerance = 0.1 if method == "physfsunet" else 1e-6
     assert row.bpm == pytest.approx(measured.bpm, abs=tolerance)

@@ -19,14 +19,15 @@ from facepulse.rppg.classical import CLASSICAL
         ("grey", "GREEN", None, ""),
         ("noise", "POS", "low_quality", "hold still"),
         ("key frames", "POS", "key_frames", "a multiple of the codec's key-frame rate (1.00 s apart)"),
+        ("key frames", "POS", "b_frames", "which the codec's B frames may have caused (one I or P frame in 1.00 s)"),
         ("grey", "POS", "no_color", "use the method GREEN"),
         ("constant", "POS", "constant", "is this a photograph?"),
         ("lamp", "POS", "no_peak", "the spectrum has no peak from 40 to 240 bpm; hold still"),
     ],
 )
 def test_reason_and_note_are_those_of_the_content(content: str, method: str, reason: Reason | None, note: str) -> None:
-    key_times = KEY_TIMES if content == "key frames" else ()
-    found = estimate([face_segment(content)], Method(CLASSICAL[method]), video_fps=30.0, key_times=key_times)
+    times = {"key_frames": {"key_times": KEY_TIMES}, "b_frames": {"anchor_times": KEY_TIMES}}.get(reason or "", {})
+    found = estimate([face_segment(content)], Method(CLASSICAL[method]), video_fps=30.0, **times)
     decision = decide(found.chosen, found.chosen.overall, found.chosen.traces, found.min_quality)
     assert decision.reason == reason
     if reason is None:

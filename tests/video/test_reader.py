@@ -156,6 +156,23 @@ def test_key_times_are_empty_if_every_frame_is_a_key_frame(tmp_path, codec, key_
         assert video.key_times == []
 
 
+def test_anchor_times_are_those_of_i_and_p_frames(tmp_path):
+    options = {"preset": "veryfast", "bf": "3", "b_strategy": "0"}
+    path = write(tmp_path / "v.mp4", [gradient()] * 41, np.arange(41) / 15, options=options)
+    with open_video(path) as video:
+        anchors = [frame.time for frame in video if frame.anchor]
+    np.testing.assert_allclose(video.anchor_times, np.arange(0, 41, 4) / 15, atol=1e-3)
+    assert anchors == video.anchor_times
+
+
+@pytest.mark.parametrize(("codec", "options"), [("mjpeg", {}), ("libx264", {"bf": "0"}), ("libvpx-vp9", {})])
+def test_anchor_times_are_empty_without_b_frames(tmp_path, codec, options):
+    path = write(tmp_path / "v.mkv", noise(10), np.arange(10) / 30, codec, options=options)
+    with open_video(path) as video:
+        assert all(frame.anchor for frame in video)
+        assert video.anchor_times == []
+
+
 # --- pixels --------------------------------------------------------------------------------------------------------
 
 

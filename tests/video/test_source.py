@@ -19,7 +19,8 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 10, 3), dtype=np.uint
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return write(tmp_path / "v.mp4", [gradient()] * 40, np.arange(40) / 30, key_interval=15)
+    options = {"preset": "veryfast", "bf": "3"}
+    return write(tmp_path / "v.mp4", [gradient()] * 40, np.arange(40) / 30, key_interval=15, options=options)
 
 
 def test_array_has_the_frames_times_and_length_of_its_clock() -> None:
@@ -39,13 +40,15 @@ def test_length_of_an_iterator_is_not_known() -> None:
 
 
 @pytest.mark.parametrize("form", [list, tuple, deque, iter])
-def test_frames_keep_their_key_frames(file: Path, form: type) -> None:
+def test_frames_keep_their_coding(file: Path, form: type) -> None:
     with open_video(file) as expected:
         frames = list(expected)
     with open_source(form(frames)) as video:
         assert [frame.time for frame in video] == [frame.time for frame in frames]
     assert video.key_times == expected.key_times
     assert len(video.key_times) == 3
+    assert video.anchor_times == expected.anchor_times
+    assert 3 < len(video.anchor_times) < 20
 
 
 def test_opened_video_is_taken_as_it_is_and_has_its_own_clock(file: Path) -> None:

@@ -31,8 +31,9 @@ HIGHEST_HZ = 5.0
 # pulse. They follow it if the mean of the phase vectors at their times is longer than this. By chance, that of 20 times
 # is so at one rate in 25, that of 50 at one in 3000.
 FOLLOWING, FOLLOWING_FRAMES = 0.4, 20
-# On painted faces through x264, images of a right rate have up to 0.25 of its power, those of a wrong one 0.4 or more.
-IMAGE_POWER = 0.3
+# On painted faces through x264, images of a right rate that is fused with a network have up to 0.11 of its power, those
+# of a wrong one 0.15 or more. Of the regions alone, images at the second harmonic of a right rate may have more, too.
+IMAGE_POWER = 0.12
 
 
 def key_frame_period(key_times: Sequence[float]) -> float | None:
