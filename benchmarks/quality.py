@@ -80,7 +80,7 @@ def rates_of_video(seed: int) -> list[LabelledRate]:
     for track in traces.tracks.values():
         for segment in traces.faces[track.identity].skin.segments:
             times = segment.start_s + np.arange(len(segment.rgb)) / segment.fps
-            clean = remove_key_frame_rhythm(segment.rgb, times, traces.key_times)
+            clean = remove_key_frame_rhythm(segment.rgb, times, traces.key_times, traces.anchor_times)
             for key_frames_kept, rgb in ((False, clean), (True, segment.rgb)):
                 for name in ("POS", "CHROM", "GREEN"):
                     waveforms = np.stack(

@@ -115,7 +115,8 @@ def test_rhythm_of_b_frames_is_removed_beside_that_of_key_frames_and_the_pulse_k
     clean = remove_key_frame_rhythm(traces, TIMES, keys, anchors) - 100
     assert power_in_band(clean[:, 0]) < (0.01 if not odd else 0.2) * power_in_band(coded), "a tenth of the amplitude"
     assert power_in_band(clean[:, 1]) < 0.1 * power_in_band(sawtooth(keys))
-    assert clean[:, 2] @ pulse == pytest.approx(pulse @ pulse, rel=0.1)
+    # Uneven groups follow other rates a little, too: up to the square of FOLLOWING is lost of a rate that passes.
+    assert clean[:, 2] @ pulse == pytest.approx(pulse @ pulse, rel=0.1 if not odd else 0.2)
 
 
 def test_multiples_of_a_regular_group_rate_coincide() -> None:
