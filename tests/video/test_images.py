@@ -53,3 +53,11 @@ def test_other_names_are_refused_with_an_example_and_the_way_out(
         "; name each by its time, as Image1392643993642815000.png (nanoseconds since 1970), frame_12.345.png (seconds) "
         "or 2026-11-29_12-30-52.300.png, or state their frame rate (fps)"
     )
+
+
+def test_directory_of_other_files_names_their_kind(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"without images \(png, jpg, ...\), most of its files are \.jp2; give"):
+        find_images(touch(tmp_path, ["1.jp2", "2.jp2", "notes.txt"]))
+    (empty := tmp_path / "empty").mkdir()
+    with pytest.raises(VideoError, match=r"without images \(png, jpg, ...\); give"):
+        find_images(empty)

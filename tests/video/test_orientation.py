@@ -132,7 +132,8 @@ EXIF += [(0, 1, 1, 0), (0, 1, -1, 0), (0, -1, -1, 0), (0, -1, 1, 0)]
 
 @pytest.mark.parametrize(("orientation", "matrix"), list(enumerate(EXIF, start=1)))
 def test_exif_of_images_in_a_directory_is_applied(tmp_path, orientation, matrix):
-    (tmp_path / "0.jpg").write_bytes(exif_jpeg(orientation))
+    for time in ("0.0", "0.6", "1.2"):
+        (tmp_path / f"{time}.jpg").write_bytes(exif_jpeg(orientation))
     image, _ = first_image(tmp_path)
     assert np.abs(image.astype(int) - EIGHT[matrix](gradient())).mean() < 3
 

@@ -120,6 +120,12 @@ def test_a_pause_of_any_length_is_kept():
     assert continuous(times)[0].tolist() == times
 
 
+@pytest.mark.parametrize("step_s", [100.0, 15.0, -2.0])
+def test_a_counter_of_another_unit_is_refused_with_its_spacing(step_s):
+    with pytest.raises(VideoError, match=rf"its timestamps are {step_s:g} s apart; state its frame rate \(fps\)"):
+        continuous(np.arange(30) * step_s)
+
+
 # --- files ---------------------------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Label
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_signal, frame_rate_times, read_numbers
 from facepulse.video.frames import TimedFrames, Video
-from facepulse.video.images import read_rgb
+from facepulse.video.images import read_images
 
 FPS = 30.0
 
@@ -50,7 +50,7 @@ def _recordings_in(root: Path) -> list[Recording]:
 
 def _open_frames(images_folder: Path) -> Video:
     images = _images(images_folder)
-    return TimedFrames.of_images(str(images_folder), "images", map(read_rgb, images), np.arange(len(images)) / FPS)
+    return TimedFrames.of_images(str(images_folder), "images", read_images(images), np.arange(len(images)) / FPS)
 
 
 def _read_labels(images_folder: Path, reference: Path, condition: str) -> Labels:

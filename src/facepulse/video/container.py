@@ -15,11 +15,10 @@ import av.error
 import numpy as np
 from av.format import Flags
 from av.video.frame import PictureType
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from facepulse.errors import VideoError
+from facepulse.video.conversion import FrameConverter
 from facepulse.video.frames import MAX_SIDE, Frame, Video
-from facepulse.video.orientation import Orientation, orientation_of
 from facepulse.video.stream_choice import choose_stream
 from facepulse.video.timestamps import STATE_THE_RATE, ContinuousClock, PresentationOrder
 from facepulse.video.unreadable import ENCRYPTED, not_a_video, undecoded, without_decoder
@@ -100,17 +99,11 @@ class ContainerVideo(Video):
 
     def _converted(self) -> Iterator[Frame]:
         """Decode frames to RGB, with their times in seconds as the source or the caller states them, NaN if missing."""
-        reformatter = VideoReformatter()  # shared: a new one for every frame would be twelve times slower
+        convert = FrameConverter(self._max_side, self.warnings)
         time_base = float(self._stream.time_base or 0)
-        size, orientation = None, Orientation()
         for frame, timestamp in self._decoded_frames():
-            if size is None:  # that of the first frame is kept, even if the resolution changes later
-                shrink = min(1.0, self._max_side / max(frame.width, frame.height))
-                size = max(1, round(frame.width * shrink)), max(1, round(frame.height * shrink))
-                orientation = self._orientation(frame)
             try:
-                # One thread: at the size of video frames, starting more would cost more than it saves.
-                rgb = reformatter.reformat(frame, *size, "rgb24", interpolation=Interpolation.AREA, threads=1)
+                image = convert(frame)
             except av.error.FFmpegError:
                 self._damaged += 1
                 continue
@@ -120,13 +113,7 @@ class ContainerVideo(Video):
                 # Damaged frames keep their places, up to the few frames by which the decoder is ahead.
                 time_s = (self._converted_frames + self._damaged) / self._fps
             self._converted_frames += 1
-            image, anchor = np.asarray(rgb.to_ndarray(), np.uint8), frame.pict_type != PictureType.B
-            yield Frame(orientation.upright(image), time_s, frame.key_frame, anchor)
-
-    def _orientation(self, frame: av.VideoFrame) -> Orientation:
-        if (orientation := orientation_of(frame)) is None:
-            self.warnings.append("orientation: the display matrix of the file is invalid, frames are left as stored")
-        return orientation or Orientation()
+            yield Frame(image, time_s, frame.key_frame, frame.pict_type != PictureType.B)
 
     def _reason_without_frames(self) -> str:
         return undecoded(self._path, self._stream, self._packets_read, self._errors)

@@ -8,7 +8,7 @@ import av.error
 from facepulse.errors import VideoError
 from facepulse.video.container import ContainerVideo, open_container
 from facepulse.video.frames import MAX_SIDE, TimedFrames, Video
-from facepulse.video.images import find_images, read_rgb
+from facepulse.video.images import find_images, read_images
 
 
 def open_video(source: str | Path, *, max_side: int = MAX_SIDE, fps: float | None = None) -> Video:
@@ -37,7 +37,7 @@ def open_video(source: str | Path, *, max_side: int = MAX_SIDE, fps: float | Non
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             found = find_images(path, fps)
-            video = TimedFrames.of_images(str(path), "images", map(read_rgb, found.paths), found.times, max_side)
+            video = TimedFrames.of_images(str(path), "images", read_images(found.paths), found.times, max_side)
         elif stat.S_ISREG(mode):
             video = ContainerVideo(str(path), open_container(path), max_side, fps, path)
         else:

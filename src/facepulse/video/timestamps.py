@@ -84,7 +84,7 @@ class ContinuousClock:
         """Yield frames with continuous times, given those of the source in seconds, NaN if there is none.
 
         Raises:
-            VideoError: no frame has a timestamp.
+            VideoError: no frame has a timestamp, or none fits that of the first frame.
         """
         return self._continued(self._interpolated(frames))
 
@@ -169,3 +169,6 @@ class ContinuousClock:
             latest_s = max(latest_s, time)
             yield replace(frame, time=time) if offset_s else frame
         self.outliers += held is not None
+        if held is not None and latest_s == start_s:
+            spacing_s = (held.time - latest_s) / self.outliers
+            raise VideoError(f"{self._name}: its timestamps are {spacing_s:.6g} s apart; {STATE_THE_RATE}")
