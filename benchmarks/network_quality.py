@@ -92,7 +92,8 @@ def rates_of_recording(
             except FacepulseError:
                 continue
         for segment in face.segments:
-            rgb = remove_key_frame_rhythm(segment.rgb, segment.times, traces.key_times, traces.anchor_times)
+            timing = traces.timing
+            rgb = remove_key_frame_rhythm(segment.rgb, segment.times, timing.key_times, timing.anchor_times)
             waveforms = region_waveforms(CLASSICAL["POS"], rgb[:, 1:], segment.fps)
             assert segment.waveform is not None
             for length in sorted({min(len(rgb), round(length_s * segment.fps)) for length_s in LENGTHS_S}):

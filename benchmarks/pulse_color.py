@@ -76,7 +76,7 @@ def rates_of(recording: SimulatedRecording, index: int, pulses: bool) -> list[La
             return []
     rates = []
     for segment in face.segments:
-        rgb = remove_key_frame_rhythm(segment.rgb, segment.times, traces.key_times, traces.anchor_times)
+        rgb = remove_key_frame_rhythm(segment.rgb, segment.times, traces.timing.key_times, traces.timing.anchor_times)
         for name in ("POS", "CHROM", "GREEN"):
             waveforms = region_waveforms(CLASSICAL[name], rgb[:, 1:], segment.fps)
             for length in sorted({len(rgb), min(len(rgb), round(WINDOW_S * segment.fps))}):

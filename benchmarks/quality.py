@@ -76,11 +76,11 @@ def rates_of_video(seed: int) -> list[LabelledRate]:
         noise = float(rng.uniform(0.0, 3.0))
         render(path, [face], seconds=SECONDS, width=width, height=height, noise=noise, seed=seed, **codec)
         traces = extract_traces(open_video(path), get_detector("auto"), Method(CLASSICAL["POS"]))
-    rates = []
+    rates, timing = [], traces.timing
     for track in traces.tracks.values():
         for segment in traces.faces[track.identity].skin.segments:
             times = segment.start_s + np.arange(len(segment.rgb)) / segment.fps
-            clean = remove_key_frame_rhythm(segment.rgb, times, traces.key_times, traces.anchor_times)
+            clean = remove_key_frame_rhythm(segment.rgb, times, timing.key_times, timing.anchor_times)
             for key_frames_kept, rgb in ((False, clean), (True, segment.rgb)):
                 for name in ("POS", "CHROM", "GREEN"):
                     waveforms = np.stack(
@@ -91,7 +91,7 @@ def rates_of_video(seed: int) -> list[LabelledRate]:
                         for begin in range(0, waveforms.shape[1] - length + 1, length // 2):
                             found = regions.estimate_rate([waveforms[:, begin : begin + length]], segment.fps, PROTOCOL)
                             found = with_color_test(found, [rgb[begin : begin + length, 1:]], segment.fps, PROTOCOL)
-                            if key_frames_kept and not coincides_with_key_frames(found.bpm, traces.key_times, seconds):
+                            if key_frames_kept and not coincides_with_key_frames(found.bpm, timing.key_times, seconds):
                                 continue  # the pipeline keeps the rhythm only for rates that coincide with it
                             right = true_bpm is not None and abs(found.bpm - true_bpm) < 5
                             quality = quality_model.calibrated_quality(found, key_frame_rhythm=key_frames_kept)

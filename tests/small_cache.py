@@ -119,6 +119,7 @@ def _write(folder: Path, recording: SmallRecording, size: int, fps: float, datas
             "subject": recording.subject,
             "attributes": dict(recording.attributes),
             "video_fps": fps,
+            "clock_quality": 1.0,
             "notes": [],
             "alignment": None,
             "sha256": content_hash(temporary),

@@ -563,9 +563,7 @@ def test_heart_rate_of_the_network_alone_is_withheld_and_the_regions_measure_ins
         found = estimate(
             face.segments,
             method,
-            video_fps=traces.fps,
-            key_times=traces.key_times,
-            anchor_times=traces.anchor_times,
+            timing=traces.timing,
             min_quality=min_quality,
             fallback=fallback,
         )

@@ -124,9 +124,7 @@ def measure_faces(
         estimate(
             face.segments,
             found_method,
-            video_fps=traces.fps,
-            key_times=traces.key_times,
-            anchor_times=traces.anchor_times,
+            timing=traces.timing,
             min_quality=min_quality,
             fallback=fallback,
         )

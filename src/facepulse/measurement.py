@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
 QUALITY_THRESHOLD = 0.7  # default quality below which a heart rate is withheld
 
-Reason = Literal["low_quality", "key_frames", "b_frames", "no_color", "constant", "no_peak"]
+Reason = Literal["low_quality", "key_frames", "b_frames", "timestamps", "no_color", "constant", "no_peak"]
 """Reason why a heart rate is withheld, always because its quality is below the threshold:
 
 * `low_quality`: the evidence for it is too weak;
 * `key_frames`: it is a multiple of the codec's key-frame rate, and may be that of the codec;
 * `b_frames`: it is a multiple of the rate of the codec's groups of B frames, and may be that of the codec;
+* `timestamps`: the times of too many frames do not increase;
 * `no_color`: the video is greyscale, in which the method finds no pulse;
 * `constant`: the skin does not change, as in a photograph;
 * `no_peak`: the spectrum has no peak in the range of heart rates.

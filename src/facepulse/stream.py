@@ -17,8 +17,9 @@ from facepulse.inference.registry import DEFAULT
 from facepulse.measurement import QUALITY_THRESHOLD, Reason, rate_text
 from facepulse.pipeline.advice import FEW_FRAMES, NO_FACE, advice
 from facepulse.pipeline.extract import MINIMUM_FPS, MINIMUM_S, FaceTraces, check_window_and_quality, push_frames
-from facepulse.video.frames import CodedTime, Frame, anchor_times, frame_rate, key_times
+from facepulse.video.frames import Frame
 from facepulse.video.source import LiveSource, open_stream
+from facepulse.video.timing import CodedTime, Timing
 
 if TYPE_CHECKING:
     from facepulse.pipeline.methods import Fallback, Method, MethodLike
@@ -259,12 +260,12 @@ class LiveTraces:
         box = (track.box.x, track.box.y, track.box.width, track.box.height)
         since_s = track.segments[-1][0]
         seconds = min(_length_s(self.faces[self._chosen], since_s), self._window_s)
-        fps = frame_rate(np.array([frame.time for frame in self.coded]))
+        timing = Timing.of(self.coded)
         long_enough = seconds >= MINIMUM_S - CLOCK_DELAY_S
-        if long_enough and fps >= MINIMUM_FPS:
-            return self._measured(now_s, since_s, seconds, fps, self._chosen, box)
+        if long_enough and timing.fps >= MINIMUM_FPS:
+            return self._measured(now_s, since_s, seconds, timing, self._chosen, box)
         reason: LiveReason = "low_fps" if long_enough else "too_short"
-        slow = (FEW_FRAMES,) if len(self.coded) > 1 and fps < MINIMUM_FPS else ()
+        slow = (FEW_FRAMES,) if len(self.coded) > 1 and timing.fps < MINIMUM_FPS else ()
         return LiveReading.empty(now_s, reason, self._method.name, window_s=seconds, box=box, advice=slow)
 
     def _measured(
@@ -272,7 +273,7 @@ class LiveTraces:
         now_s: float,
         since_s: float,
         seconds: float,
-        fps: float,
+        timing: Timing,
         identity: int,
         box: tuple[float, float, float, float],
     ) -> LiveReading:
@@ -285,9 +286,7 @@ class LiveTraces:
         chosen = estimate(
             [segment],
             self._method,
-            video_fps=fps,
-            key_times=key_times(self.coded),
-            anchor_times=anchor_times(self.coded),
+            timing=timing,
             min_quality=self._min_quality,
             fallback=self._fallback,
             newest_s=self._window_s,
@@ -305,7 +304,7 @@ class LiveTraces:
             quality=chosen.reported.quality,
             window_s=seconds,
             box=box,
-            advice=() if decision.reason is None else tuple(advice(segment.rgb[chosen.begin :, 0], boxes, fps)),
+            advice=() if decision.reason is None else tuple(advice(segment.rgb[chosen.begin :, 0], boxes, timing.fps)),
             waveform=chosen.bvp()[0].astype(np.float32),
             times_s=segment.times[chosen.begin :],
         )

@@ -268,7 +268,7 @@ def test_changed_file_or_stated_rate_is_prepared_again(root, tmp_path):
     assert before.sha256 != after.sha256
     (tmp_path / "videos" / "recordings.csv").write_text("video,stated_fps\none.mp4,20\n")
     assert prepare("folder", tmp_path / "videos", tmp_path / "cache", settings=TINY, jobs=1).newly_prepared == 1
-    assert open_cache(tmp_path / "cache")[0].video_fps == pytest.approx(20)
+    assert open_cache(tmp_path / "cache")[0].timing.fps == pytest.approx(20)
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from facepulse.inference.engine import load_engine
 from facepulse.pipeline.methods import Method, find_method
 from facepulse.rppg.classical import CLASSICAL
 from facepulse.rppg.protocols import PROTOCOLS
+from odd_videos import X264, encode, painted
 from small_cache import SmallRecording, write_cache
 
 TOOLBOX = PROTOCOLS["toolbox"]
@@ -48,8 +49,8 @@ def test_prepared_recording_gives_the_heart_rate_and_quality_of_measure(prepared
     measured = facepulse.measure(video, method=method, min_quality=0.0)
     evaluation = evaluate(method, [recording], min_quality=0.0)
     [row] = evaluation.recordings
-    assert len(recording.key_times) == 12, "key frames are known, so that their rhythm is removed as in measure"
-    assert 45 <= len(recording.anchor_times) <= 60, "and one frame in four or less that is no B frame"
+    assert len(recording.timing.key_times) == 12, "key frames are known, so that their rhythm is removed as in measure"
+    assert 45 <= len(recording.timing.anchor_times) <= 60, "and one frame in four or less that is no B frame"
     # The traces of regions are the same; a network gets crops that were resized twice.
     tolerance = 0.1 if method == "physfsunet" else 1e-6
     assert row.bpm == pytest.approx(measured.bpm, abs=tolerance)
@@ -58,6 +59,24 @@ def test_prepared_recording_gives_the_heart_rate_and_quality_of_measure(prepared
     first, by_start = evaluation.windows[0], {round(window.start_s, 3): window for window in measured.windows}
     assert first.bpm == pytest.approx(by_start[0.0].bpm, abs=tolerance)
     assert first.quality == pytest.approx(by_start[0.0].quality, abs=tolerance)
+
+
+@pytest.mark.slow
+def test_times_that_do_not_increase_lower_the_quality_of_measure_and_evaluate_alike(tmp_path) -> None:
+    numbers = np.arange(360)
+    numbers[5::5] -= 1  # a fifth of the frames have the time of the one before
+    (tmp_path / "videos").mkdir()
+    video = encode(tmp_path / "videos" / "face.mkv", painted(seconds=12), numbers, options=X264 | {"bf": "0"})
+    withheld = facepulse.measure(video, method="POS")
+    assert (withheld.bpm, withheld.reason) == (None, "timestamps")
+    assert withheld.estimate_bpm == pytest.approx(72, abs=1)
+    assert withheld.quality == pytest.approx(0.6, abs=0.02)
+    assert "state the frame rate (fps)" in withheld.warnings[0]
+    assert facepulse.measure(video, method="POS", fps=30).bpm == pytest.approx(72, abs=1)
+    prepare_videos(tmp_path / "videos", tmp_path / "cache", jobs=1)
+    [row] = evaluate("POS", open_cache(tmp_path / "cache")).recordings
+    assert (row.bpm, row.shown) == (pytest.approx(withheld.estimate_bpm), False)
+    assert row.quality == pytest.approx(withheld.quality, abs=1e-4)
 
 
 def test_waveform_alone_of_a_classical_method_is_of_the_mean_rgb_of_the_whole_crop(tmp_path) -> None:

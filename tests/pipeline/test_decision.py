@@ -10,6 +10,7 @@ from facepulse.pipeline.decision import NOTES, WITHOUT_GUESS, decide, withheld_n
 from facepulse.pipeline.estimate import estimate
 from facepulse.pipeline.methods import Method, find_method
 from facepulse.rppg.classical import CLASSICAL
+from facepulse.video.timing import Timing
 
 
 @pytest.mark.parametrize(
@@ -20,14 +21,20 @@ from facepulse.rppg.classical import CLASSICAL
         ("noise", "POS", "low_quality", "hold still"),
         ("key frames", "POS", "key_frames", "a multiple of the codec's key-frame rate (1.00 s apart)"),
         ("key frames", "POS", "b_frames", "which the codec's B frames may have caused (one I or P frame in 1.00 s)"),
+        ("pulse", "POS", "timestamps", "the times of too many frames do not increase; state the frame rate (fps)"),
         ("grey", "POS", "no_color", "use the method GREEN"),
         ("constant", "POS", "constant", "is this a photograph?"),
         ("lamp", "POS", "no_peak", "the spectrum has no peak from 40 to 240 bpm; hold still"),
     ],
 )
 def test_reason_and_note_are_those_of_the_content(content: str, method: str, reason: Reason | None, note: str) -> None:
-    times = {"key_frames": {"key_times": KEY_TIMES}, "b_frames": {"anchor_times": KEY_TIMES}}.get(reason or "", {})
-    found = estimate([face_segment(content)], Method(CLASSICAL[method]), video_fps=30.0, **times)
+    timings = {
+        "key_frames": Timing(30.0, key_times=KEY_TIMES),
+        "b_frames": Timing(30.0, anchor_times=KEY_TIMES),
+        "timestamps": Timing(30.0, clock_quality=0.5),
+    }
+    timing = timings.get(reason or "", Timing(30.0))
+    found = estimate([face_segment(content)], Method(CLASSICAL[method]), timing=timing)
     decision = decide(found.chosen, found.chosen.overall, found.chosen.traces, found.min_quality)
     assert decision.reason == reason
     if reason is None:
@@ -48,7 +55,7 @@ def test_every_reason_has_a_note_that_gives_the_best_guess_or_denies_it() -> Non
 
 def test_photograph_has_no_guess_although_a_network_sees_a_rhythm() -> None:
     segment, method = with_network(face_segment("constant"), bpm=90.0)
-    found = estimate([segment], method, video_fps=30.0)
+    found = estimate([segment], method, timing=Timing(30.0))
     assert found.chosen.overall.rate.bpm == pytest.approx(90.0, abs=0.5)
     decision = decide(found.chosen, found.chosen.overall, found.chosen.traces, found.min_quality)
     assert (decision.estimate_bpm, decision.reason) == (None, "constant")
@@ -56,7 +63,7 @@ def test_photograph_has_no_guess_although_a_network_sees_a_rhythm() -> None:
 
 def test_function_of_a_user_may_have_a_best_guess_without_colour() -> None:
     method = find_method(lambda rgb, fps: -rgb[:, 1])
-    found = estimate([face_segment("grey")], method, video_fps=30.0, min_quality=1.0)
+    found = estimate([face_segment("grey")], method, timing=Timing(30.0), min_quality=1.0)
     decision = decide(found.chosen, found.chosen.overall, found.chosen.traces, found.min_quality)
     assert decision.reason == "low_quality"
     assert decision.estimate_bpm == pytest.approx(72.0, abs=0.5)

@@ -15,10 +15,11 @@ from facepulse.pipeline.extract import FaceTraces, MeasurableFace, Segment, Vide
 from facepulse.pipeline.methods import Method
 from facepulse.pipeline.result import to_measurement
 from facepulse.rppg.classical import CLASSICAL
+from facepulse.video.timing import Timing
 
 
 def measured(segment: Segment, found: Estimate) -> Measurement:
-    video = VideoTraces("face.mp4", {}, {}, segment.times, FPS, SECONDS, [], [])
+    video = VideoTraces("face.mp4", {}, {}, segment.times, Timing(FPS), SECONDS, [])
     traces = FaceTraces(Method(CLASSICAL["POS"]), np.zeros((4, 4, 3), np.uint8), Box(0, 0, 4, 4))
     face = MeasurableFace(1, Track(0, traces.box), traces, [segment], (), faces=3)
     return to_measurement(video, face, found, 10.0)
@@ -30,7 +31,7 @@ def measurements(content: str, network_bpm: float | None) -> list[Measurement]:
     if network_bpm is not None:
         segment, method = with_network(segment, network_bpm)
     key_times = KEY_TIMES if content == "key frames" else ()
-    found = estimate([segment], method, video_fps=FPS, key_times=key_times)
+    found = estimate([segment], method, timing=Timing(FPS, key_times))
     thresholds = (0.0, 0.3, 0.7, 0.95, 1.0)
     return [measured(segment, Estimate(found.candidates, choose(found.candidates, q), q)) for q in thresholds]
 
@@ -64,7 +65,7 @@ def test_requested_method_is_the_network_that_a_classical_method_replaced() -> N
 
 def test_best_guess_of_a_window_is_its_own() -> None:
     segment = face_segment("noise")
-    found = estimate([segment], Method(CLASSICAL["POS"]), video_fps=FPS)
+    found = estimate([segment], Method(CLASSICAL["POS"]), timing=Timing(FPS))
     windows = measured(segment, found).windows
     assert {window.reason for window in windows} == {"low_quality"}
     guesses = [found.chosen.window(0, begin, begin + 300).rate.bpm for begin in (0, 150, 300)]
@@ -75,7 +76,7 @@ def test_best_guess_of_a_window_is_its_own() -> None:
 def test_reason_of_a_window_is_its_own() -> None:
     segment = face_segment("pulse")
     segment.rgb[300:] = SKIN
-    found = estimate([segment], Method(CLASSICAL["POS"]), video_fps=FPS)
+    found = estimate([segment], Method(CLASSICAL["POS"]), timing=Timing(FPS))
     first, _, last = measured(segment, found).windows
     assert first.reason is None
     assert first.bpm == pytest.approx(72.0, abs=0.5)

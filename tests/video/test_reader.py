@@ -144,8 +144,8 @@ def test_key_times_are_those_of_key_frames(tmp_path):
     path = write(tmp_path / "v.mp4", scenes, np.arange(90) / 30, **arguments)
     with open_video(path) as video:
         keys = [frame.time for frame in video if frame.key]
-    np.testing.assert_allclose(video.key_times, [0, 1, 2], atol=1e-3)
-    assert keys == video.key_times
+    np.testing.assert_allclose(video.timing.key_times, [0, 1, 2], atol=1e-3)
+    assert keys == video.timing.key_times
 
 
 @pytest.mark.parametrize(("codec", "key_interval"), [("mjpeg", None), ("libx264", 1)])
@@ -153,7 +153,7 @@ def test_key_times_are_empty_if_every_frame_is_a_key_frame(tmp_path, codec, key_
     path = write(tmp_path / "v.mp4", noise(10), np.arange(10) / 30, codec, key_interval=key_interval)
     with open_video(path) as video:
         assert all(frame.key for frame in video)
-        assert video.key_times == []
+        assert video.timing.key_times == []
 
 
 def test_anchor_times_are_those_of_i_and_p_frames(tmp_path):
@@ -161,8 +161,8 @@ def test_anchor_times_are_those_of_i_and_p_frames(tmp_path):
     path = write(tmp_path / "v.mp4", [gradient()] * 41, np.arange(41) / 15, options=options)
     with open_video(path) as video:
         anchors = [frame.time for frame in video if frame.anchor]
-    np.testing.assert_allclose(video.anchor_times, np.arange(0, 41, 4) / 15, atol=1e-3)
-    assert anchors == video.anchor_times
+    np.testing.assert_allclose(video.timing.anchor_times, np.arange(0, 41, 4) / 15, atol=1e-3)
+    assert anchors == video.timing.anchor_times
 
 
 @pytest.mark.parametrize(("codec", "options"), [("mjpeg", {}), ("libx264", {"bf": "0"}), ("libvpx-vp9", {})])
@@ -170,7 +170,7 @@ def test_anchor_times_are_empty_without_b_frames(tmp_path, codec, options):
     path = write(tmp_path / "v.mkv", noise(10), np.arange(10) / 30, codec, options=options)
     with open_video(path) as video:
         assert all(frame.anchor for frame in video)
-        assert video.anchor_times == []
+        assert video.timing.anchor_times == []
 
 
 # --- pixels --------------------------------------------------------------------------------------------------------
@@ -499,7 +499,7 @@ def test_times_are_read_from_names_in_any_unit(tmp_path, pattern, unit):
         frames = list(video)
     np.testing.assert_allclose(times_of(frames), times - times[0], atol=1e-9)
     np.testing.assert_array_equal(frames[0].image, gradient())
-    assert (video.codec, video.expected_frames, video.key_times, video.warnings) == ("images", 20, [], [])
+    assert (video.codec, video.expected_frames, video.timing.key_times, video.warnings) == ("images", 20, [], [])
     assert video.duration_s == pytest.approx(times[-1] - times[0])
 
 

@@ -30,7 +30,7 @@ def test_array_has_the_frames_times_and_length_of_its_clock() -> None:
         frames = list(video)
     np.testing.assert_array_equal([frame.image for frame in frames], IMAGES)
     np.testing.assert_allclose([frame.time for frame in frames], np.arange(12) / 4)
-    assert (video.key_times, video.warnings) == ([], [])
+    assert (video.timing.key_times, video.warnings) == ([], [])
 
 
 def test_length_of_an_iterator_is_not_known() -> None:
@@ -45,10 +45,10 @@ def test_frames_keep_their_coding(file: Path, form: type) -> None:
         frames = list(expected)
     with open_source(form(frames)) as video:
         assert [frame.time for frame in video] == [frame.time for frame in frames]
-    assert video.key_times == expected.key_times
-    assert len(video.key_times) == 3
-    assert video.anchor_times == expected.anchor_times
-    assert 3 < len(video.anchor_times) < 20
+    assert video.timing.key_times == expected.timing.key_times
+    assert len(video.timing.key_times) == 3
+    assert video.timing.anchor_times == expected.timing.anchor_times
+    assert 3 < len(video.timing.anchor_times) < 20
 
 
 def test_opened_video_is_taken_as_it_is_and_has_its_own_clock(file: Path) -> None:

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facepulse.errors import VideoError
-from facepulse.video.frames import MAX_TIME_GAP_S, Frame
+from facepulse.video.frames import Frame
 from facepulse.video.reader import open_video
 from facepulse.video.timestamps import HELD_FRAMES, WRAPS_S, ContinuousClock, PresentationOrder
+from facepulse.video.timing import MAX_TIME_GAP_S
 from odd_videos import X264, encode
 from small_videos import gradient
 

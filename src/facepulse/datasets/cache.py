@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from facepulse._files import atomic_write
 from facepulse._types import Floats
 from facepulse.datasets.recording import Attribute, DatasetError, natural_sort_key
+from facepulse.video.timing import Timing
 
 FORMAT = 4  # of the files; caches of other formats are not read
 
@@ -129,19 +130,10 @@ class PreparedRecording:
         return self.labels["rgb"]
 
     @property
-    def key_times(self) -> Floats:
-        """Times of the video's key frames in seconds, (N,), ascending; empty without a codec."""
-        return self.labels["key_times"]
-
-    @property
-    def anchor_times(self) -> Floats:
-        """Times of the video's I and P frames in seconds, (N,), ascending; empty without B frames."""
-        return self.labels["anchor_times"]
-
-    @property
-    def video_fps(self) -> float:
-        """Frame rate of the video in Hz from its timestamps."""
-        return float(self.details["video_fps"])
+    def timing(self) -> Timing:
+        """Timing of the video, of which `labels` contains the times of key frames, and of I and P frames."""
+        key_times, anchor_times = (self.labels[name].tolist() for name in ("key_times", "anchor_times"))
+        return Timing(float(self.details["video_fps"]), key_times, anchor_times, float(self.details["clock_quality"]))
 
     @property
     def ppg(self) -> NDArray[np.float32] | None:

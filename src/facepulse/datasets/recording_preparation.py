@@ -58,9 +58,7 @@ def prepare_recording(recording: Recording, target: Path, settings: CacheSetting
         pulse = estimate(
             face.segments,
             pulse_method(settings),
-            video_fps=video.traces.fps,
-            key_times=video.traces.key_times,
-            anchor_times=video.traces.anchor_times,
+            timing=video.traces.timing,
         )
         alignment = _align(face.segments, pulse, labels.ppg, seconds, settings)
         notes = [*labels.notes, *video.traces.warnings, *face.notes]
@@ -74,7 +72,8 @@ def prepare_recording(recording: Recording, target: Path, settings: CacheSetting
         description = {
             **_describe_source(recording, labels),
             "frame_size": video.frame_size,
-            "video_fps": video.traces.fps,
+            "video_fps": video.traces.timing.fps,
+            "clock_quality": round(video.traces.timing.clock_quality, 4),
             "video_s": round(seconds, 4),
             "face_share": round(min(1.0, len(arrays["times"]) / settings.fps / max(seconds, 1e-9)), 4),
             "face_score": round(face.track.score, 4),
@@ -120,8 +119,8 @@ def _traces(face: MeasurableFace[FaceCrops], video: VideoTraces[FaceCrops]) -> d
         "segment": segment_numbers(face.segments),
         "boxes": face.traces.boxes_at(times),
         "rgb": np.concatenate([segment.rgb for segment in face.segments]),
-        "key_times": np.array(video.key_times),
-        "anchor_times": np.array(video.anchor_times),
+        "key_times": np.array(video.timing.key_times),
+        "anchor_times": np.array(video.timing.anchor_times),
     }
 
 

@@ -133,9 +133,7 @@ def estimator_prediction(
     found = estimate(
         segments,
         method,
-        video_fps=recording.video_fps,
-        key_times=recording.key_times.tolist(),
-        anchor_times=recording.anchor_times.tolist(),
+        timing=recording.timing,
         min_quality=min_quality,
         fallback=fallback,
     )

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from facepulse._types import Floats, Floats32, Frames, Image
-from facepulse.video.frames import MAX_TIME_GAP_S
+from facepulse.video.timing import MAX_TIME_GAP_S
 
 if TYPE_CHECKING:
     from facepulse.faces.tracking import Box

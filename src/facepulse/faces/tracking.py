@@ -18,7 +18,8 @@ from statistics import fmean, median
 from typing import NamedTuple
 
 from facepulse._types import Image
-from facepulse.video.frames import MAX_TIME_GAP_S, Frame
+from facepulse.video.frames import Frame
+from facepulse.video.timing import MAX_TIME_GAP_S
 
 DETECTION_INTERVAL_S = 0.5
 STILL_INTERVAL_S = 1.0  # while nothing moves: detection is the most expensive step of a measurement

@@ -29,6 +29,10 @@ NOTES: dict[Reason, str] = {
         f"{_GUESS}, which the codec's B frames may have caused (one I or P frame in {{period_s:.2f}} s); "
         "record without B frames or with less compression"
     ),
+    "timestamps": (
+        f"{_GUESS}, as the times of too many frames do not increase; "
+        "state the frame rate (fps), or convert the video again"
+    ),
     "no_color": f"{_NO_GUESS}: the video has no colour; use the method GREEN",
     "constant": f"{_NO_GUESS}: the skin does not change; is this a photograph?",
     "no_peak": f"{_NO_GUESS}: the spectrum has no peak from {{low_bpm:.0f}} to {{high_bpm:.0f}} bpm; {_ADVICE}",
@@ -62,11 +66,11 @@ def decide(candidate: Candidate, evidence: Evidence, traces: Sequence[Floats], m
         traces: mean RGB of the regions over the same samples, (T, K, 3) in each segment.
         min_quality: 0..1; quality below which the heart rate is withheld.
     """
-    reason = None if evidence.quality >= min_quality else _reason(candidate, evidence, traces)
+    reason = None if evidence.quality >= min_quality else _reason(candidate, evidence, traces, min_quality)
     return Decision(None if reason in WITHOUT_GUESS else evidence.rate.bpm, reason)
 
 
-def _reason(candidate: Candidate, evidence: Evidence, traces: Sequence[Floats]) -> Reason:
+def _reason(candidate: Candidate, evidence: Evidence, traces: Sequence[Floats], min_quality: float) -> Reason:
     grey = all(np.ptp(rgb, axis=2).max() < GREY_LEVELS for rgb in traces)
     if grey and candidate.method.classical.name in NEED_COLOR:
         return "no_color"
@@ -75,13 +79,15 @@ def _reason(candidate: Candidate, evidence: Evidence, traces: Sequence[Floats]) 
     low_bpm, high_bpm = candidate.protocol.search_bpm
     if not low_bpm < evidence.rate.bpm < high_bpm:  # the flank of a peak outside, or no power at all
         return "no_peak"
+    if evidence.quality >= min_quality * candidate.timing.clock_quality:
+        return "timestamps"
     return evidence.coincides or "low_quality"
 
 
 def withheld_note(estimate: Estimate, reason: Reason) -> str:
     """Describe why the heart rate of an estimate is withheld, the best guess if there is one, and what to do."""
     chosen = estimate.chosen
-    coded_times = chosen.rhythms.get("key_frames", ()) if reason == "key_frames" else chosen.anchor_times
+    coded_times = chosen.rhythms.get("key_frames", ()) if reason == "key_frames" else chosen.timing.anchor_times
     low_bpm, high_bpm = chosen.protocol.search_bpm
     return NOTES[reason].format(
         quality=chosen.reported.quality,

@@ -26,6 +26,7 @@ from facepulse.rppg.pulse_color import with_color_test
 from facepulse.rppg.quality import calibrated_quality
 from facepulse.rppg.regions import RateEstimate, estimate_rate
 from facepulse.rppg.spectrum import filtered, unit_variance
+from facepulse.video.timing import Timing
 
 # Traces whose range is below this many 8-bit levels are constant up to quantisation, and rounding has a spectrum too.
 # The faintest pulses measured (dark skin in poor light) have a range of 0.05.
@@ -69,7 +70,7 @@ class Candidate:
         waveforms: BVP of the whole face and of its regions, (1 + K, T) in each segment.
         fps: sampling rate in Hz.
         protocol: how heart rates are computed.
-        anchor_times: of the I and P frames in seconds, ascending; empty without B frames.
+        timing: of the video.
         begin: first sample of the window that is reported; 0 for whole segments.
     """
 
@@ -80,7 +81,7 @@ class Candidate:
     waveforms: list[Floats]
     fps: float
     protocol: Protocol
-    anchor_times: Sequence[float] = ()
+    timing: Timing
     begin: int = 0
 
     @property
@@ -111,15 +112,15 @@ class Candidate:
         rate = estimate_rate([each[1:] for each in waveforms], self.fps, self.protocol, networks)
         rate = with_color_test(rate, [each[:, 1:] for each in traces], self.fps, self.protocol)
         coincides = self._cause(rate)
-        model = self.method.quality_model
-        quality = calibrated_quality(rate, model, key_frame_rhythm=coincides is not None)
-        return Evidence(rate, coincides, quality, calibrated_quality(rate, model))
+        model, clock_quality = self.method.quality_model, self.timing.clock_quality
+        quality = clock_quality * calibrated_quality(rate, model, key_frame_rhythm=coincides is not None)
+        return Evidence(rate, coincides, quality, clock_quality * calibrated_quality(rate, model))
 
     def _cause(self, rate: RateEstimate) -> CodecRhythm | None:
         for rhythm, times in self.rhythms.items():
             if coincides_with_key_frames(rate.bpm, times, rate.seconds):
                 return rhythm
-        return "b_frames" if may_be_image(rate, self.anchor_times, self.protocol.search_bpm[1]) else None
+        return "b_frames" if may_be_image(rate, self.timing.anchor_times, self.protocol.search_bpm[1]) else None
 
 
 def choose(candidates: Sequence[Candidate], min_quality: float, fallback: Fallback = "POS") -> Candidate:
@@ -189,9 +190,7 @@ def estimate(
     segments: Sequence[Segment],
     method: Method,
     *,
-    video_fps: float,
-    key_times: Sequence[float] = (),
-    anchor_times: Sequence[float] = (),
+    timing: Timing,
     min_quality: float = QUALITY_THRESHOLD,
     fallback: Fallback = "POS",
     newest_s: float | None = None,
@@ -201,28 +200,29 @@ def estimate(
     Args:
         segments: traces of the face, each at least `facepulse.pipeline.extract.MINIMUM_S` long.
         method: a classical method; or a network, and the classical method whose regional waveforms are fused with it.
-        video_fps: frame rate of the video in Hz, which limits the heart rates that can be measured.
-        key_times: times of the key frames in seconds, ascending; empty without a codec.
-        anchor_times: times of the I and P frames in seconds, ascending; empty without B frames.
+        timing: of the video: its frame rate limits the heart rates that can be measured, the rhythms of its codec are
+            removed, and an unreliable clock lowers the quality.
         min_quality: 0..1; quality below which a heart rate is withheld.
         fallback: "POS", or None: the network always measures, as in `choose`.
         newest_s: length in seconds of the interval that is reported, at the end of the segment, which must be the only
             one; None to report all samples. The samples before the interval let the filter settle.
     """
     begin = 0 if newest_s is None else max(len(segments[0].times) - round(newest_s * segments[0].fps), 0)
-    protocol = _protocol(video_fps)
+    protocol = _protocol(timing.fps)
     classical, fps = method.classical, segments[0].fps
 
-    all_times: dict[CodecRhythm, Sequence[float]] = {"key_frames": key_times, "b_frames": anchor_times}
+    all_times: dict[CodecRhythm, Sequence[float]] = {"key_frames": timing.key_times, "b_frames": timing.anchor_times}
     rhythms = {rhythm: frames for rhythm, frames in all_times.items() if key_frame_period(frames) is not None}
 
     def regions(traces: list[Floats], cleaned: bool, left: Mapping[CodecRhythm, Sequence[float]]) -> Candidate:
         waveforms = [region_waveforms(classical, rgb, fps) for rgb in traces]
-        return Candidate(Method(classical), cleaned, left, traces, waveforms, fps, protocol, anchor_times, begin)
+        return Candidate(Method(classical), cleaned, left, traces, waveforms, fps, protocol, timing, begin)
 
     alone = [regions([segment.rgb for segment in segments], cleaned=False, left=rhythms)]
     if rhythms:
-        traces = [remove_key_frame_rhythm(each.rgb, each.times, key_times, anchor_times) for each in segments]
+        traces = [
+            remove_key_frame_rhythm(each.rgb, each.times, timing.key_times, timing.anchor_times) for each in segments
+        ]
         left = {
             rhythm: frames
             for rhythm, frames in rhythms.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -15,7 +15,8 @@ from facepulse.errors import NoFaceError, TooShortError, UsageError, VideoError
 from facepulse.faces.crops import ClipBuilder, FaceClip
 from facepulse.faces.skin import SkinTrace
 from facepulse.faces.tracking import Box, Detector, FaceTracker, Track, TrackedFrames, largest, left_to_right
-from facepulse.video.frames import MAX_TIME_GAP_S, Frame, Video, frame_rate, length_s
+from facepulse.video.frames import Frame, Video
+from facepulse.video.timing import MAX_TIME_GAP_S, Timing, length_s
 
 if TYPE_CHECKING:
     from facepulse.pipeline.methods import Method
@@ -170,22 +171,18 @@ class VideoTraces(Generic[Face]):
         faces: traces of each face by the identity of its track.
         tracks: position of each face over time, by identity; from left to right.
         times: of all frames in seconds, (N,).
-        fps: frame rate in Hz from the timestamps, gaps left out; 0 if there are hardly any frames.
+        timing: frame rate, coding and clock.
         duration_s: length from the first frame to the end of the last.
-        key_times: of the key frames in seconds, ascending.
         warnings: faults of the file that did not prevent decoding.
-        anchor_times: of the I and P frames in seconds, ascending; empty without B frames.
     """
 
     source: str
     faces: dict[int, Face]
     tracks: dict[int, Track]
     times: Floats
-    fps: float
+    timing: Timing
     duration_s: float
-    key_times: list[float]
     warnings: list[str]
-    anchor_times: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,17 +246,16 @@ def trace_faces(
         raise TooShortError(
             f"{video.name}: this is a single image, but a pulse takes a video of at least {MINIMUM_S:g} s"
         )
-    fps, duration_s = frame_rate(times), length_s(times)
-    if fps < MINIMUM_FPS:
+    timing = video.timing
+    if timing.fps < MINIMUM_FPS:
         raise VideoError(
-            f"{video.name}: {fps:.1f} frames per second are too few to show a pulse: record at {MINIMUM_FPS:g} or more"
+            f"{video.name}: {timing.fps:.1f} frames per second are too few to show a pulse: "
+            f"record at {MINIMUM_FPS:g} or more"
         )
     tracks = {track.identity: track for track in left_to_right(tracker.tracks.values())}
     for face in faces.values():
         face.finish()
-    return VideoTraces(
-        video.name, faces, tracks, times, fps, duration_s, video.key_times, list(video.warnings), video.anchor_times
-    )
+    return VideoTraces(video.name, faces, tracks, times, timing, length_s(times), list(video.warnings))
 
 
 def push_frames(tracked: TrackedFrames, faces: dict[int, Face], begin: BeginFace[Face]) -> None:

@@ -57,7 +57,7 @@ def to_measurement(
         reason=decision.reason,
         quality=overall.quality,
         snr_db=snr_db(chosen.waveforms[longest][0], chosen.fps, overall.rate.bpm, chosen.protocol),
-        fps=video.fps,
+        fps=video.timing.fps,
         duration_s=video.duration_s,
         face=face.number,
         faces=face.faces,

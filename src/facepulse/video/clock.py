@@ -13,7 +13,8 @@ import numpy as np
 
 from facepulse._types import Floats
 from facepulse.errors import UsageError
-from facepulse.video.frames import MAX_TIME_GAP_S, Frame
+from facepulse.video.frames import Frame
+from facepulse.video.timing import MAX_TIME_GAP_S
 
 CHECKED_FRAMES = 11  # whose spacing shows the unit of the times, in a source of unknown length
 UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}

@@ -3,15 +3,15 @@
 import itertools
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import Self
 
 import cv2
 import numpy as np
 
 from facepulse._types import Floats, Image
 from facepulse.errors import VideoError
+from facepulse.video.timing import CodedTime, Timing
 
-MAX_TIME_GAP_S = 1.0  # frames further apart than this belong to different segments: nothing is interpolated between
 MAX_SIDE = 1280  # pixels; larger frames are scaled down
 
 
@@ -30,37 +30,6 @@ class Frame:
     time: float
     key: bool = True
     anchor: bool = True
-
-
-class CodedTime(NamedTuple):
-    """Time and coding of a frame, as in `Frame`."""
-
-    time: float
-    key: bool
-    anchor: bool
-
-
-def key_times(frames: Sequence[CodedTime]) -> list[float]:
-    """Return the times of the key frames in seconds; empty if every frame is one, as without a codec."""
-    return [] if all(frame.key for frame in frames) else [frame.time for frame in frames if frame.key]
-
-
-def anchor_times(frames: Sequence[CodedTime]) -> list[float]:
-    """Return the times of the I and P frames in seconds; empty if there are no B frames."""
-    return [] if all(frame.anchor for frame in frames) else [frame.time for frame in frames if frame.anchor]
-
-
-def frame_rate(times: Floats) -> float:
-    """Frame rate in Hz from times (N,) in seconds, without gaps longer than `MAX_TIME_GAP_S`; 0 if all are longer."""
-    steps = np.diff(times)
-    steps = steps[steps <= MAX_TIME_GAP_S]
-    return float(len(steps) / steps.sum()) if len(steps) else 0.0
-
-
-def length_s(times: Floats) -> float:
-    """Seconds from the first frame to the end of the last one, from times (N,) in seconds."""
-    rate = frame_rate(times)
-    return float(times[-1] - times[0]) + (1.0 / rate if rate else 0.0)
 
 
 class Video:
@@ -93,14 +62,9 @@ class Video:
         self._frames = self._in_order(first)
 
     @property
-    def key_times(self) -> list[float]:
-        """Times in seconds of the key frames so far; empty if every frame so far is a key frame."""
-        return key_times(self._coded)
-
-    @property
-    def anchor_times(self) -> list[float]:
-        """Times in seconds of the I and P frames so far; empty if there are no B frames so far."""
-        return anchor_times(self._coded)
+    def timing(self) -> Timing:
+        """Frame rate, coding and clock of the frames so far."""
+        return Timing.of(self._coded, self.dropped)
 
     def __iter__(self) -> Iterator[Frame]:
         return self._frames

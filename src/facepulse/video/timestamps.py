@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from facepulse.errors import VideoError
-from facepulse.video.frames import MAX_TIME_GAP_S, Frame
+from facepulse.video.frames import Frame
+from facepulse.video.timing import MAX_TIME_GAP_S
 
 HELD_FRAMES = 90  # images are large: of more successive frames without a timestamp, only the last are kept
 FITTED_FRAMES = 11  # with timestamps, whose spacing times the frames before the first or after the last of them
