@@ -55,11 +55,7 @@ def prepare_recording(recording: Recording, target: Path, settings: CacheSetting
             if crops is not face.traces:
                 crops.discard_crops()
         face.traces.keep(face.segments, folder / FRAMES)
-        pulse = estimate(
-            face.segments,
-            pulse_method(settings),
-            timing=video.traces.timing,
-        )
+        pulse = estimate(face.segments, pulse_method(settings), timing=video.traces.timing)
         alignment = _align(face.segments, pulse, labels.ppg, seconds, settings)
         notes = [*labels.notes, *video.traces.warnings, *face.notes]
         if alignment is not None and (note := alignment.note()):

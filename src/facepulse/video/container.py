@@ -158,7 +158,8 @@ class ContainerVideo(Video):
                     raise VideoError(f"{self.name}: {ENCRYPTED}")
                 if packet.size:  # an empty packet would end the decoder
                     self._count(packet)
-                    self._order.add(packet.pts, packet.dts)
+                    if not packet.is_discard:  # those before an edit list's start are decoded, but not presented
+                        self._order.add(packet.pts, packet.dts)
                     yield packet
 
     def _count(self, packet: Any) -> None:

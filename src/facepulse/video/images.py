@@ -117,4 +117,6 @@ def _read(path: Path) -> NDArray[Any] | None:
         bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except (OSError, cv2.error):
         return None
-    return None if bgr is None else np.ascontiguousarray(bgr[..., ::-1])
+    if bgr is None or bgr.dtype not in (np.uint8, np.uint16):
+        return bgr
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))

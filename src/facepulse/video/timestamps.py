@@ -16,11 +16,7 @@ from facepulse.video.timing import MAX_TIME_GAP_S
 HELD_FRAMES = 90  # images are large: of more successive frames without a timestamp, only the last are kept
 FITTED_FRAMES = 11  # with timestamps, whose spacing times the frames before the first or after the last of them
 JUMP_S = 10.0  # a timestamp further ahead is only believed if that of the next frame follows it
-WRAPS_S = (
-    2**33 / 90000,
-    2**32 / 90000,
-    2**32 / 1000,
-)  # where counters of MPEG-TS, RTP and milliseconds overflow
+WRAPS_S = 2**33 / 90000, 2**32 / 90000, 2**32 / 1000  # where counters of MPEG-TS, RTP and milliseconds overflow
 LISTED_RESTARTS = 3
 
 STATE_THE_RATE = "state its frame rate (fps), as of the camera or program that recorded it"
