@@ -318,7 +318,7 @@ def test_cache_of_another_format_is_an_error(prepared, root, tmp_path):
     shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     settings = tmp_path / "folder" / "cache.json"
     settings.write_text(settings.read_text().replace('"format": 4', '"format": 99'))
-    with pytest.raises(DatasetError, match="format 99, expected 3; prepare the dataset again into an empty folder"):
+    with pytest.raises(DatasetError, match="format 99, expected 4; prepare the dataset again into an empty folder"):
         prepare("folder", root, tmp_path)
     with pytest.raises(DatasetError, match="format 99"):
         open_cache(tmp_path)
