@@ -30,7 +30,8 @@ Reason = Literal["low_quality", "key_frames", "b_frames", "timestamps", "no_colo
 
 * `low_quality`: the evidence for it is too weak;
 * `key_frames`: it is a multiple of the codec's key-frame rate, and may be that of the codec;
-* `b_frames`: it is a multiple of the rate of the codec's groups of B frames, and may be that of the codec;
+* `b_frames`: the codec's B frames may have caused it: it is a multiple of the rate of their groups, or the image of a
+  faster pulse;
 * `timestamps`: the times of too many frames do not increase;
 * `no_color`: the video is greyscale, in which the method finds no pulse;
 * `constant`: the skin does not change, as in a photograph;

@@ -43,7 +43,7 @@ def two_clocks(seconds: float, seed: int, offset_s: float, drift: float, noise: 
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.floats(-0.6, 0.6), st.floats(-0.012, 0.012), st.floats(0, 1.0))
 def test_reliable_alignment_of_a_minute_is_within_a_frame(seed, offset_s, drift, noise):
     times, waveform, reference, true_times = two_clocks(60, seed, offset_s, drift, noise)

@@ -132,7 +132,7 @@ def test_errors_of_windows_equal_the_toolbox(subjects, name, seconds, tails, n, 
     assert found[: len(values)] == pytest.approx(values, abs=5.1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), length=st.integers(3, 200))
 def test_macc_equals_a_plain_loop(seed, length):
     rng = np.random.default_rng(seed)

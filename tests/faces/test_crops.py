@@ -217,7 +217,7 @@ def test_no_frames_give_no_clips() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data(), source_fps=st.sampled_from([8.0, 24.0, 29.97, 30.0, 60.0, 240.0]), seed=st.integers(0, 99))
 def test_clips_do_not_depend_on_chunking(data: st.DataObject, source_fps: float, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -131,7 +131,7 @@ def test_first_second_is_as_steady_as_the_rest() -> None:
     assert np.abs(trace[:30] - trace[60:].mean()).max() < 0.002 * trace.mean()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(splits=st.lists(st.integers(1, 59), max_size=8).map(sorted))
 def test_trace_does_not_depend_on_chunking(splits: list[int]) -> None:
     light = np.linspace(1.0, 0.6, 60)[:, None, None, None]

@@ -67,7 +67,7 @@ def boxes_by_time(tracked: list[TrackedFrames], identity: int = 0) -> dict[float
 # --- frames and groups
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.one_of(st.floats(0, 3), st.just(0.0), st.floats(-1, 0)), min_size=0, max_size=150),
     st.floats(0.001, 0.3),
@@ -147,7 +147,7 @@ def test_moving_face_is_followed_within_the_dead_band_and_without_steps() -> Non
     assert list(tracks) == [0]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.floats(-200, 200), st.floats(-200, 200), st.floats(20, 400))
 def test_drag_leaves_the_detection_on_the_edge_of_the_band(dx: float, dy: float, side: float) -> None:
     start, detected = Box.around(0, 0, 100), Box.around(dx, dy, side)
@@ -163,7 +163,7 @@ def test_drag_leaves_the_detection_on_the_edge_of_the_band(dx: float, dy: float,
 # --- presence
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(3, 6))
 def test_gap_of_a_second_and_a_half_is_bridged_with_a_constant_box(leaves_s: float) -> None:
     tracked, tracks = follow(lambda time: [] if leaves_s < time < leaves_s + 1.5 else [FACE], clock(10))
@@ -173,7 +173,7 @@ def test_gap_of_a_second_and_a_half_is_bridged_with_a_constant_box(leaves_s: flo
     assert boxes_by_time(tracked) == dict.fromkeys(clock(10), FACE)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(3, 6))
 def test_gap_of_four_seconds_ends_the_segment_at_the_last_detection(leaves_s: float) -> None:
     returns_s = leaves_s + 4

@@ -17,7 +17,7 @@ def clip_of(values: np.ndarray) -> np.ndarray:
     return np.asarray(values, np.uint8).reshape(1, -1, 1, 1, 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     pattern=st.lists(st.integers(0, 255), min_size=16, max_size=16).filter(lambda values: len(set(values)) > 1),
     length=st.integers(65, 400),
@@ -30,7 +30,7 @@ def test_periodic_signal_is_joined_without_a_seam(pattern: list[int], length: in
     assert found == pytest.approx((values - np.mean(pattern)) / np.std(pattern), abs=1e-4)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     blocks=st.lists(st.integers(0, 90), min_size=1, max_size=12).filter(lambda blocks: sum(blocks) > 0),
     window=st.sampled_from([8, 30, 64]),
@@ -77,7 +77,7 @@ def test_no_frames_is_an_error() -> None:
         OverlapAdd(read, 64).waveforms()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(length=st.integers(1, 300), discarded=st.lists(st.integers(0, 299), min_size=1, max_size=3))
 def test_discarded_samples_are_missing_and_the_rest_is_unchanged(length: int, discarded: list[int]) -> None:
     clip = clip_of(np.random.default_rng(length).integers(0, 256, length))

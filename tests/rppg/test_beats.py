@@ -138,7 +138,7 @@ def test_uninterrupted_waveform_has_contiguous_intervals_even_if_coarsely_quanti
         assert beats.uninterrupted_s == beats.duration_s == 30
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     bpm=st.floats(50, 120),
     rmssd_ms=st.floats(0, 70),

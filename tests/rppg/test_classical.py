@@ -189,7 +189,7 @@ def test_result_is_invariant_to_white_balance(name: str) -> None:
 
 
 @every_method
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(gain=st.floats(0.02, 50), bpm=st.floats(45, 200), seed=st.integers(0, 1000))
 def test_result_is_invariant_to_brightness(method: ClassicalMethod, gain: float, bpm: float, seed: int) -> None:
     trace = skin_trace(blood_volume(bpm, 6.0)) + np.random.default_rng(seed).normal(0, 0.05, (180, 3))

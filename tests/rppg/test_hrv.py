@@ -18,7 +18,7 @@ needs_welltory = pytest.mark.skipif(not WELLTORY.is_dir(), reason=f"sample data 
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     bpm=st.floats(50, 180),
     snr=st.floats(0, 25),

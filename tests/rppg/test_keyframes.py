@@ -41,7 +41,7 @@ def test_only_periods_near_those_of_a_heart_count(key_times, period) -> None:
     assert key_frame_period(list(key_times)) == period
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.floats(0.4, 2.0), st.floats(0, 0.3))
 def test_rhythm_is_removed_and_the_pulse_kept(period: float, first: float) -> None:
     keys = np.concatenate([[0.0], np.arange(first + period / 2, 20, period)])
@@ -93,7 +93,7 @@ def power_in_band(trace: np.ndarray) -> float:
     return float(power[(hz > 40 / 60) & (hz < 4)].sum())
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.sampled_from([(8, 3), (8, 4), (8, 7), (10, 4), (10, 5), (12, 4), (15, 4), (15, 8), (20, 6), (25, 8), (30, 8)]),
     st.lists(st.tuples(st.integers(0, 50), st.integers(1, 8)), max_size=2),

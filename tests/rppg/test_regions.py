@@ -23,7 +23,7 @@ def regions(bpm: float | None, seconds: float, noise: float, seed: int = 0) -> n
     return waveforms if bpm is None else waveforms + np.sin(2 * np.pi * bpm / 60 * times + rng.uniform(0, 6))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.floats(45, 235), st.floats(8, 40), st.integers(0, 99))
 def test_common_pulse_is_found_in_independent_noise(bpm: float, seconds: float, seed: int) -> None:
     found = estimate_rate([regions(bpm, seconds, noise=1.0, seed=seed)], FPS, PROTOCOL)
@@ -52,7 +52,7 @@ def test_segments_of_any_length_and_phase_add_up() -> None:
     assert estimate_rate(segments[::-1], FPS, PROTOCOL).bpm == pytest.approx(found.bpm, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.floats(1e-6, 1e6), st.integers(0, 99))
 def test_rate_is_invariant_to_scale(scale: float, seed: int) -> None:
     waveforms = regions(70, 10, noise=1.0, seed=seed)
@@ -70,7 +70,7 @@ def test_drift_below_the_range_has_quality_zero() -> None:
     assert calibrated_quality(estimate_rate([drift], FPS, PROTOCOL)) == 0.0
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.floats(45, 200), st.integers(0, 99))
 def test_network_or_regions_alone_suffice_if_the_other_is_noise(bpm: float, seed: int) -> None:
     times, rng = np.arange(600) / FPS, np.random.default_rng(seed)
@@ -82,7 +82,7 @@ def test_network_or_regions_alone_suffice_if_the_other_is_noise(bpm: float, seed
         assert estimate_rate([waveforms], FPS, PROTOCOL, [network]).bpm == pytest.approx(bpm, abs=1)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.floats(50, 110), st.floats(1.25, 1.6), st.integers(0, 99))
 def test_coherent_rhythm_outweighs_larger_ones_of_network_or_regions_alone(bpm: float, ratio: float, seed: int) -> None:
     """As for a walking person: network and regions each contain a disturbance larger than the common pulse."""

@@ -81,7 +81,7 @@ def test_toolbox_takes_bins_and_facepulse_interpolates():
     np.testing.assert_allclose([heart_rate(pulse(bpm, 30, 10), 30, FACEPULSE) for bpm in rates], rates, atol=0.05)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     bpm=st.floats(40, 240),
     fps=st.floats(15, 60),
@@ -100,7 +100,7 @@ def test_five_seconds_suffice_for_two_bpm(bpm):
     assert heart_rate(pulse(bpm, 30, 5, noise=0.1), 30, FACEPULSE) == pytest.approx(bpm, abs=2)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     bpm=st.floats(45, 200),
     scale=st.floats(1e-6, 1e6),

@@ -30,7 +30,7 @@ def height(mesh):
     return mesh.vertices[:, 1].max() - mesh.vertices[chin, 1].min()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(split=splits, number=numbers)
 def test_number_determines_the_person(split, number):
     once, again = draw_identity(split, number, TYPES), draw_identity(split, number, TYPES)
@@ -42,7 +42,7 @@ def test_number_determines_the_person(split, number):
     assert once.fitzpatrick in TYPES
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(number=numbers, other=numbers)
 def test_people_of_different_splits_and_numbers_differ(number, other):
     people = [draw_identity(split, n, (3,)) for split in SPLITS for n in {number, other}]
@@ -60,7 +60,7 @@ def test_meshes_of_people_differ_by_more_than_a_millimetre():
     assert distance[np.triu_indices(len(meshes), 1)].min() > 1e-3
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(split=splits, number=numbers)
 def test_heads_have_human_size_and_symmetry(split, number):
     mesh = head_mesh(draw_identity(split, number, TYPES))

@@ -19,7 +19,7 @@ from shared_data import SHARED_DATA
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = SHARED_DATA
-FAST = settings(max_examples=10, deadline=None)
+FAST = settings(max_examples=10)
 
 seeds = st.integers(0, 2**32 - 1)
 rates = st.floats(40, 180)

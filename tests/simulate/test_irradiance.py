@@ -42,7 +42,7 @@ def summed(vertices, faces, head_weights, turn, lamps):
     return torso + head_weights[:, None] * (head - torso)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1), angle=st.floats(0, 1.0))
 def test_combined_patterns_equal_the_sum_over_all_directions(seed, angle):
     rng = np.random.default_rng(seed)
@@ -79,7 +79,7 @@ def test_directions_cover_the_sphere_evenly():
     np.testing.assert_allclose(towards.T @ towards / DIRECTIONS, np.eye(3) / 3, atol=0.01)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(softness=st.floats(0, np.pi), level=st.floats(0, 3), seed=st.integers(0, 2**32 - 1))
 def test_surface_that_faces_a_lamp_receives_its_level(softness, level, seed):
     towards, direction = directions(), np.random.default_rng(seed).normal(size=3)

@@ -128,7 +128,7 @@ def test_pure_images_have_their_time_in_the_name_and_the_clip_has_its_own_clock(
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**40), fps=st.floats(5, 120), hz=st.floats(25, 300), bpm=st.floats(40, 200))
 def test_pure_and_ubfc_have_the_same_ppg_at_each_frame(seed: int, fps: float, hz: float, bpm: float) -> None:
     recording = StandInRecording(seed=seed, fps=fps, seconds=3.0, width=16, height=16, reference_hz=hz, bpm=bpm)

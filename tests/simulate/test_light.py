@@ -31,7 +31,7 @@ def band_rms(curve, low_hz=0.7, high_hz=4.0):
     return np.sqrt(2 * power[(hz >= low_hz) & (hz <= high_hz)].sum() / len(curve))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(kind=kinds, seed=seeds, data=st.data())
 def test_light_does_not_depend_on_the_frame_times(kind, seed, data):
     times = np.array(data.draw(st.lists(st.floats(0, 20), min_size=1, max_size=20, unique=True).map(sorted)))
@@ -51,7 +51,7 @@ def test_light_does_not_depend_on_the_frame_times(kind, seed, data):
         np.testing.assert_allclose(a.direction, b.direction[same], atol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(kind=kinds, seed=seeds)
 def test_sources_are_valid(kind, seed):
     drawn = lighting(kind, seed, FILM[::5])
@@ -79,7 +79,7 @@ def test_seed_determines_the_light():
         assert total(lighting(kind, 5)).tobytes() != total(lighting(kind, 6)).tobytes()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=seeds)
 def test_calm_light_has_no_power_in_the_band_of_the_pulse(seed):
     drawn = lighting("calm", seed)

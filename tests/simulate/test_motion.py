@@ -37,7 +37,7 @@ def peaks_hz(curve, low_hz, high_hz, times=FILM):
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(kind=kinds, seed=seeds, vigour=st.floats(0.3, 1.5), data=st.data())
 def test_motion_does_not_depend_on_the_frame_times(kind, seed, vigour, data):
     times = np.array(data.draw(st.lists(st.floats(0, 20), min_size=1, max_size=20, unique=True).map(sorted)))
@@ -49,7 +49,7 @@ def test_motion_does_not_depend_on_the_frame_times(kind, seed, vigour, data):
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(kind=kinds, seed=seeds)
 def test_motion_is_smooth_and_within_anatomical_limits(kind, seed):
     drawn = motion(kind, seed)

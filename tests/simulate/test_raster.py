@@ -33,7 +33,7 @@ def cast(points, faces):
     return (along * (c - a)).sum(axis=-1) / scale, wb, wc
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=seeds, count=st.integers(1, 12))
 def test_rasterisation_equals_ray_casting(seed, count):
     rng = np.random.default_rng(seed)
@@ -103,7 +103,7 @@ def reference_shade(visible, weights, faces, uv, features, to_lens, atlas, lamps
     return raw
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=seeds, lamps=st.integers(1, 4), kinds=st.integers(1, 3))
 def test_shading_equals_the_reference(seed, lamps, kinds):
     rng = np.random.default_rng(seed)
@@ -138,7 +138,7 @@ def test_shading_equals_the_reference(seed, lamps, kinds):
     np.testing.assert_allclose(raw, reference_shade(*arguments), rtol=2e-3, atol=2e-3)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=seeds)
 def test_normals_are_area_weighted_means(seed):
     rng = np.random.default_rng(seed)

@@ -195,7 +195,7 @@ def drawn(index):
     return make_recording("calm", 0, index, seconds=13.0, times=FEW)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(gaps=st.lists(st.floats(0.01, 0.2), min_size=1, max_size=60), index=st.integers(0, 2))
 def test_reference_covers_all_frames(gaps, index):
     times = np.concatenate([[0.0], np.cumsum(gaps)])

@@ -197,7 +197,7 @@ def test_window_equals_that_part_of_the_frame():
     assert replace(window, shape=(20, 24)).binning == 4
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(left=st.floats(-50, 90), top=st.floats(-50, 90), side=st.floats(5, 200), depth=st.floats(0.2, 3))
 def test_projection_inverts_the_rays_of_pixels(left, top, side, depth):
     view = replace(WHOLE, window=(left, top, side, 0.7 * side), shape=(7, 9))
@@ -209,7 +209,7 @@ def test_projection_inverts_the_rays_of_pixels(left, top, side, depth):
     np.testing.assert_allclose(pixels, np.stack([columns, rows], axis=-1), atol=1e-3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(yaw=angles, pitch=angles, roll=angles)
 def test_rotation_matrices_are_orthogonal_and_turn_the_face(yaw, pitch, roll):
     matrix = rotation_matrix(np.array([yaw, pitch, roll]))

@@ -198,7 +198,7 @@ def test_camera_reproduces_white_and_the_colour_of_skin(sensor):
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(0.002, 0.4), st.floats(0.2, 3.5), st.sampled_from(sorted(SPECTRA)))
 def test_table_equals_the_full_model(melanin, blood, light):
     sensor = SENSORS["webcam"]

@@ -99,7 +99,6 @@ def test_each_field_alone_has_an_effect(field):
     st.integers(1, 50),
     st.integers(8, 24),
 )
-@settings(deadline=None)
 def test_same_seed_gives_the_same_bytes_and_the_input_is_not_modified(fields, seed, count, size):
     frames = textured(count, size)
     frames.flags.writeable = False
@@ -142,7 +141,7 @@ def test_pulse_is_preserved_by_all_changes_together_without_occlusion(clip):
 
 
 @given(SEEDS)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_pulse_of_bright_skin_is_not_clipped(seed):
     """A plain gain would clip the pulse of a level near white."""
     light = 245 + 5 * waveform(BPM, np.arange(240) / FPS)[:, None, None, None]
@@ -153,7 +152,7 @@ def test_pulse_of_bright_skin_is_not_clipped(seed):
 
 
 @given(SEEDS)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_still_frames_remain_still(seed):
     """Changes are drawn once per clip: a change between frames could resemble a pulse."""
     still = np.repeat(textured(1), 20, axis=0)
@@ -195,7 +194,6 @@ def test_flip_has_its_probability():
 
 
 @given(SEEDS, st.floats(0.05, 0.5))
-@settings(deadline=None)
 def test_crop_enlarges_a_square_within_the_frame(seed, crop):
     """On a ramp, positions can be read from the levels."""
     size = 100
@@ -295,7 +293,7 @@ def test_compression_applies_a_codec_with_a_small_error(clip):
 
 @pytest.mark.slow
 @given(SEEDS, st.integers(1, 120))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_occluder_covers_a_part_for_a_short_time(seed, count):
     frames = np.full((count, 40, 40, 3), 3, np.uint8)
     frames[:, :, :, 1] = 251
@@ -382,7 +380,6 @@ def test_drawn_factor_can_be_applied(seed, longest, count):
 
 
 @given(st.floats(0.4, 2.5), st.integers(1, 60))
-@settings(deadline=None)
 def test_change_speed_interpolates_between_frames(factor, count):
     there = math.ceil((count - 1) * factor) + 1
     levels = np.arange(there, dtype=np.float32)

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facepulse.errors import UsageError
@@ -42,7 +42,6 @@ def test_a_clock_is_a_rate_or_times() -> None:
         Clock()
 
 
-@settings(deadline=None)
 @given(STEPS, st.floats(0, 2e9))
 def test_increasing_seconds_are_kept_whatever_their_start(steps: list[float], start_s: float) -> None:
     times = start_s + np.cumsum(steps)
@@ -53,7 +52,6 @@ def test_increasing_seconds_are_kept_whatever_their_start(steps: list[float], st
     assert [frame.time for frame in in_order(frames(times.tolist()))] == times.tolist()
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(1 / 240, 0.2), min_size=1, max_size=40), st.sampled_from(sorted(UNITS)), st.booleans())
 def test_other_units_are_named(steps: list[float], unit: str, epoch: bool) -> None:
     times = (1_764_412_800 * epoch + np.cumsum([0.0, *steps])) * UNITS[unit]

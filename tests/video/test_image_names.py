@@ -66,7 +66,7 @@ def test_times_are_read_in_every_form_and_any_order_of_the_files(kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", TIMES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     fps=st.floats(5, 240),
     jitter=st.floats(0, 0.3),
@@ -154,7 +154,7 @@ def test_counts_are_not_times(kind: str) -> None:
     assert number_order(names[::-1]) == list(range(270))[::-1]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     prefix=st.sampled_from(
         ["", "img", "cam2_", "2.5_", "20261129_", "20261129", "20261129_123052_", "12-30-52-", "12.30.52.", "v1."]

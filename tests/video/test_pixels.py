@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -25,7 +25,6 @@ def convert(*images: object, copy: bool = False) -> list[NDArray[np.uint8]]:
 # --- scale ---------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(IMAGES, FLOATS)
 def test_fractions_give_the_same_image_as_uint8(image: NDArray[np.uint8], dtype: type) -> None:
     [found] = convert((image / 255).astype(dtype))
@@ -33,7 +32,6 @@ def test_fractions_give_the_same_image_as_uint8(image: NDArray[np.uint8], dtype:
     np.testing.assert_array_equal(found, image)
 
 
-@settings(deadline=None)
 @given(IMAGES, FLOATS)
 def test_values_up_to_255_give_the_same_image_unless_they_are_ambiguous(image: NDArray[np.uint8], dtype: type) -> None:
     if 1 < image.max() <= DARKEST_TOP:
@@ -44,7 +42,6 @@ def test_values_up_to_255_give_the_same_image_unless_they_are_ambiguous(image: N
         np.testing.assert_array_equal(found, image if image.max() > 1 else 255 * image)
 
 
-@settings(deadline=None)
 @given(st.floats(-1e4, 1e4, width=32))
 def test_every_highest_value_is_either_scaled_or_refused(high: float) -> None:
     image = np.zeros((2, 2, 3), np.float32)

@@ -77,7 +77,7 @@ def test_avi_times_are_multiples_of_its_period(tmp_path, codec):
     assert warnings == []
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.floats(min_value=0.0011, max_value=3), min_size=1, max_size=30))
 def test_any_increasing_times_are_read_back(gaps):
     times = np.cumsum(gaps)

@@ -11,7 +11,7 @@ from facepulse.video.frames import Frame
 from facepulse.web.message import HEADER, MAGIC, MAX_BYTES, MAX_SIDE, MessageError, encode, parse
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(width=st.integers(32, 90), height=st.integers(32, 90), time=st.floats(0, 1e8))
 def test_decoding_inverts_encoding(width: int, height: int, time: float) -> None:
     image = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -54,7 +54,7 @@ def test_invalid_message_is_refused_with_a_reason(message: bytes, words: str) ->
         parse(message)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200))
 def test_random_bytes_are_refused(message: bytes) -> None:
     with pytest.raises(MessageError):

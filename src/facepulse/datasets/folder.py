@@ -9,7 +9,6 @@ in Hz as `stated_fps` replaces the timestamps of a video, if it has none (raw st
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,8 @@ from pathlib import Path
 from facepulse.datasets.recording import Attribute, Dataset, DatasetError, Labels, Recording, natural_sort_key
 from facepulse.datasets.roots import check_root
 from facepulse.datasets.signals import open_csv, read_reference
+from facepulse.errors import UsageError
+from facepulse.video.clock import checked_rate
 from facepulse.video.reader import open_video
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts"}
@@ -70,11 +71,12 @@ def _recording(root: Path, video: Path, name: str, row: Mapping[str, str]) -> Re
 def _stated_fps(root: Path, row: Mapping[str, str]) -> float | None:
     if not (cell := row.get("stated_fps")):
         return None
-    fps = _value(cell)
-    if isinstance(fps, bool | str) or not 0 < fps < math.inf:
+    try:
+        return checked_rate(_value(cell))
+    except UsageError as error:
         video = row["video"]
-        raise DatasetError(f"{root / _TABLE}: stated_fps of {video} is {cell!r}; expected a frame rate such as 30")
-    return float(fps)
+        message = f"{root / _TABLE}: stated_fps of {video} is {cell!r}; expected a frame rate such as 30"
+        raise DatasetError(message) from error
 
 
 def _read_labels(reference: Path, attributes: Mapping[str, Attribute]) -> Labels:

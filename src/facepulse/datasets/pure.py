@@ -17,7 +17,7 @@ import numpy as np
 from facepulse.datasets.recording import Dataset, DatasetError, Labels, Recording
 from facepulse.datasets.roots import matching, recordings_below
 from facepulse.datasets.signals import as_heart_rate, as_signal, unreadable
-from facepulse.video.images import read_images
+from facepulse.video.images import read_image
 from facepulse.video.reader import open_video
 
 _MOTIONS = {
@@ -83,7 +83,7 @@ def _first_image_ns(folder: Path) -> int:
     for parent in (folder, folder / folder.name):
         stamped = sorted((int(match[1]), path) for path, match in matching(parent, r"[^.].*?(\d+)\.png"))
         for stamp, path in stamped:
-            if next(read_images([path])) is not None:
+            if read_image(path) is not None:
                 return stamp
     raise DatasetError(f"{folder}: contains no readable image; expected Image<nanoseconds>.png")
 

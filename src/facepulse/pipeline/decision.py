@@ -87,7 +87,7 @@ def _reason(candidate: Candidate, evidence: Evidence, traces: Sequence[Floats], 
 def withheld_note(estimate: Estimate, reason: Reason) -> str:
     """Describe why the heart rate of an estimate is withheld, the best guess if there is one, and what to do."""
     chosen = estimate.chosen
-    coded_times = chosen.rhythms.get("key_frames", ()) if reason == "key_frames" else chosen.timing.anchor_times
+    coded_times = chosen.timing.key_times if reason == "key_frames" else chosen.timing.anchor_times
     low_bpm, high_bpm = chosen.protocol.search_bpm
     return NOTES[reason].format(
         quality=chosen.reported.quality,

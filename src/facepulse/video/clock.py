@@ -71,11 +71,16 @@ def stated_clock(fps: object, times: object) -> Clock | None:
     if fps is not None and times is not None:
         raise UsageError("a frame rate (fps) and times were given; give one of them")
     if fps is not None:
-        return Clock(fps=_checked_rate(fps))
+        return Clock(fps=checked_rate(fps))
     return None if times is None else Clock(times=_checked_times(times))
 
 
-def _checked_rate(fps: object) -> float:
+def checked_rate(fps: object) -> float:
+    """Return a frame rate in Hz as a float.
+
+    Raises:
+        UsageError: it is not a number above zero.
+    """
     is_number = isinstance(fps, Real) and not isinstance(fps, bool)
     if not is_number or not 0 < float(fps) < math.inf:  # type: ignore[arg-type]
         raise UsageError(f"a frame rate (fps) is a number of frames per second, such as 30, not {fps!r}")

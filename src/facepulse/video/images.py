@@ -91,7 +91,7 @@ def read_images(paths: Sequence[Path]) -> Iterator[Image | None]:
     """
     depth = _depth(paths)
     for path in paths:
-        image = _read(path)
+        image = read_image(path)
         if image is not None and image.dtype == np.uint16:
             depth.add(image)
             image = depth.to_8_bits(image)
@@ -103,15 +103,16 @@ def read_images(paths: Sequence[Path]) -> Iterator[Image | None]:
 def _depth(paths: Sequence[Path]) -> Depth:
     depth = Depth()
     # If the first image has 8 bits, the others have as well.
-    for index in np.linspace(0, len(paths) - 1, SAMPLES, dtype=int):
-        sample = _read(paths[index])
+    for index in np.unique(np.linspace(0, len(paths) - 1, SAMPLES, dtype=int)):
+        sample = read_image(paths[index])
         if sample is None or sample.dtype != np.uint16:
             break
         depth.add(sample)
     return depth
 
 
-def _read(path: Path) -> NDArray[Any] | None:
+def read_image(path: Path) -> NDArray[Any] | None:
+    """Read an image file as RGB (H, W, 3) of the type in which it is stored; return None if it cannot be read."""
     try:
         # Not imread: on Windows it cannot open names beyond ASCII.
         bgr = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
